@@ -1,0 +1,285 @@
+//! What the engine needs of a partitioned, transactional log, in Kafka's terms.
+//!
+//! The engine above this module knows no broker. [`embedded`] keeps the log in one local directory (or in
+//! memory, for tests); a Kafka client stands behind the same traits. Calls block; a stream thread owns its
+//! consumer and its producer.
+
+pub mod embedded;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::error::{Classified, ErrorClass};
+use crate::record::{Headers, TopicPartition};
+use crate::time::Timestamp;
+
+/// A record as it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogRecord {
+    /// Its offset in the partition.
+    pub offset: i64,
+    /// Milliseconds since the epoch.
+    pub timestamp: Timestamp,
+    /// The key; `None` is the null key.
+    pub key: Option<Bytes>,
+    /// The value; `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// The headers, in order.
+    pub headers: Headers,
+}
+
+/// A record to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProducerRecord {
+    /// The topic to write to.
+    pub topic: Arc<str>,
+    /// The partition to write to; the engine partitions itself.
+    pub partition: i32,
+    /// Milliseconds since the epoch.
+    pub timestamp: Timestamp,
+    /// The key; `None` is the null key.
+    pub key: Option<Bytes>,
+    /// The value; `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// The headers, in order.
+    pub headers: Headers,
+}
+
+/// Consecutive records of one partition.
+#[derive(Clone, Debug)]
+pub struct FetchedBatch {
+    /// The partition they were read from.
+    pub partition: TopicPartition,
+    /// The records, by ascending offset; gaps are possible (compaction, control records).
+    pub records: Vec<LogRecord>,
+    /// The offset that the next fetch starts at.
+    pub position: i64,
+}
+
+/// A change in which partitions of the subscribed topics this member of the group owns.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rebalance {
+    /// Partitions that the member must give up. It keeps them until it calls
+    /// [`LogConsumer::acknowledge_revocation`], so that it can commit first.
+    pub revoked: Vec<TopicPartition>,
+    /// Partitions that the member owns from now on.
+    pub assigned: Vec<TopicPartition>,
+}
+
+/// What a poll brought.
+#[derive(Debug, Default)]
+pub struct Polled {
+    /// A change of ownership, if there was one.
+    pub rebalance: Option<Rebalance>,
+    /// Records of the partitions that are being fetched.
+    pub batches: Vec<FetchedBatch>,
+}
+
+/// A committed position of a consumer group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommittedOffset {
+    /// The next offset to read.
+    pub offset: i64,
+    /// Text that the committer kept with the offset (at most 4,096 bytes on Kafka).
+    pub metadata: String,
+}
+
+/// Who commits: fences members that the group has gone on without (KIP-447).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMetadata {
+    /// The group's name.
+    pub group: String,
+    /// The member's name, given by the group.
+    pub member: String,
+    /// The group's generation when the member last joined.
+    pub generation: i32,
+}
+
+/// How a topic is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicConfig {
+    /// How many partitions; at least 1.
+    pub partitions: i32,
+    /// How long records are kept, in milliseconds; `None`: without limit (`retention.ms`).
+    pub retention: Option<i64>,
+    /// Whether only the last record of each key is kept (`cleanup.policy=compact`).
+    pub compacted: bool,
+    /// How long a tombstone of a compacted topic is kept, in milliseconds (`delete.retention.ms`).
+    pub delete_retention: i64,
+}
+
+impl TopicConfig {
+    /// A topic of `partitions` whose records are kept for ever, and not compacted.
+    pub fn new(partitions: i32) -> Self {
+        TopicConfig { partitions, retention: None, compacted: false, delete_retention: 86_400_000 }
+    }
+}
+
+/// What can go wrong with a log. Every variant says what failed and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// A topic is not there.
+    #[error("topic `{topic}` does not exist{hint}")]
+    UnknownTopic {
+        /// Its name.
+        topic: String,
+        /// What to do about it, starting with a separator; may be empty.
+        hint: String,
+    },
+    /// A partition is not there.
+    #[error("partition {0} does not exist")]
+    UnknownPartition(TopicPartition),
+    /// The topic exists already with another configuration.
+    #[error("topic `{topic}` exists already: {difference}")]
+    TopicExists {
+        /// Its name.
+        topic: String,
+        /// What differs.
+        difference: String,
+    },
+    /// Another process has the directory open.
+    #[error("{path} is in use by another process; an embedded log is for one process at a time: stop the other one first")]
+    InUse {
+        /// The directory.
+        path: String,
+    },
+    /// The producer or the group member was replaced by a newer one.
+    #[error("{0}: replaced by a newer instance")]
+    Fenced(String),
+    /// A record is larger than the log takes.
+    #[error("a record of {size} bytes for {partition} is larger than the limit of {limit} bytes")]
+    RecordTooLarge {
+        /// Where it was to go.
+        partition: TopicPartition,
+        /// Its size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The call does not fit the state of the object it was made on; a defect of the engine.
+    #[error("{0}")]
+    IllegalState(String),
+    /// What is stored cannot be read.
+    #[error("the log in {path} cannot be read: {detail}")]
+    Corrupt {
+        /// The directory.
+        path: String,
+        /// What was found.
+        detail: String,
+    },
+    /// The disk, its permissions, or the storage library said no.
+    #[error("the log in {path} failed: {detail}")]
+    Storage {
+        /// The directory.
+        path: String,
+        /// What the system said, and what to do.
+        detail: String,
+    },
+}
+
+impl Classified for LogError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            LogError::Fenced(_) => ErrorClass::TaskMigrated,
+            LogError::RecordTooLarge { .. } => ErrorClass::Skip,
+            _ => ErrorClass::Fatal,
+        }
+    }
+}
+
+/// What the calls of this module return.
+pub type Result<T, E = LogError> = std::result::Result<T, E>;
+
+/// A partitioned, transactional log.
+pub trait Log: Send + Sync {
+    /// A consumer. With a group it may subscribe, and its committed offsets are the group's.
+    fn consumer(&self, group: Option<&str>) -> Result<Box<dyn LogConsumer>>;
+
+    /// A producer whose records become visible at its commits only. Fences an earlier producer of the
+    /// same id and aborts the transaction that one left open.
+    fn transactional_producer(&self, transactional_id: &str) -> Result<Box<dyn TransactionalProducer>>;
+
+    /// Topics: create, describe, delete.
+    fn admin(&self) -> Box<dyn LogAdmin>;
+}
+
+/// Reads committed records.
+pub trait LogConsumer: Send {
+    /// Joins the group for these topics. Ownership arrives with [`LogConsumer::poll`]; owning a
+    /// partition does not by itself fetch it.
+    fn subscribe(&mut self, topics: &[&str]) -> Result<()>;
+
+    /// Gives up what the last poll's `revoked` named.
+    fn acknowledge_revocation(&mut self, partitions: &[TopicPartition]) -> Result<()>;
+
+    /// Starts to fetch a partition at an offset (or moves there, if it is fetched already).
+    fn assign(&mut self, partition: &TopicPartition, offset: i64) -> Result<()>;
+
+    /// Stops to fetch a partition.
+    fn unassign(&mut self, partition: &TopicPartition);
+
+    /// Keeps the partition's position but does not fetch it until [`LogConsumer::resume`].
+    fn pause(&mut self, partition: &TopicPartition);
+
+    /// Fetches a paused partition again.
+    fn resume(&mut self, partition: &TopicPartition);
+
+    /// Fetches up to `max_records` over all fetched partitions, fairly; waits up to `timeout` when there
+    /// are none and returns as soon as there are some, or ownership changes.
+    fn poll(&mut self, max_records: usize, timeout: Duration) -> Result<Polled>;
+
+    /// The offset that the next fetch of the partition starts at; `None` if it is not fetched.
+    fn position(&self, partition: &TopicPartition) -> Option<i64>;
+
+    /// The group's committed offset, or `None` if it never committed the partition.
+    fn committed(&self, partition: &TopicPartition) -> Result<Option<CommittedOffset>>;
+
+    /// The offset after the last committed record.
+    fn end_offset(&self, partition: &TopicPartition) -> Result<i64>;
+
+    /// The first offset that is still there.
+    fn beginning_offset(&self, partition: &TopicPartition) -> Result<i64>;
+
+    /// Who this consumer is to its group.
+    fn group_metadata(&self) -> Result<GroupMetadata>;
+}
+
+/// Writes records and offsets in transactions: all of one become visible, or none.
+pub trait TransactionalProducer: Send {
+    /// Opens a transaction.
+    fn begin(&mut self) -> Result<()>;
+
+    /// Adds a record to the open transaction.
+    fn send(&mut self, record: ProducerRecord) -> Result<()>;
+
+    /// Adds the group's new offsets to the open transaction.
+    fn send_offsets(&mut self, offsets: &[(TopicPartition, CommittedOffset)], group: &GroupMetadata) -> Result<()>;
+
+    /// Makes the transaction visible, whole. Returns, for each partition written to, the offset after the
+    /// last record that this transaction put there.
+    fn commit(&mut self) -> Result<BTreeMap<TopicPartition, i64>>;
+
+    /// Drops the transaction, whole.
+    fn abort(&mut self) -> Result<()>;
+}
+
+/// Looks after topics.
+pub trait LogAdmin: Send {
+    /// Creates a topic. An equal one that exists is left as it is; another one is an error.
+    fn create_topic(&self, topic: &str, config: &TopicConfig) -> Result<()>;
+
+    /// All topics, by name.
+    fn topics(&self) -> Result<BTreeMap<String, TopicConfig>>;
+
+    /// Deletes a topic and its records.
+    fn delete_topic(&self, topic: &str) -> Result<()>;
+
+    /// Deletes the records before `offset` (repartition topics, after the commit).
+    fn delete_records(&self, partition: &TopicPartition, offset: i64) -> Result<()>;
+
+    /// Deletes what retention and compaction no longer keep, as of `now`.
+    fn clean(&self, now: Timestamp) -> Result<()>;
+}
