@@ -1,1 +1,3 @@
-//! To come.
+//! From a topology's YAML to a checked plan, and descriptions of it.
+
+pub mod plan;

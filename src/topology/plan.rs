@@ -1,0 +1,418 @@
+//! The checked plan: what a task runs.
+//!
+//! The planner makes it from a topology's YAML; `task/` builds operators from it. Nothing here depends on
+//! how the topology was written down, and nothing in it can fail for a reason the planner could have found.
+
+use std::sync::Arc;
+
+use crate::agents::Agent;
+use crate::expression::{Expression, Projection};
+use crate::log::TopicConfig;
+use crate::record::Shape;
+use crate::serdes::{Deserializer, Format, Serializer};
+use crate::state::StoreSpec;
+use crate::window::TimeWindows;
+
+/// A whole application, checked.
+#[derive(Clone, Debug)]
+pub struct Topology {
+    /// The application id: consumer group, prefix of internal topics, name of the state directory.
+    pub name: String,
+    /// What the author says it does.
+    pub description: String,
+    /// Parts that share no stream; each runs as one task per partition.
+    pub subtopologies: Vec<Arc<Subtopology>>,
+    /// Every topic that is read or written, by name.
+    pub topics: Vec<Topic>,
+    /// Where dead letters go; `None`: nowhere is configured, and no policy asks for it.
+    pub dead_letters: Option<DeadLetters>,
+}
+
+/// A topic that the application uses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Topic {
+    /// Its full name; internal topics start with the application's name.
+    pub name: String,
+    /// What it is to the application.
+    pub role: TopicRole,
+    /// How it is created where it is missing. The partitions of a repartition topic without an explicit
+    /// number and of a changelog follow their sub-topology's inputs; 0 stands for that.
+    pub config: TopicConfig,
+    /// How keys are written, for tools that show them.
+    pub key: Format,
+    /// How values are written, for tools that show them; `None`: the engine's internal encoding.
+    pub value: Option<Format>,
+}
+
+/// What a topic is to the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopicRole {
+    /// Read only.
+    Source,
+    /// Written only.
+    Sink,
+    /// Both read and written.
+    SourceAndSink,
+    /// Internal: carries re-keyed records to the task that owns the new key.
+    Repartition,
+    /// Internal: backs a store.
+    Changelog,
+    /// Where dead letters go.
+    DeadLetters,
+}
+
+/// The dead letter topic.
+#[derive(Clone, Debug)]
+pub struct DeadLetters {
+    /// Its name.
+    pub topic: Arc<str>,
+    /// Writes the value: an `ErrorEvent` of the shape that `task/` fills in.
+    pub value: Serializer,
+}
+
+/// A connected part of the application.
+#[derive(Clone, Debug)]
+pub struct Subtopology {
+    /// Its number within the application, from 0, in order of its first source.
+    pub id: usize,
+    /// What it reads. All are co-partitioned.
+    pub sources: Vec<Source>,
+    /// The operators, every one after those it takes records from.
+    pub nodes: Vec<Node>,
+    /// The stores, in the order that [`StoreId`]s count.
+    pub stores: Vec<StoreSpec>,
+}
+
+/// The position of a node in [`Subtopology::nodes`].
+pub type NodeId = usize;
+/// The position of a store in [`Subtopology::stores`].
+pub type StoreId = usize;
+
+/// Where a node's output goes: which node, and as which of its inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// The receiving node.
+    pub node: NodeId,
+    /// Which of its inputs this is: the position among a join's inputs, else 0.
+    pub input: usize,
+}
+
+/// A topic that a sub-topology reads.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The name in the topology.
+    pub name: String,
+    /// The topic.
+    pub topic: Arc<str>,
+    /// Whether it is one of the application's own repartition topics.
+    pub internal: bool,
+    /// Reads keys.
+    pub key: Deserializer,
+    /// Reads values: only the fields that the plan uses.
+    pub value: Payload,
+    /// Event time of a record; `None`: the record's own timestamp.
+    pub timestamp: Option<Expression>,
+    /// Where a group without a committed offset starts.
+    pub offset_reset: OffsetReset,
+    /// What to do with a record that cannot be decoded.
+    pub on_decode_error: OnError,
+    /// What the records are handed to.
+    pub outputs: Vec<Edge>,
+}
+
+/// How the values of a topic are read.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// By a serde.
+    Serde(Deserializer),
+    /// By the engine's internal encoding of this shape (repartition topics).
+    Internal(Shape),
+}
+
+/// Where to start without a committed offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OffsetReset {
+    /// At the first record that is still there.
+    #[default]
+    Earliest,
+    /// After the last record.
+    Latest,
+}
+
+/// What happens to a record that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// It goes to the dead letter topic with its reason.
+    DeadLetter,
+    /// It is dropped and counted.
+    Skip,
+    /// The task stops with the error.
+    #[default]
+    Fail,
+}
+
+/// One operator.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its name: that of the stream, table or sink it belongs to, and the step's verb and number.
+    pub name: String,
+    /// What it does.
+    pub verb: Verb,
+    /// What to do with a record on which an expression fails.
+    pub on_process_error: OnError,
+    /// Where its output goes. One list per branch for a branch; else exactly one list.
+    pub outputs: Vec<Vec<Edge>>,
+}
+
+/// A new key: how to compute it and how it is written in stores and internal topics.
+#[derive(Clone, Debug)]
+pub struct KeyMapping {
+    /// Computes the key.
+    pub expression: Expression,
+    /// Writes it: string, long, double or bytes by its shape, JSON for anything else.
+    pub serializer: Serializer,
+    /// The format that `serializer` writes.
+    pub format: Format,
+}
+
+/// The verbs, as the operators need them.
+#[derive(Clone, Debug)]
+pub enum Verb {
+    /// Keeps the records for which the condition holds (`filter_not`: does not hold). On a table, a row
+    /// that no longer passes becomes a tombstone.
+    Filter {
+        /// Boolean.
+        condition: Expression,
+        /// `filter_not`.
+        negate: bool,
+        /// Whether it filters a table.
+        table: bool,
+    },
+    /// `map`, `map_values`, `select_key`. On a table (`table`), null values stay null and `old` is mapped too.
+    Map {
+        /// The new key, if it changes.
+        key: Option<KeyMapping>,
+        /// The new value, if it changes.
+        value: Option<Projection>,
+        /// Whether it maps a table.
+        table: bool,
+    },
+    /// `flat_map`: a list of {key, value}; one record for each.
+    FlatMap {
+        /// Gives the list.
+        items: Expression,
+        /// Writes the keys.
+        key: Serializer,
+    },
+    /// `flat_map_values`: a list; one record for each element, under the same key.
+    FlatMapValues {
+        /// Gives the list.
+        items: Expression,
+    },
+    /// Shows records in the log of the process and passes them on.
+    Peek {
+        /// What to show.
+        message: Projection,
+    },
+    /// Sends each record to the first branch whose condition holds. Output `n` is branch `n`; records that
+    /// match none go to the last output if there is a default, else they are dropped and counted.
+    Branch {
+        /// One per branch, in order.
+        conditions: Vec<Expression>,
+        /// Whether a default output follows the branches.
+        default: bool,
+    },
+    /// Records of several streams, as they come.
+    Merge,
+    /// Asks an agent and puts its answer into the value.
+    Call {
+        /// The agent.
+        agent: Arc<dyn Agent>,
+        /// What it is asked.
+        input: Projection,
+        /// Builds the new value; the answer is local 0 beside key and value. `None`: the answer is the value.
+        into: Option<Projection>,
+    },
+    /// Makes a table of a stream, or materialises a table source: the last value of each key.
+    ToTable {
+        /// Holds the rows.
+        store: StoreId,
+        /// Whether to hand on the old value with the new one.
+        sends_old: bool,
+    },
+    /// A table's changes as a stream.
+    ToStream,
+    /// Groups by the current key and aggregates.
+    Aggregate(Aggregate),
+    /// A stream looks up a table.
+    StreamTableJoin {
+        /// Inner or left.
+        kind: JoinKind,
+        /// The table's store.
+        table: StoreId,
+        /// The joined value; the stream's value is local 0, the table's local 1 (null where there is none).
+        value: Projection,
+    },
+    /// Tables joined by their common key; input `n` has its rows in `stores[n]`, which the inputs keep
+    /// themselves (they are [`Verb::ToTable`] or aggregates upstream).
+    TableTableJoin {
+        /// Inner, left (every row needs the first input) or outer.
+        kind: JoinKind,
+        /// The stores of the inputs, in order.
+        stores: Vec<StoreId>,
+        /// The joined value; input `n`'s value is local `n` (null where there is none).
+        value: Projection,
+        /// Whether to hand on the old value with the new one.
+        sends_old: bool,
+    },
+    /// Writes to a topic.
+    Sink(Sink),
+}
+
+/// Inner, left or outer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinKind {
+    /// Both sides.
+    Inner,
+    /// The first side, with or without the others.
+    Left,
+    /// Any side.
+    Outer,
+}
+
+/// An aggregation of a stream by its key, windowed or not.
+#[derive(Clone, Debug)]
+pub struct Aggregate {
+    /// Holds the state of each group. With windows, keys are [`crate::state::window_key`]s.
+    pub store: StoreId,
+    /// The windows, if any.
+    pub windows: Option<TimeWindows>,
+    /// When results are handed on.
+    pub emit: Emit,
+    /// What is computed.
+    pub function: Function,
+    /// Whether to hand on the old value with the new one.
+    pub sends_old: bool,
+}
+
+/// When results are handed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emit {
+    /// At each update; with caching on, once per key and commit.
+    OnUpdate,
+    /// Once, when the window has closed (its end and grace have passed).
+    OnClose,
+}
+
+/// What an aggregation computes.
+#[derive(Clone, Debug)]
+pub enum Function {
+    /// `aggregate:` named aggregates side by side. The state is a struct with one field per aggregate.
+    Named {
+        /// The aggregates, in order.
+        aggregates: Vec<NamedAggregate>,
+        /// The shape of the state.
+        state: Shape,
+        /// The shape of the result: a struct with one field per aggregate.
+        result: Shape,
+    },
+    /// `reduce:` combines the state so far (`acc`, local 0) with the next value; the first value is the
+    /// first state.
+    Reduce {
+        /// The new state.
+        expression: Projection,
+    },
+    /// `fold:`.
+    Fold {
+        /// The state before the first record; constant, but may read key and value of the first record.
+        init: Projection,
+        /// The new state; `acc` is local 0.
+        add: Projection,
+        /// A call that is made after each `add`.
+        call: Option<FoldCall>,
+        /// The result; `acc` is local 0. `None`: the state is the result.
+        result: Option<Projection>,
+    },
+}
+
+/// A call to an agent within a fold: its answer becomes part of the state.
+#[derive(Clone, Debug)]
+pub struct FoldCall {
+    /// The agent.
+    pub agent: Arc<dyn Agent>,
+    /// What it is asked; `acc` (after `add`) is local 0.
+    pub input: Projection,
+    /// Builds the new state; `acc` is local 0, the answer local 1.
+    pub into: Projection,
+}
+
+/// One of the aggregates of `aggregate:`.
+#[derive(Clone, Debug)]
+pub struct NamedAggregate {
+    /// The field of the result.
+    pub name: String,
+    /// What is computed.
+    pub kind: AggregateKind,
+    /// What it is computed over; `None` for `count()`.
+    pub argument: Option<Expression>,
+}
+
+/// The aggregates. Null arguments are passed over by all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AggregateKind {
+    /// Records. State and result: int.
+    Count,
+    /// Records for which the argument holds. State and result: int.
+    CountIf,
+    /// State and result: the argument's shape (int, uint, double); null before the first.
+    Sum,
+    /// The smallest argument, null before the first.
+    Min,
+    /// The largest argument, null before the first.
+    Max,
+    /// State: {sum: double, count: int}; result: double or null.
+    Avg,
+    /// The first argument in order of processing, null before it.
+    First,
+    /// The last argument in order of processing, null before it.
+    Last,
+    /// Up to `limit` arguments, the first ones, in order of processing. State and result: a list.
+    Collect {
+        /// The most that are kept.
+        limit: usize,
+    },
+    /// The `k` most frequent arguments, most frequent first, ties in order of first appearance.
+    /// State: a list of {value, count}; result: a list of values.
+    TopK {
+        /// How many.
+        k: usize,
+    },
+}
+
+/// Writes to a topic.
+#[derive(Clone, Debug)]
+pub struct Sink {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// Whether it is one of the application's own repartition topics.
+    pub internal: bool,
+    /// Writes keys; `None`: the bytes that the key already has are in the topic's format.
+    pub key: Option<Serializer>,
+    /// What is written of the record; `None`: its value.
+    pub map: Option<Projection>,
+    /// Writes values.
+    pub value: Encoding,
+    /// What to do with a record that cannot be written.
+    pub on_produce_error: OnError,
+    /// Drop (and count) records with a null key instead of writing them (repartition topics).
+    pub drops_null_keys: bool,
+}
+
+/// How the values of a topic are written.
+#[derive(Clone, Debug)]
+pub enum Encoding {
+    /// By a serde.
+    Serde(Serializer),
+    /// By the engine's internal encoding of this shape (repartition topics).
+    Internal(Shape),
+}
