@@ -293,6 +293,10 @@ pub struct Aggregate {
     pub function: Function,
     /// Whether to hand on the old value with the new one.
     pub sends_old: bool,
+    /// How long after its start a window's state is kept, in milliseconds; at least size and grace.
+    pub retention: i64,
+    /// Reads keys back from the store, for windows that are handed on when they close.
+    pub key: Deserializer,
 }
 
 /// When results are handed on.

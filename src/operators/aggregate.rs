@@ -1,0 +1,292 @@
+//! `aggregate`, `reduce` and `fold` by the current key, windowed or not.
+//!
+//! Kafka Streams' rules: null keys and values are passed over and counted; the result's timestamp is the
+//! highest of the records in it; a record adds to every window of its that is not expired, judged by the
+//! operator's own stream time; a null result deletes.
+
+use super::emission::Held;
+use super::{Operator, OperatorContext, Result};
+use crate::metrics::DropReason;
+use crate::record::{Key, Record, Value};
+use crate::serdes::Deserializer;
+use crate::state::{StateValue, parse_window_key, window_key};
+use crate::time::{StreamTime, Timestamp};
+use crate::topology::plan::{Aggregate, Emit};
+use crate::window::{TimeWindows, Window};
+
+/// How many windows are closed or expired per scan of the store, so that a leap in stream time needs
+/// no more memory than a small step.
+const SCAN_LIMIT: usize = 1_000;
+
+/// What is computed per group.
+pub(super) trait Combine: Send {
+    /// The state with one more record in it; [`Value::Null`] deletes the group.
+    fn add(&self, state: Option<Value>, record: &Record) -> Result<Value>;
+
+    /// What the state amounts to.
+    fn result(&self, key: &Value, state: Value) -> Result<Value>;
+}
+
+/// One state per key, or per key and window.
+pub(super) struct Aggregation<F> {
+    store: usize,
+    windows: Option<TimeWindows>,
+    retention: i64,
+    emit: Emit,
+    sends_old: bool,
+    key: Deserializer,
+    function: F,
+    time: StreamTime,
+    held: Held,
+    store_key: Vec<u8>,
+}
+
+impl<F: Combine> Aggregation<F> {
+    pub(super) fn new(plan: &Aggregate, function: F) -> Self {
+        Aggregation {
+            store: plan.store,
+            windows: plan.windows,
+            retention: plan.retention,
+            emit: plan.emit,
+            sends_old: plan.sends_old,
+            key: plan.key.clone(),
+            function,
+            time: StreamTime::UNKNOWN,
+            held: Held::default(),
+            store_key: Vec::new(),
+        }
+    }
+
+    /// Adds the record to the group under `self.store_key` and hands on the change.
+    fn update(&mut self, window: Option<Window>, record: &Record, context: &mut OperatorContext<'_>) -> Result<()> {
+        let before = context.stores.get(self.store, &self.store_key)?;
+        let (old_timestamp, old) = match before {
+            Some(StateValue { timestamp, value }) => (timestamp, Some(value)),
+            None => (Timestamp::MIN, None),
+        };
+        let old_state = if self.sends_old { Some(old.clone().unwrap_or_default()) } else { None };
+        let timestamp = old_timestamp.max(record.timestamp);
+        let state = self.function.add(old, record)?;
+        let row = (!state.is_null()).then(|| StateValue { timestamp, value: state.clone() });
+        context.stores.put(self.store, &self.store_key, row);
+        if self.emit == Emit::OnClose {
+            return Ok(());
+        }
+        let change = Record { window, value: state, old: old_state, timestamp, ..record.clone() };
+        if context.caching {
+            self.held.hold(&self.store_key, change);
+            Ok(())
+        } else {
+            self.hand_on(change, context)
+        }
+    }
+
+    /// Turns states into results and hands the change on.
+    fn hand_on(&self, mut change: Record, context: &mut OperatorContext<'_>) -> Result<()> {
+        let key = super::key_value(&change.key);
+        let value = self.finish(key, change.value)?;
+        change.old = match change.old {
+            None => None,
+            Some(old) => Some(self.finish(key, old)?),
+        };
+        change.value = value;
+        context.forward(change);
+        Ok(())
+    }
+
+    fn finish(&self, key: &Value, state: Value) -> Result<Value> {
+        if state.is_null() { Ok(Value::Null) } else { self.function.result(key, state) }
+    }
+
+    fn add_to_windows(
+        &mut self,
+        windows: TimeWindows,
+        record: &Record,
+        key: &Key,
+        context: &mut OperatorContext<'_>,
+    ) -> Result<()> {
+        let before = self.time.get();
+        let now = self.time.observe(record.timestamp);
+        for window in windows.windows_for(record.timestamp) {
+            if windows.is_expired(window, now) {
+                context.drop_record(DropReason::Late);
+                continue;
+            }
+            self.store_key.clear();
+            window_key(window.start, &key.encoded, &mut self.store_key);
+            self.update(Some(window), record, context)?;
+        }
+        if before == Some(now) {
+            return Ok(());
+        }
+        if self.emit == Emit::OnClose {
+            self.close(windows, before, now, record, context)?;
+        }
+        self.expire(windows, before, now, context)
+    }
+
+    /// Hands on the windows that closed while stream time went from `before` to `now`, by window end, then key.
+    fn close(
+        &mut self,
+        windows: TimeWindows,
+        before: Option<Timestamp>,
+        now: Timestamp,
+        trigger: &Record,
+        context: &mut OperatorContext<'_>,
+    ) -> Result<()> {
+        let lasts = windows.size() + windows.grace();
+        let Some(span) = Span::passed(windows, lasts, before, now) else { return Ok(()) };
+        let mut scan = StoreScan::new(span);
+        while let Some(rows) = scan.next_rows(self.store, context)? {
+            for (store_key, row) in rows {
+                let Some((start, key)) = parse_window_key(&store_key) else { continue };
+                let encoded = store_key.slice_ref(key);
+                let key = Key { value: self.key.deserialize(&encoded)?, encoded };
+                let value = self.finish(&key.value, row.value)?;
+                let old = self.sends_old.then_some(Value::Null);
+                let window = Some(windows.window(start));
+                context.forward(Record {
+                    key: Some(key),
+                    window,
+                    value,
+                    old,
+                    timestamp: row.timestamp,
+                    ..trigger.clone()
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the windows whose retention ran out while stream time went from `before` to `now`.
+    fn expire(
+        &mut self,
+        windows: TimeWindows,
+        before: Option<Timestamp>,
+        now: Timestamp,
+        context: &mut OperatorContext<'_>,
+    ) -> Result<()> {
+        let Some(span) = Span::passed(windows, self.retention, before, now) else { return Ok(()) };
+        let mut scan = StoreScan::new(span);
+        while let Some(rows) = scan.next_rows(self.store, context)? {
+            for (store_key, _) in rows {
+                context.stores.put(self.store, &store_key, None);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<F: Combine> Operator for Aggregation<F> {
+    fn process(&mut self, _input: usize, record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
+        let Some(key) = record.key.clone() else {
+            context.drop_record(DropReason::NullKey);
+            return Ok(());
+        };
+        if record.value.is_null() {
+            context.drop_record(DropReason::NullValue);
+            return Ok(());
+        }
+        match self.windows {
+            Some(windows) => self.add_to_windows(windows, &record, &key, context),
+            None => {
+                self.store_key.clear();
+                self.store_key.extend_from_slice(&key.encoded);
+                self.update(None, &record, context)
+            }
+        }
+    }
+
+    fn flush(&mut self, context: &mut OperatorContext<'_>) -> Result<()> {
+        for change in self.held.take() {
+            self.hand_on(change, context)?;
+        }
+        Ok(())
+    }
+
+    fn stream_time(&self) -> Option<Timestamp> {
+        self.time.get()
+    }
+
+    fn restore_stream_time(&mut self, timestamp: Timestamp) {
+        self.time = StreamTime::restored(Some(timestamp));
+    }
+}
+
+/// The starts of the windows that went past an age limit: `from` inclusive to `to` exclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl Span {
+    /// The windows with `start + lasts` in `(before, now]`; `None` when there cannot be any.
+    fn passed(windows: TimeWindows, lasts: i64, before: Option<Timestamp>, now: Timestamp) -> Option<Span> {
+        // Window starts are multiples of the advance: most steps of stream time pass none.
+        let first_alive = |time: Timestamp| {
+            let last_over = time - lasts;
+            if last_over < 0 { 0 } else { last_over / windows.advance() * windows.advance() + windows.advance() }
+        };
+        let from = before.map_or(0, first_alive);
+        let to = first_alive(now);
+        (from < to).then_some(Span { from, to })
+    }
+}
+
+/// Walks over a span of a window store, a bounded number of rows at a time.
+struct StoreScan {
+    from: Vec<u8>,
+    to: Vec<u8>,
+    done: bool,
+}
+
+impl StoreScan {
+    fn new(span: Span) -> Self {
+        let mut from = Vec::new();
+        window_key(span.from, &[], &mut from);
+        let mut to = Vec::new();
+        window_key(span.to, &[], &mut to);
+        StoreScan { from, to, done: false }
+    }
+
+    fn next_rows(
+        &mut self,
+        store: usize,
+        context: &mut OperatorContext<'_>,
+    ) -> Result<Option<Vec<(bytes::Bytes, StateValue)>>> {
+        if self.done {
+            return Ok(None);
+        }
+        let rows = context.stores.scan_limited(
+            store,
+            std::ops::Bound::Included(&self.from),
+            std::ops::Bound::Excluded(&self.to),
+            SCAN_LIMIT,
+        )?;
+        match rows.last() {
+            Some((last, _)) if rows.len() == SCAN_LIMIT => {
+                self.from.clear();
+                self.from.extend_from_slice(last);
+                self.from.push(0);
+            }
+            _ => self.done = true,
+        }
+        Ok(Some(rows))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_holds_the_windows_whose_time_ran_out_since_the_last_step() {
+        let windows = TimeWindows::tumbling(10, 5).unwrap();
+        assert_eq!(Span::passed(windows, 15, None, 14), None);
+        assert_eq!(Span::passed(windows, 15, None, 15), Some(Span { from: 0, to: 10 }));
+        assert_eq!(Span::passed(windows, 15, Some(15), 24), None);
+        assert_eq!(Span::passed(windows, 15, Some(15), 25), Some(Span { from: 10, to: 20 }));
+        assert_eq!(Span::passed(windows, 15, Some(24), 45), Some(Span { from: 10, to: 40 }));
+    }
+}

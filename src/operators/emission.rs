@@ -1,0 +1,33 @@
+//! When a table or an aggregate hands on its changes: at each update, or once per key and commit.
+
+use ahash::RandomState;
+use bytes::Bytes;
+use indexmap::IndexMap;
+
+use crate::record::Record;
+
+/// Changes held back until the commit: the last one of each key, with the old value of the first one.
+#[derive(Default)]
+pub(super) struct Held {
+    records: IndexMap<Bytes, Record, RandomState>,
+}
+
+impl Held {
+    /// Holds a change back. `store_key` tells rows apart: the key, or window and key.
+    pub(super) fn hold(&mut self, store_key: &[u8], mut record: Record) {
+        match self.records.get_mut(store_key) {
+            Some(held) => {
+                record.old = held.old.take();
+                *held = record;
+            }
+            None => {
+                self.records.insert(Bytes::copy_from_slice(store_key), record);
+            }
+        }
+    }
+
+    /// Takes everything out, in the order in which keys were first touched.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = Record> + use<> {
+        std::mem::take(&mut self.records).into_values()
+    }
+}

@@ -1,0 +1,47 @@
+//! `filter` and `filter_not`: keeps the records for which a condition holds, or does not hold.
+
+use super::{Operator, OperatorContext, Result, key_value};
+use crate::expression::{Expression, Input};
+use crate::record::{Record, Value};
+
+/// On a stream a record that does not pass is gone. On a table it becomes a tombstone, unless its row is
+/// known never to have passed.
+pub(super) struct Filter {
+    pub(super) condition: Expression,
+    pub(super) negate: bool,
+    pub(super) table: bool,
+}
+
+impl Filter {
+    fn passes(&self, value: &Value, record: &Record) -> Result<bool> {
+        if self.table && value.is_null() {
+            return Ok(false);
+        }
+        let input = Input { key: key_value(&record.key), value, record: Some(record), locals: &[] };
+        Ok(self.condition.test(&input)? != self.negate)
+    }
+}
+
+impl Operator for Filter {
+    fn process(&mut self, _input: usize, mut record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
+        let passes = self.passes(&record.value, &record)?;
+        if !self.table {
+            if passes {
+                context.forward(record);
+            }
+            return Ok(());
+        }
+        if let Some(old) = record.old.take() {
+            let passed = self.passes(&old, &record)?;
+            record.old = Some(if passed { old } else { Value::Null });
+            if !passed && !passes {
+                return Ok(());
+            }
+        }
+        if !passes {
+            record.value = Value::Null;
+        }
+        context.forward(record);
+        Ok(())
+    }
+}

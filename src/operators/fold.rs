@@ -1,0 +1,39 @@
+//! `fold`: a state of the author's own making, with an agent's answer in it if wanted.
+
+use super::aggregate::Combine;
+use super::{Result, key_value};
+use crate::expression::{Input, Projection};
+use crate::record::{Record, Value};
+use crate::topology::plan::FoldCall;
+
+/// `init` makes the state, `add` takes each record into it, `call` asks an agent about the new state and
+/// keeps the answer there, `result` says what of it is handed on.
+pub(super) struct Fold {
+    pub(super) init: Projection,
+    pub(super) add: Projection,
+    pub(super) call: Option<FoldCall>,
+    pub(super) result: Option<Projection>,
+}
+
+impl Combine for Fold {
+    fn add(&self, state: Option<Value>, record: &Record) -> Result<Value> {
+        let bare = Input { key: key_value(&record.key), value: &record.value, record: Some(record), locals: &[] };
+        let state = match state {
+            Some(state) => state,
+            None => self.init.evaluate(&bare)?,
+        };
+        let locals = [state];
+        let state = self.add.evaluate(&Input { locals: &locals, ..bare })?;
+        let Some(call) = self.call.as_ref().filter(|_| !state.is_null()) else { return Ok(state) };
+        let mut locals = [state, Value::Null];
+        let question = call.input.evaluate(&Input { locals: &locals[..1], ..bare })?;
+        locals[1] = call.agent.answer(&question)?;
+        Ok(call.into.evaluate(&Input { locals: &locals, ..bare })?)
+    }
+
+    fn result(&self, key: &Value, state: Value) -> Result<Value> {
+        let Some(result) = &self.result else { return Ok(state) };
+        let locals = [state];
+        Ok(result.evaluate(&Input { key, value: &Value::Null, record: None, locals: &locals })?)
+    }
+}

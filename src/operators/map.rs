@@ -1,0 +1,76 @@
+//! `map`, `map_values` and `select_key`: a new key, a new value, or both.
+
+use bytes::Bytes;
+
+use super::{Operator, OperatorContext, Result, key_value};
+use crate::expression::{Input, Projection};
+use crate::record::{Key, Record, Value};
+use crate::serdes::Serializer;
+use crate::topology::plan::KeyMapping;
+
+/// Computes the new key and value from the record as it came. On a table, a null stays null: a deleted
+/// row has nothing to compute from.
+pub(super) struct Map {
+    pub(super) key: Option<KeyMapping>,
+    pub(super) value: Option<Projection>,
+    pub(super) table: bool,
+    pub(super) buffer: Vec<u8>,
+}
+
+/// Encodes a key for stores, internal topics and the partitioner. A null key has no bytes.
+pub(super) fn encode_key(value: Value, serializer: &Serializer, buffer: &mut Vec<u8>) -> Result<Option<Key>> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    buffer.clear();
+    serializer.serialize(&value, buffer)?;
+    let encoded = match &value {
+        // A string's bytes are its encoding already: share them.
+        Value::String(text) if text.as_bytes() == buffer.as_slice() => text.as_bytes().clone(),
+        _ => Bytes::copy_from_slice(buffer),
+    };
+    Ok(Some(Key { value, encoded }))
+}
+
+impl Map {
+    fn mapped(&self, projection: &Projection, value: &Value, record: &Record) -> Result<Value> {
+        if self.table && value.is_null() {
+            return Ok(Value::Null);
+        }
+        let input = Input { key: key_value(&record.key), value, record: Some(record), locals: &[] };
+        Ok(projection.evaluate(&input)?)
+    }
+}
+
+impl Operator for Map {
+    fn process(&mut self, _input: usize, mut record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
+        let key = match &self.key {
+            None => None,
+            Some(mapping) => {
+                let input = Input {
+                    key: key_value(&record.key),
+                    value: &record.value,
+                    record: Some(&record),
+                    locals: &[],
+                };
+                let value = mapping.expression.evaluate(&input)?;
+                Some(encode_key(value, &mapping.serializer, &mut self.buffer)?)
+            }
+        };
+        if let Some(projection) = &self.value {
+            let value = self.mapped(projection, &record.value, &record)?;
+            let old = match &record.old {
+                None => None,
+                Some(old) => Some(self.mapped(projection, old, &record)?),
+            };
+            record.value = value;
+            record.old = old;
+        }
+        if let Some(key) = key {
+            record.key = key;
+            record.window = None;
+        }
+        context.forward(record);
+        Ok(())
+    }
+}

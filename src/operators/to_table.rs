@@ -1,0 +1,51 @@
+//! `to_table`: the last value of each key. Also what materialises a table source.
+
+use super::emission::Held;
+use super::{Operator, OperatorContext, Result};
+use crate::metrics::DropReason;
+use crate::record::{Record, Value};
+use crate::state::StateValue;
+
+/// Rows apply in offset order; a null value deletes the row; a null key is dropped and counted.
+pub(super) struct ToTable {
+    store: usize,
+    sends_old: bool,
+    held: Held,
+}
+
+impl ToTable {
+    pub(super) fn new(store: usize, sends_old: bool) -> Self {
+        ToTable { store, sends_old, held: Held::default() }
+    }
+}
+
+impl Operator for ToTable {
+    fn process(&mut self, _input: usize, mut record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
+        let Some(key) = record.key.clone() else {
+            context.drop_record(DropReason::NullKey);
+            return Ok(());
+        };
+        record.old = if self.sends_old {
+            let old = context.stores.get(self.store, &key.encoded)?;
+            Some(old.map_or(Value::Null, |old| old.value))
+        } else {
+            None
+        };
+        let row = (!record.value.is_null())
+            .then(|| StateValue { timestamp: record.timestamp, value: record.value.clone() });
+        context.stores.put(self.store, &key.encoded, row);
+        if context.caching {
+            self.held.hold(&key.encoded, record);
+        } else {
+            context.forward(record);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, context: &mut OperatorContext<'_>) -> Result<()> {
+        for record in self.held.take() {
+            context.forward(record);
+        }
+        Ok(())
+    }
+}
