@@ -156,3 +156,9 @@ impl From<&'static str> for Value {
         Value::String(Text::from_static(text))
     }
 }
+
+impl From<Vec<Value>> for Value {
+    fn from(values: Vec<Value>) -> Self {
+        Value::list(values)
+    }
+}

@@ -1,1 +1,9 @@
-//! To come.
+//! What leaves a task: partitioned and collected until the commit.
+
+mod collector;
+mod dead_letter;
+mod partitioner;
+
+pub use collector::{CollectError, Outgoing, Partitions, RecordCollector};
+pub use dead_letter::{DeadLetterWriter, Failure};
+pub use partitioner::{murmur2, partition_for};

@@ -1,1 +1,7 @@
-//! To come.
+//! Chooses the next record of a task: the one with the lowest timestamp over its input partitions.
+
+mod decode;
+mod partition_group;
+
+pub use decode::{DecodeError, SourceDecoder};
+pub use partition_group::{Chosen, PartitionGroup};

@@ -1,1 +1,238 @@
-//! To come.
+//! One sub-topology over one partition: a pure state machine.
+//!
+//! Records and the time go in; output records, state changes and offsets come out, at the commit. A task
+//! does no I/O but its stores', reads no clock and holds no lock, so that a stream thread, the driver and
+//! the simulator run the same code.
+//!
+//! The life of a task between two commits:
+//!
+//! ```text
+//! add_records → process … process → prepare_commit → (the log commits) → complete_commit
+//!                                                  ↘ (the log aborts)  → roll_back
+//! ```
+
+mod commit;
+mod error;
+mod offsets;
+mod process;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::log::LogRecord;
+use crate::metrics::Counters;
+use crate::operators::{self, Operator};
+use crate::record::{Record, TopicPartition};
+use crate::sink::{DeadLetterWriter, Partitions, RecordCollector};
+use crate::source::{PartitionGroup, SourceDecoder};
+use crate::state::TaskStores;
+use crate::time::Timestamp;
+use crate::topology::plan::{DeadLetters, Edge, Subtopology};
+
+pub use commit::Commit;
+pub use error::TaskError;
+pub use offsets::OffsetMetadata;
+
+/// A task's name: its sub-topology and partition, written `0_2`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId {
+    /// The sub-topology's number.
+    pub subtopology: usize,
+    /// The partition.
+    pub partition: i32,
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.subtopology, self.partition)
+    }
+}
+
+impl FromStr for TaskId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (subtopology, partition) = text.split_once('_')?;
+            Some(TaskId { subtopology: subtopology.parse().ok()?, partition: partition.parse().ok()? })
+        };
+        parse().ok_or_else(|| format!("`{text}` is not a task; tasks are written SUBTOPOLOGY_PARTITION, such as 0_2"))
+    }
+}
+
+/// How tasks of an application behave.
+#[derive(Clone, Debug)]
+pub struct TaskOptions {
+    /// Hand on aggregates and tables once per key and commit (true), or at every update.
+    pub caching: bool,
+    /// The largest record that is written, in bytes of key and value.
+    pub max_record_bytes: usize,
+    /// How far ahead of the clock a record's timestamp may lie, in milliseconds; `None`: any distance.
+    pub max_timestamp_ahead: Option<i64>,
+    /// Uncommitted changes and collected records that make a commit due, in bytes.
+    pub max_uncommitted_bytes: usize,
+}
+
+impl Default for TaskOptions {
+    fn default() -> Self {
+        TaskOptions {
+            caching: true,
+            max_record_bytes: 64 << 20,
+            max_timestamp_ahead: Some(86_400_000),
+            max_uncommitted_bytes: 16 << 20,
+        }
+    }
+}
+
+/// What a task is made of.
+pub struct TaskParts {
+    /// The application's name.
+    pub application: Arc<str>,
+    /// What it runs.
+    pub subtopology: Arc<Subtopology>,
+    /// Its partition.
+    pub partition: i32,
+    /// Its stores, restored.
+    pub stores: TaskStores,
+    /// How many partitions each topic has that it writes to.
+    pub partitions: Arc<Partitions>,
+    /// Where dead letters go.
+    pub dead_letters: Option<DeadLetters>,
+    /// How it behaves.
+    pub options: TaskOptions,
+    /// The next offset of each source, in the order of the sub-topology's sources.
+    pub positions: Vec<i64>,
+    /// The operators' own stream times at the last commit, by node name.
+    pub stream_times: BTreeMap<String, Timestamp>,
+}
+
+/// One sub-topology over one partition.
+pub struct Task {
+    id: TaskId,
+    application: Arc<str>,
+    subtopology: Arc<Subtopology>,
+    options: TaskOptions,
+    operators: Vec<Box<dyn Operator>>,
+    stores: TaskStores,
+    inputs: PartitionGroup,
+    collector: RecordCollector,
+    dead_letters: Option<DeadLetterWriter>,
+    counters: Counters,
+    committed: CommittedPosition,
+    /// Work in progress on one record; kept for its capacity only.
+    pending: Vec<(Edge, Record)>,
+    emitted: Vec<(usize, Record)>,
+    /// Whether anything happened since the last commit.
+    dirty: bool,
+}
+
+/// Where the last commit left the task; what a rollback goes back to.
+#[derive(Clone, Debug)]
+struct CommittedPosition {
+    positions: Vec<i64>,
+    stream_times: BTreeMap<String, Timestamp>,
+}
+
+impl Task {
+    /// Puts a task together as of its last commit.
+    pub fn new(parts: TaskParts) -> Task {
+        let TaskParts { application, subtopology, partition, stores, partitions, dead_letters, options, .. } = parts;
+        let decoders = subtopology.sources.iter().zip(&parts.positions);
+        let sources = decoders
+            .map(|(source, position)| (SourceDecoder::new(source, options.max_timestamp_ahead), *position))
+            .collect();
+        let committed = CommittedPosition { positions: parts.positions, stream_times: parts.stream_times };
+        let mut task = Task {
+            id: TaskId { subtopology: subtopology.id, partition },
+            application,
+            operators: Vec::new(),
+            stores,
+            inputs: PartitionGroup::new(partition, sources),
+            collector: RecordCollector::new(partitions, options.max_record_bytes),
+            dead_letters: dead_letters.as_ref().map(DeadLetterWriter::new),
+            counters: Counters::default(),
+            committed,
+            pending: Vec::new(),
+            emitted: Vec::new(),
+            dirty: false,
+            subtopology,
+            options,
+        };
+        task.build_operators();
+        task
+    }
+
+    /// Makes the operators anew, with the stream times of the last commit.
+    fn build_operators(&mut self) {
+        let subtopology = &self.subtopology;
+        self.operators = subtopology.nodes.iter().map(|node| operators::build(&node.verb)).collect();
+        for (node, operator) in subtopology.nodes.iter().zip(&mut self.operators) {
+            if let Some(time) = self.committed.stream_times.get(&node.name) {
+                operator.restore_stream_time(*time);
+            }
+        }
+    }
+
+    /// The task's name.
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// What it runs.
+    pub fn subtopology(&self) -> &Arc<Subtopology> {
+        &self.subtopology
+    }
+
+    /// The input partition of each source, in the order of the sub-topology's sources.
+    pub fn input_partitions(&self) -> impl Iterator<Item = TopicPartition> + '_ {
+        let partition = self.id.partition;
+        self.subtopology.sources.iter().map(move |source| TopicPartition::new(source.topic.clone(), partition))
+    }
+
+    /// Queues records of a source; `next` is the offset that the fetch after them starts at.
+    pub fn add_records(&mut self, source: usize, records: Vec<LogRecord>, next: i64) {
+        self.inputs.add(source, records, next);
+    }
+
+    /// Notes where the log of a source ends.
+    pub fn set_end(&mut self, source: usize, end: i64) {
+        self.inputs.set_end(source, end);
+    }
+
+    /// How many records wait to be processed, of one source.
+    pub fn queued_of(&self, source: usize) -> usize {
+        self.inputs.queued_of(source)
+    }
+
+    /// How many records wait to be processed.
+    pub fn queued(&self) -> usize {
+        self.inputs.queued()
+    }
+
+    /// The next offset to process of a source.
+    pub fn position(&self, source: usize) -> i64 {
+        self.inputs.position(source)
+    }
+
+    /// Whether so much is uncommitted that a commit is due (invariant I9).
+    pub fn is_full(&self) -> bool {
+        self.stores.overlay_bytes() + self.collector.bytes() >= self.options.max_uncommitted_bytes
+    }
+
+    /// Whether there is anything to commit.
+    pub fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
+    /// The stores, to be read.
+    pub fn stores(&mut self) -> &mut TaskStores {
+        &mut self.stores
+    }
+
+    /// Gives the stores back, to be closed.
+    pub fn into_stores(self) -> TaskStores {
+        self.stores
+    }
+}

@@ -106,6 +106,8 @@ pub struct Source {
     pub topic: Arc<str>,
     /// Whether it is one of the application's own repartition topics.
     pub internal: bool,
+    /// Whether its records may hold personal data: then dead letters hold nothing of their values.
+    pub personal_data: bool,
     /// Reads keys.
     pub key: Deserializer,
     /// Reads values: only the fields that the plan uses.

@@ -1,0 +1,106 @@
+//! Collects what a task writes until the commit sends it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::partitioner::partition_for;
+use crate::log::ProducerRecord;
+use crate::record::Headers;
+use crate::time::Timestamp;
+
+/// How many partitions each topic has.
+pub type Partitions = HashMap<Arc<str>, i32, ahash::RandomState>;
+
+/// A record on its way out.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    /// The topic it goes to.
+    pub topic: &'a Arc<str>,
+    /// Its encoded key.
+    pub key: Option<Bytes>,
+    /// Its encoded value.
+    pub value: Option<Bytes>,
+    /// Milliseconds since the epoch.
+    pub timestamp: Timestamp,
+    /// Its headers.
+    pub headers: Headers,
+    /// The partition of the input record: a record without a key goes to the partition of that number, so
+    /// that the same input gives the same output (invariant I7).
+    pub input_partition: i32,
+}
+
+/// Why a record could not be collected.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// The topic was not there when the task was made.
+    #[error("topic `{0}` does not exist; create it, or declare it under `topics:` so that it can be created")]
+    UnknownTopic(Arc<str>),
+    /// The record is larger than the log takes.
+    #[error("the record for `{topic}` has {size} bytes, the limit is {limit}")]
+    TooLarge {
+        /// The topic.
+        topic: Arc<str>,
+        /// Key and value, in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+}
+
+/// The records that the next commit sends, in order.
+#[derive(Debug)]
+pub struct RecordCollector {
+    partitions: Arc<Partitions>,
+    max_record_bytes: usize,
+    records: Vec<ProducerRecord>,
+    bytes: usize,
+}
+
+impl RecordCollector {
+    /// Collects records for topics with these numbers of partitions.
+    pub fn new(partitions: Arc<Partitions>, max_record_bytes: usize) -> Self {
+        RecordCollector { partitions, max_record_bytes, records: Vec::new(), bytes: 0 }
+    }
+
+    /// Takes a record.
+    pub fn send(&mut self, outgoing: Outgoing<'_>) -> Result<(), CollectError> {
+        let Some(partitions) = self.partitions.get(outgoing.topic) else {
+            return Err(CollectError::UnknownTopic(outgoing.topic.clone()));
+        };
+        let size = outgoing.key.as_ref().map_or(0, Bytes::len) + outgoing.value.as_ref().map_or(0, Bytes::len);
+        if size > self.max_record_bytes {
+            return Err(CollectError::TooLarge {
+                topic: outgoing.topic.clone(),
+                size,
+                limit: self.max_record_bytes,
+            });
+        }
+        let partition = match &outgoing.key {
+            Some(key) => partition_for(key, *partitions),
+            None => outgoing.input_partition % (*partitions).max(1),
+        };
+        self.bytes += size;
+        self.records.push(ProducerRecord {
+            topic: outgoing.topic.clone(),
+            partition,
+            timestamp: outgoing.timestamp,
+            key: outgoing.key,
+            value: outgoing.value,
+            headers: outgoing.headers,
+        });
+        Ok(())
+    }
+
+    /// Bytes of keys and values collected.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes what was collected out.
+    pub fn drain(&mut self) -> Vec<ProducerRecord> {
+        self.bytes = 0;
+        std::mem::take(&mut self.records)
+    }
+}

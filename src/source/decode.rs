@@ -1,0 +1,118 @@
+//! From a log's record to the engine's: decodes key and value, and extracts the time.
+
+use std::sync::Arc;
+
+use crate::expression::{EvaluationError, Input};
+use crate::log::LogRecord;
+use crate::record::{Key, Origin, Record, Value};
+use crate::serdes::SerdeError;
+use crate::serdes::internal::Codec;
+use crate::time::{MAX_TIMESTAMP, Timestamp};
+use crate::topology::plan::{Payload, Source};
+
+/// Why a record could not be taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The key's bytes are not what the source says.
+    #[error("the key cannot be read: {0}")]
+    Key(SerdeError),
+    /// The value's bytes are not what the source says.
+    #[error("the value cannot be read: {0}")]
+    Value(SerdeError),
+    /// The expression for the timestamp failed.
+    #[error("the timestamp cannot be computed: {0}")]
+    TimestampExpression(EvaluationError),
+    /// The expression for the timestamp gave something else.
+    #[error("the timestamp must be an int of milliseconds since the epoch or a timestamp, not a {0}")]
+    TimestampKind(&'static str),
+    /// The timestamp lies before 1970.
+    #[error("the timestamp {0} is negative; timestamps are milliseconds since 1970-01-01T00:00:00Z")]
+    NegativeTimestamp(Timestamp),
+    /// The timestamp would carry stream time so far ahead that all other records were late.
+    #[error("the timestamp {timestamp} lies after {limit}, the latest that is accepted; is its unit milliseconds?")]
+    FutureTimestamp {
+        /// The record's timestamp.
+        timestamp: Timestamp,
+        /// The latest that is accepted.
+        limit: Timestamp,
+    },
+}
+
+enum ValueDecoder {
+    Serde(crate::serdes::Deserializer),
+    Internal(Codec),
+}
+
+/// Decodes the records of one source.
+pub struct SourceDecoder {
+    plan: Source,
+    value: ValueDecoder,
+    max_ahead: Option<i64>,
+}
+
+impl SourceDecoder {
+    /// Decodes for this source. Timestamps may be at most `max_ahead` milliseconds ahead of the clock.
+    pub fn new(plan: &Source, max_ahead: Option<i64>) -> Self {
+        let value = match &plan.value {
+            Payload::Serde(deserializer) => ValueDecoder::Serde(deserializer.clone()),
+            Payload::Internal(shape) => ValueDecoder::Internal(Codec::new(shape)),
+        };
+        SourceDecoder { plan: plan.clone(), value, max_ahead }
+    }
+
+    /// The source's plan.
+    pub fn plan(&self) -> &Source {
+        &self.plan
+    }
+
+    /// Decodes a record that was read from `partition` of the source's topic.
+    pub fn decode(&self, raw: &LogRecord, partition: i32, now: Timestamp) -> Result<Record, DecodeError> {
+        let key = match &raw.key {
+            None => None,
+            Some(bytes) => {
+                let value = self.plan.key.deserialize(bytes).map_err(DecodeError::Key)?;
+                Some(Key { value, encoded: bytes.clone() })
+            }
+        };
+        let value = match (&raw.value, &self.value) {
+            (None, _) => Value::Null,
+            (Some(bytes), ValueDecoder::Serde(serde)) => serde.deserialize(bytes).map_err(DecodeError::Value)?,
+            (Some(bytes), ValueDecoder::Internal(codec)) => codec.decode(bytes).map_err(DecodeError::Value)?.1,
+        };
+        let origin = Arc::new(Origin { topic: self.plan.topic.clone(), partition, offset: raw.offset });
+        let mut record = Record {
+            key,
+            window: None,
+            value,
+            old: None,
+            timestamp: raw.timestamp,
+            headers: raw.headers.clone(),
+            origin,
+        };
+        record.timestamp = self.timestamp(&record, now)?;
+        Ok(record)
+    }
+
+    fn timestamp(&self, record: &Record, now: Timestamp) -> Result<Timestamp, DecodeError> {
+        let timestamp = match &self.plan.timestamp {
+            // A tombstone has no value to compute from.
+            Some(expression) if !record.value.is_null() => {
+                let key = record.key.as_ref().map_or(&Value::Null, |key| &key.value);
+                let input = Input { key, value: &record.value, record: Some(record), locals: &[] };
+                match expression.evaluate(&input).map_err(DecodeError::TimestampExpression)? {
+                    Value::Int(timestamp) | Value::Timestamp(timestamp) => timestamp,
+                    other => return Err(DecodeError::TimestampKind(other.kind())),
+                }
+            }
+            _ => record.timestamp,
+        };
+        if timestamp < 0 {
+            return Err(DecodeError::NegativeTimestamp(timestamp));
+        }
+        let limit = self.max_ahead.map_or(MAX_TIMESTAMP, |ahead| now.saturating_add(ahead).min(MAX_TIMESTAMP));
+        if timestamp > limit {
+            return Err(DecodeError::FutureTimestamp { timestamp, limit });
+        }
+        Ok(timestamp)
+    }
+}

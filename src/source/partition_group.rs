@@ -1,0 +1,146 @@
+//! The input partitions of a task, and the choice among their next records.
+
+use std::collections::VecDeque;
+
+use super::decode::{DecodeError, SourceDecoder};
+use crate::log::LogRecord;
+use crate::record::Record;
+use crate::time::Timestamp;
+
+/// The next record of a task, or the one that could not be decoded.
+pub struct Chosen {
+    /// The source it came from: its position in the sub-topology's sources.
+    pub source: usize,
+    /// The record as it was read.
+    pub raw: LogRecord,
+    /// The record as operators see it.
+    pub record: Result<Record, DecodeError>,
+}
+
+struct RecordQueue {
+    decoder: SourceDecoder,
+    waiting: VecDeque<LogRecord>,
+    /// The first record, decoded: its timestamp is what the partitions are compared by.
+    head: Option<(LogRecord, Result<Record, DecodeError>)>,
+    /// The offset after the last record that was processed.
+    position: i64,
+    /// The offset after the last record that was queued.
+    fetched: i64,
+    /// The end of the partition as it was last known.
+    end: i64,
+}
+
+impl RecordQueue {
+    fn fill_head(&mut self, partition: i32, now: Timestamp) {
+        if self.head.is_none()
+            && let Some(raw) = self.waiting.pop_front()
+        {
+            let record = self.decoder.decode(&raw, partition, now);
+            self.head = Some((raw, record));
+        }
+    }
+
+    /// A record that cannot be decoded has no time; it is dealt with at once.
+    fn head_timestamp(&self) -> Option<Timestamp> {
+        self.head.as_ref().map(|(_, record)| record.as_ref().map_or(Timestamp::MIN, |record| record.timestamp))
+    }
+
+    /// Nothing is queued although the log is known to hold more.
+    fn awaits_fetch(&self) -> bool {
+        self.head.is_none() && self.waiting.is_empty() && self.fetched < self.end
+    }
+}
+
+/// One queue per source; all are of the same partition number.
+pub struct PartitionGroup {
+    partition: i32,
+    queues: Vec<RecordQueue>,
+    queued: usize,
+}
+
+impl PartitionGroup {
+    /// Queues for these sources, each read from the position given (the next offset to process).
+    pub fn new(partition: i32, sources: Vec<(SourceDecoder, i64)>) -> Self {
+        let queues = sources
+            .into_iter()
+            .map(|(decoder, position)| RecordQueue {
+                decoder,
+                waiting: VecDeque::new(),
+                head: None,
+                position,
+                fetched: position,
+                end: position,
+            })
+            .collect();
+        PartitionGroup { partition, queues, queued: 0 }
+    }
+
+    /// Queues records of a source; `next` is the offset that the fetch after them starts at.
+    pub fn add(&mut self, source: usize, records: Vec<LogRecord>, next: i64) {
+        let Some(queue) = self.queues.get_mut(source) else { return };
+        self.queued += records.len();
+        queue.waiting.extend(records);
+        queue.fetched = next;
+        queue.end = queue.end.max(next);
+    }
+
+    /// Notes where the log of a source ends, so that the choice can wait for records known to be there
+    /// (Kafka Streams' `max.task.idle.ms = 0`).
+    pub fn set_end(&mut self, source: usize, end: i64) {
+        if let Some(queue) = self.queues.get_mut(source) {
+            queue.end = end;
+        }
+    }
+
+    /// How many records are queued.
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// How many records of one source are queued.
+    pub fn queued_of(&self, source: usize) -> usize {
+        self.queues.get(source).map_or(0, |queue| queue.waiting.len() + usize::from(queue.head.is_some()))
+    }
+
+    /// Takes the record with the lowest timestamp; on a tie that of the first source. `None` when nothing is
+    /// queued, or a partition is empty whose records are known to be on their way.
+    pub fn next(&mut self, now: Timestamp) -> Option<Chosen> {
+        let mut lowest: Option<(Timestamp, usize)> = None;
+        for (source, queue) in self.queues.iter_mut().enumerate() {
+            queue.fill_head(self.partition, now);
+            if queue.awaits_fetch() {
+                return None;
+            }
+            if let Some(timestamp) = queue.head_timestamp()
+                && lowest.is_none_or(|(seen, _)| timestamp < seen)
+            {
+                lowest = Some((timestamp, source));
+            }
+        }
+        let (_, source) = lowest?;
+        let queue = self.queues.get_mut(source)?;
+        let (raw, record) = queue.head.take()?;
+        queue.position = raw.offset + 1;
+        if queue.waiting.is_empty() {
+            queue.position = queue.fetched;
+        }
+        self.queued -= 1;
+        Some(Chosen { source, raw, record })
+    }
+
+    /// The next offset to process of a source.
+    pub fn position(&self, source: usize) -> i64 {
+        self.queues.get(source).map_or(0, |queue| queue.position)
+    }
+
+    /// Drops what is queued and goes back to these positions.
+    pub fn rewind(&mut self, positions: &[i64]) {
+        for (queue, position) in self.queues.iter_mut().zip(positions) {
+            queue.waiting.clear();
+            queue.head = None;
+            queue.position = *position;
+            queue.fetched = *position;
+        }
+        self.queued = 0;
+    }
+}

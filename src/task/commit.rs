@@ -1,0 +1,127 @@
+//! What a commit of a task contains, and its two ends.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{CommittedPosition, OffsetMetadata, Task, TaskError};
+use crate::log::{CommittedOffset, ProducerRecord};
+use crate::metrics::Counters;
+use crate::record::TopicPartition;
+use crate::state::Checkpoint;
+use crate::time::Timestamp;
+
+/// What the log has to commit, in one transaction, for a task.
+#[derive(Debug, Default)]
+pub struct Commit {
+    /// Output records, then one changelog record per changed key of each store.
+    pub records: Vec<ProducerRecord>,
+    /// The next offset of each input partition, with the operators' stream times.
+    pub offsets: Vec<(TopicPartition, CommittedOffset)>,
+}
+
+impl Task {
+    /// Hands on what operators held back and gives everything that the log has to commit.
+    pub fn prepare_commit(&mut self, now: Timestamp) -> Result<Commit, TaskError> {
+        self.flush(now)?;
+        let mut records = self.collector.drain();
+        let changes = self.stores.changelog().map_err(|source| TaskError::State { task: self.id, source })?;
+        self.counters.changelog_records += changes.len() as u64;
+        records.reserve(changes.len());
+        for change in changes {
+            let store = self.subtopology.stores.get(change.store);
+            let Some(topic) = store.and_then(|store| store.changelog.clone()) else { continue };
+            records.push(ProducerRecord {
+                topic,
+                partition: self.id.partition,
+                timestamp: change.timestamp,
+                key: Some(change.key),
+                value: change.value,
+                headers: Default::default(),
+            });
+        }
+        let metadata = OffsetMetadata { times: self.stream_times() }.format();
+        let offsets = self
+            .input_partitions()
+            .enumerate()
+            .map(|(source, partition)| {
+                let offset = self.inputs.position(source);
+                (partition, CommittedOffset { offset, metadata: metadata.clone() })
+            })
+            .collect();
+        Ok(Commit { records, offsets })
+    }
+
+    /// Lets every operator hand on what it held back, upstream first.
+    fn flush(&mut self, now: Timestamp) -> Result<(), TaskError> {
+        for node in 0..self.operators.len() {
+            let outcome = self.with_operator(node, |operator, context| operator.flush(context));
+            self.distribute(node);
+            if let Err(error) = outcome {
+                let origin = crate::record::Origin {
+                    topic: self.subtopology.sources.first().map_or_else(|| Arc::from(""), |s| s.topic.clone()),
+                    partition: self.id.partition,
+                    offset: self.inputs.position(0) - 1,
+                };
+                let raw = crate::log::LogRecord {
+                    offset: origin.offset,
+                    timestamp: now,
+                    key: None,
+                    value: None,
+                    headers: Default::default(),
+                };
+                self.operator_failed(node, error, &Arc::new(origin), &raw, true, now)?;
+            }
+            self.run(None, now)?;
+        }
+        Ok(())
+    }
+
+    fn stream_times(&self) -> BTreeMap<String, Timestamp> {
+        let nodes = self.subtopology.nodes.iter().zip(&self.operators);
+        nodes.filter_map(|(node, operator)| Some((node.name.clone(), operator.stream_time()?))).collect()
+    }
+
+    /// The log has committed: makes the changes part of the stores, with the checkpoint, at once (invariant
+    /// I2). `ends` holds, for each partition the transaction wrote to, the offset after its last record there.
+    pub fn complete_commit(&mut self, ends: &BTreeMap<TopicPartition, i64>, now: Timestamp) -> Result<(), TaskError> {
+        let stream_times = self.stream_times();
+        let positions: Vec<i64> = (0..self.subtopology.sources.len()).map(|n| self.inputs.position(n)).collect();
+        let mut checkpoint = self.stores.checkpoint().cloned().unwrap_or_default();
+        for store in &self.subtopology.stores {
+            let Some(topic) = &store.changelog else { continue };
+            if let Some(end) = ends.get(&TopicPartition::new(topic.clone(), self.id.partition)) {
+                checkpoint.changelog_offsets.insert(topic.to_string(), *end);
+            }
+        }
+        checkpoint.input_offsets = self.input_partitions().zip(positions.iter().copied()).collect();
+        checkpoint.stream_times = stream_times.clone();
+        checkpoint.wall_clock = now;
+        self.stores.commit(&checkpoint).map_err(|source| TaskError::State { task: self.id, source })?;
+        self.committed = CommittedPosition { positions, stream_times };
+        self.dirty = false;
+        Ok(())
+    }
+
+    /// The log has aborted: goes back to the last commit. What was queued has to be fetched again, from
+    /// [`Task::position`] on.
+    pub fn roll_back(&mut self) {
+        self.stores.rollback();
+        self.collector.drain();
+        self.pending.clear();
+        self.emitted.clear();
+        self.inputs.rewind(&self.committed.positions);
+        self.counters = Counters::default();
+        self.build_operators();
+        self.dirty = false;
+    }
+
+    /// Takes out what was counted since the last call.
+    pub fn take_counters(&mut self) -> Counters {
+        std::mem::take(&mut self.counters)
+    }
+
+    /// Publishes counts under this task's labels.
+    pub fn publish(&self, counters: &Counters) {
+        counters.publish(&self.application, &self.id.to_string());
+    }
+}

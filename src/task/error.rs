@@ -1,0 +1,57 @@
+//! What stops a task.
+
+use crate::error::{Classified, ErrorClass};
+use crate::record::Origin;
+use crate::state::StateError;
+
+use super::TaskId;
+
+/// What stops a task. What a policy deals with (dead letter, skip) does not come here.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// A record failed and `on_error` says `fail`.
+    #[error(
+        "task {task} stopped at {origin}: {class} failed in `{node}`: {message}. Mend the topology or the record, or let \
+         such records pass with `on_error: {{{class}: dlq}}` or `skip`"
+    )]
+    Failed {
+        /// The task.
+        task: TaskId,
+        /// The input record.
+        origin: Origin,
+        /// The node or source.
+        node: String,
+        /// `decode`, `process` or `produce`.
+        class: &'static str,
+        /// What failed.
+        message: String,
+    },
+    /// A dead letter could not be written.
+    #[error("task {task} stopped at {origin}: the dead letter could not be written: {message}")]
+    DeadLetter {
+        /// The task.
+        task: TaskId,
+        /// The input record.
+        origin: Origin,
+        /// What failed.
+        message: String,
+    },
+    /// A store failed.
+    #[error("task {task} stopped: {source}")]
+    State {
+        /// The task.
+        task: TaskId,
+        /// What the store says.
+        #[source]
+        source: StateError,
+    },
+}
+
+impl Classified for TaskError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            TaskError::State { source, .. } => source.class(),
+            _ => ErrorClass::Fatal,
+        }
+    }
+}
