@@ -75,23 +75,21 @@ impl<F: Combine> Aggregation<F> {
         let change = Record { window, value: state, old: old_state, timestamp, ..record.clone() };
         if context.caching {
             self.held.hold(&self.store_key, change);
-            Ok(())
         } else {
-            self.hand_on(change, context)
+            self.hand_on(change, context);
         }
+        Ok(())
     }
 
     /// Turns states into results and hands the change on.
-    fn hand_on(&self, mut change: Record, context: &mut OperatorContext<'_>) -> Result<()> {
+    fn hand_on(&self, mut change: Record, context: &mut OperatorContext<'_>) {
         let key = super::key_value(&change.key);
-        let value = self.finish(key, change.value)?;
-        change.old = match change.old {
-            None => None,
-            Some(old) => Some(self.finish(key, old)?),
-        };
-        change.value = value;
-        context.forward(change);
-        Ok(())
+        let value = self.finish(key, change.value.clone());
+        let old = change.old.take().map(|old| self.finish(key, old)).transpose();
+        match (value, old) {
+            (Ok(value), Ok(old)) => context.forward(Record { value, old, ..change }),
+            (Err(error), _) | (_, Err(error)) => context.fail(change, error),
+        }
     }
 
     fn finish(&self, key: &Value, state: Value) -> Result<Value> {
@@ -107,22 +105,24 @@ impl<F: Combine> Aggregation<F> {
     ) -> Result<()> {
         let before = self.time.get();
         let now = self.time.observe(record.timestamp);
+        let mut outcome = Ok(());
         for window in windows.windows_for(record.timestamp) {
             if windows.is_expired(window, now) {
                 context.drop_record(DropReason::Late);
-                continue;
+            } else if outcome.is_ok() {
+                self.store_key.clear();
+                window_key(window.start, &key.encoded, &mut self.store_key);
+                outcome = self.update(Some(window), record, context);
             }
-            self.store_key.clear();
-            window_key(window.start, &key.encoded, &mut self.store_key);
-            self.update(Some(window), record, context)?;
         }
-        if before == Some(now) {
-            return Ok(());
+        // Time has moved even if the record failed: what it closes will not be looked at again.
+        if before != Some(now) {
+            if self.emit == Emit::OnClose {
+                self.close(windows, before, now, record, context)?;
+            }
+            self.expire(windows, before, now, context)?;
         }
-        if self.emit == Emit::OnClose {
-            self.close(windows, before, now, record, context)?;
-        }
-        self.expire(windows, before, now, context)
+        outcome
     }
 
     /// Hands on the windows that closed while stream time went from `before` to `now`, by window end, then key.
@@ -142,17 +142,15 @@ impl<F: Combine> Aggregation<F> {
                 let Some((start, key)) = parse_window_key(&store_key) else { continue };
                 let encoded = store_key.slice_ref(key);
                 let key = Key { value: self.key.deserialize(&encoded)?, encoded };
-                let value = self.finish(&key.value, row.value)?;
-                let old = self.sends_old.then_some(Value::Null);
-                let window = Some(windows.window(start));
-                context.forward(Record {
+                let closed = Record {
                     key: Some(key),
-                    window,
-                    value,
-                    old,
+                    window: Some(windows.window(start)),
+                    value: row.value,
+                    old: self.sends_old.then_some(Value::Null),
                     timestamp: row.timestamp,
                     ..trigger.clone()
-                });
+                };
+                self.hand_on(closed, context);
             }
         }
         Ok(())
@@ -197,11 +195,10 @@ impl<F: Combine> Operator for Aggregation<F> {
         }
     }
 
-    fn flush(&mut self, context: &mut OperatorContext<'_>) -> Result<()> {
+    fn flush(&mut self, context: &mut OperatorContext<'_>) {
         for change in self.held.take() {
-            self.hand_on(change, context)?;
+            self.hand_on(change, context);
         }
-        Ok(())
     }
 
     fn stream_time(&self) -> Option<Timestamp> {

@@ -44,6 +44,8 @@ pub struct OperatorContext<'a> {
     pub caching: bool,
     /// Records handed on: which output, and the record.
     pub emitted: &'a mut Vec<(usize, Record)>,
+    /// Records that failed although the one at hand did not: held back earlier, or windows that closed.
+    pub failed: &'a mut Vec<(Record, OperatorError)>,
 }
 
 impl OperatorContext<'_> {
@@ -55,6 +57,11 @@ impl OperatorContext<'_> {
     /// Hands a record on through one of several outputs.
     pub fn forward_to(&mut self, output: usize, record: Record) {
         self.emitted.push((output, record));
+    }
+
+    /// Reports a record other than the one at hand that cannot go on; what else there is to do goes on.
+    pub fn fail(&mut self, record: Record, error: OperatorError) {
+        self.failed.push((record, error));
     }
 
     /// Counts a record that goes no further.
@@ -95,9 +102,7 @@ pub trait Operator: Send {
     fn process(&mut self, input: usize, record: Record, context: &mut OperatorContext<'_>) -> Result<()>;
 
     /// Hands on what was held back since the last commit.
-    fn flush(&mut self, _context: &mut OperatorContext<'_>) -> Result<()> {
-        Ok(())
-    }
+    fn flush(&mut self, _context: &mut OperatorContext<'_>) {}
 
     /// The operator's own stream time, if it keeps one.
     fn stream_time(&self) -> Option<Timestamp> {

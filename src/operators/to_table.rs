@@ -42,10 +42,9 @@ impl Operator for ToTable {
         Ok(())
     }
 
-    fn flush(&mut self, context: &mut OperatorContext<'_>) -> Result<()> {
+    fn flush(&mut self, context: &mut OperatorContext<'_>) {
         for record in self.held.take() {
             context.forward(record);
         }
-        Ok(())
     }
 }

@@ -1,7 +1,6 @@
 //! What a commit of a task contains, and its two ends.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::{CommittedPosition, OffsetMetadata, Task, TaskError};
 use crate::log::{CommittedOffset, ProducerRecord};
@@ -54,23 +53,8 @@ impl Task {
     /// Lets every operator hand on what it held back, upstream first.
     fn flush(&mut self, now: Timestamp) -> Result<(), TaskError> {
         for node in 0..self.operators.len() {
-            let outcome = self.with_operator(node, |operator, context| operator.flush(context));
-            self.distribute(node);
-            if let Err(error) = outcome {
-                let origin = crate::record::Origin {
-                    topic: self.subtopology.sources.first().map_or_else(|| Arc::from(""), |s| s.topic.clone()),
-                    partition: self.id.partition,
-                    offset: self.inputs.position(0) - 1,
-                };
-                let raw = crate::log::LogRecord {
-                    offset: origin.offset,
-                    timestamp: now,
-                    key: None,
-                    value: None,
-                    headers: Default::default(),
-                };
-                self.operator_failed(node, error, &Arc::new(origin), &raw, true, now)?;
-            }
+            self.with_operator(node, |operator, context| operator.flush(context));
+            self.distribute(node, now)?;
             self.run(None, now)?;
         }
         Ok(())
@@ -109,6 +93,7 @@ impl Task {
         self.collector.drain();
         self.pending.clear();
         self.emitted.clear();
+        self.failed.clear();
         self.inputs.rewind(&self.committed.positions);
         self.counters = Counters::default();
         self.build_operators();

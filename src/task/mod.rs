@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use crate::log::LogRecord;
 use crate::metrics::Counters;
-use crate::operators::{self, Operator};
+use crate::operators::{self, Operator, OperatorError};
 use crate::record::{Record, TopicPartition};
 use crate::sink::{DeadLetterWriter, Partitions, RecordCollector};
 use crate::source::{PartitionGroup, SourceDecoder};
@@ -124,6 +124,7 @@ pub struct Task {
     /// Work in progress on one record; kept for its capacity only.
     pending: Vec<(Edge, Record)>,
     emitted: Vec<(usize, Record)>,
+    failed: Vec<(Record, OperatorError)>,
     /// Whether anything happened since the last commit.
     dirty: bool,
 }
@@ -156,6 +157,7 @@ impl Task {
             committed,
             pending: Vec::new(),
             emitted: Vec::new(),
+            failed: Vec::new(),
             dirty: false,
             subtopology,
             options,

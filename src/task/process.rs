@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::{Task, TaskError};
 use crate::log::LogRecord;
 use crate::metrics::DropReason;
-use crate::operators::{OperatorContext, OperatorError};
-use crate::record::{Origin, Record};
+use crate::operators::{Operator, OperatorContext, OperatorError};
+use crate::record::{Headers, Key, Origin, Record};
 use crate::sink::Failure;
-use crate::source::{Chosen, DecodeError};
+use crate::source::Chosen;
 use crate::time::Timestamp;
 use crate::topology::plan::{Edge, NodeId, OnError, Verb};
 
@@ -52,7 +52,7 @@ impl Task {
                 let failure = Failure {
                     class: "decode",
                     node: source.name.clone(),
-                    message: describe_decode(&error),
+                    message: error.to_string(),
                     personal_data: source.personal_data,
                 };
                 let policy = source.on_decode_error;
@@ -80,49 +80,65 @@ impl Task {
             let outcome = self.with_operator(edge.node, |operator, context| {
                 operator.process(edge.input, record, context)
             });
-            self.distribute(edge.node);
-            let Err(error) = outcome else { continue };
+            self.distribute(edge.node, now)?;
+            let Some(Err(error)) = outcome else { continue };
             match input {
-                Some((raw, personal_data)) => self.operator_failed(edge.node, error, &origin, raw, personal_data, now)?,
-                None => {
-                    // Held back since some earlier record: of that one, key and time are still known.
-                    let raw = LogRecord {
-                        offset: origin.offset,
-                        timestamp,
-                        key: key.map(|key| key.encoded),
-                        value: None,
-                        headers: Default::default(),
-                    };
-                    self.operator_failed(edge.node, error, &origin, &raw, true, now)?;
+                Some((raw, personal_data)) if raw.offset == origin.offset => {
+                    self.operator_failed(edge.node, error, &origin, raw, personal_data, now)?;
                 }
+                _ => self.derived_failed(edge.node, error, &origin, key, timestamp, now)?,
             }
         }
         Ok(())
+    }
+
+    /// Deals with the failure of a record whose input record is no longer at hand: it was held back since
+    /// an earlier one. Of that one, key and time are still known.
+    fn derived_failed(
+        &mut self,
+        node: NodeId,
+        error: OperatorError,
+        origin: &Arc<Origin>,
+        key: Option<Key>,
+        timestamp: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), TaskError> {
+        let raw = LogRecord {
+            offset: origin.offset,
+            timestamp,
+            key: key.map(|key| key.encoded),
+            value: None,
+            headers: Headers::default(),
+        };
+        self.operator_failed(node, error, origin, &raw, true, now)
     }
 
     /// Lets an operator work in the context of this task.
     pub(super) fn with_operator<R>(
         &mut self,
         node: NodeId,
-        work: impl FnOnce(&mut dyn crate::operators::Operator, &mut OperatorContext<'_>) -> Result<R, OperatorError>,
-    ) -> Result<R, OperatorError> {
-        let Some(operator) = self.operators.get_mut(node) else {
-            return Err(OperatorError::Value(format!("there is no node {node}")));
-        };
+        work: impl FnOnce(&mut dyn Operator, &mut OperatorContext<'_>) -> R,
+    ) -> Option<R> {
+        let operator = self.operators.get_mut(node)?;
         let mut context = OperatorContext {
             stores: &mut self.stores,
             collector: &mut self.collector,
             counters: &mut self.counters,
             caching: self.options.caching,
             emitted: &mut self.emitted,
+            failed: &mut self.failed,
         };
-        work(operator.as_mut(), &mut context)
+        Some(work(operator.as_mut(), &mut context))
     }
 
-    /// Queues what a node handed on, so that its first record is worked off first.
-    pub(super) fn distribute(&mut self, node: NodeId) {
+    /// Queues what a node handed on, so that its first record is worked off first, and deals with what it
+    /// reported as failed.
+    pub(super) fn distribute(&mut self, node: NodeId, now: Timestamp) -> Result<(), TaskError> {
+        for (record, error) in std::mem::take(&mut self.failed) {
+            self.derived_failed(node, error, &record.origin, record.key, record.timestamp, now)?;
+        }
         if self.emitted.is_empty() {
-            return;
+            return Ok(());
         }
         let subtopology = self.subtopology.clone();
         let mut emitted = std::mem::take(&mut self.emitted);
@@ -132,9 +148,11 @@ impl Task {
             }
         }
         self.emitted = emitted;
+        Ok(())
     }
 
-    pub(super) fn operator_failed(
+    /// Deals with the failure of an operator on a record.
+    fn operator_failed(
         &mut self,
         node: NodeId,
         error: OperatorError,
@@ -184,8 +202,4 @@ impl Task {
             }),
         }
     }
-}
-
-fn describe_decode(error: &DecodeError) -> String {
-    error.to_string()
 }
