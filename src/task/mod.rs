@@ -14,7 +14,9 @@
 mod commit;
 mod error;
 mod offsets;
+mod open;
 mod process;
+pub mod transaction;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,6 +36,7 @@ use crate::topology::plan::{DeadLetters, Edge, Subtopology};
 pub use commit::Commit;
 pub use error::TaskError;
 pub use offsets::OffsetMetadata;
+pub use open::{OpenError, TaskOpener};
 
 /// A task's name: its sub-topology and partition, written `0_2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,0 +1,156 @@
+//! Opens a task as of its last commit: its stores, restored from their changelogs, and its positions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{OffsetMetadata, Task, TaskError, TaskId, TaskOptions, TaskParts};
+use crate::log::{Log, LogConsumer, LogError};
+use crate::record::TopicPartition;
+use crate::sink::Partitions;
+use crate::state::{StateDirectory, TaskStores};
+use crate::topology::plan::{DeadLetters, OffsetReset, Subtopology};
+
+/// How many changelog records are restored per fetch.
+const RESTORE_BATCH: usize = 10_000;
+/// How long one fetch of a restore waits for records that are known to be there.
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What opening a task takes beside the task's name.
+#[derive(Clone)]
+pub struct TaskOpener {
+    /// The application's name: also its consumer group.
+    pub application: Arc<str>,
+    /// How many partitions each topic has.
+    pub partitions: Arc<Partitions>,
+    /// Where dead letters go.
+    pub dead_letters: Option<DeadLetters>,
+    /// How tasks behave.
+    pub options: TaskOptions,
+    /// Where their stores are.
+    pub state: StateDirectory,
+}
+
+/// Why a task could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The log failed.
+    #[error("task {task} cannot be opened: {source}")]
+    Log {
+        /// The task.
+        task: TaskId,
+        /// What the log says.
+        #[source]
+        source: LogError,
+    },
+    /// A store failed.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The state has seen more of the changelog than there is.
+    #[error(
+        "the state of task {task} is at offset {checkpoint} of {changelog}, which ends at {end}: the topic was deleted or \
+         belongs to another log. Point the engine at the log that the state was made with, or delete the state directory \
+         so that it is rebuilt"
+    )]
+    Ahead {
+        /// The task.
+        task: TaskId,
+        /// The changelog's partition.
+        changelog: TopicPartition,
+        /// Where the state says it is.
+        checkpoint: i64,
+        /// Where the changelog ends.
+        end: i64,
+    },
+}
+
+impl TaskOpener {
+    /// Opens a task as of its last commit. Returns it with the number of changelog records restored.
+    pub fn open(&self, log: &dyn Log, subtopology: &Arc<Subtopology>, partition: i32) -> Result<(Task, u64), OpenError> {
+        let task = TaskId { subtopology: subtopology.id, partition };
+        let state_failed = |source| OpenError::Task(TaskError::State { task, source });
+        let log_failed = |source| OpenError::Log { task, source };
+        let mut stores =
+            self.state.open_task(&task.to_string(), &subtopology.stores).map_err(state_failed)?;
+        let mut consumer = log.consumer(Some(&self.application)).map_err(log_failed)?;
+        let mut restored = 0;
+        for store in 0..subtopology.stores.len() {
+            restored += self.restore(task, subtopology, store, &mut stores, consumer.as_mut())?;
+        }
+        let mut positions = Vec::with_capacity(subtopology.sources.len());
+        let mut metadata = OffsetMetadata::default();
+        for source in &subtopology.sources {
+            let input = TopicPartition::new(source.topic.clone(), partition);
+            let position = match consumer.committed(&input).map_err(log_failed)? {
+                Some(committed) => {
+                    metadata.merge(OffsetMetadata::parse(&committed.metadata));
+                    committed.offset
+                }
+                None => match source.offset_reset {
+                    OffsetReset::Earliest => consumer.beginning_offset(&input),
+                    OffsetReset::Latest => consumer.end_offset(&input),
+                }
+                .map_err(log_failed)?,
+            };
+            positions.push(position);
+        }
+        let task = Task::new(TaskParts {
+            application: self.application.clone(),
+            subtopology: subtopology.clone(),
+            partition,
+            stores,
+            partitions: self.partitions.clone(),
+            dead_letters: self.dead_letters.clone(),
+            options: self.options.clone(),
+            positions,
+            stream_times: metadata.times,
+        });
+        Ok((task, restored))
+    }
+
+    /// Brings one store up to the end of its changelog. Ends on the consumer's position, not on the last
+    /// record: offsets without records are never delivered.
+    fn restore(
+        &self,
+        task: TaskId,
+        subtopology: &Subtopology,
+        store: usize,
+        stores: &mut TaskStores,
+        consumer: &mut dyn LogConsumer,
+    ) -> Result<u64, OpenError> {
+        let Some(topic) = subtopology.stores.get(store).and_then(|spec| spec.changelog.clone()) else { return Ok(0) };
+        let log_failed = |source| OpenError::Log { task, source };
+        let changelog = TopicPartition::new(topic.clone(), task.partition);
+        let end = consumer.end_offset(&changelog).map_err(log_failed)?;
+        let checkpoint = stores.checkpoint().and_then(|checkpoint| checkpoint.changelog_offsets.get(&*topic).copied());
+        let start = match checkpoint {
+            Some(offset) if offset > end => {
+                return Err(OpenError::Ahead { task, changelog, checkpoint: offset, end });
+            }
+            Some(offset) => offset,
+            None => 0,
+        };
+        let start = start.max(consumer.beginning_offset(&changelog).map_err(log_failed)?);
+        if start >= end {
+            return Ok(0);
+        }
+        consumer.assign(&changelog, start).map_err(log_failed)?;
+        let mut restored = 0;
+        while consumer.position(&changelog).is_some_and(|position| position < end) {
+            let polled = consumer.poll(RESTORE_BATCH, RESTORE_TIMEOUT).map_err(log_failed)?;
+            for batch in polled.batches {
+                restored += batch.records.len() as u64;
+                stores
+                    .restore(store, &batch.records, batch.position)
+                    .map_err(|source| TaskError::State { task, source })?;
+            }
+        }
+        consumer.unassign(&changelog);
+        Ok(restored)
+    }
+
+    /// Partitions by topic, for the tasks of an application.
+    pub fn partitions_of(topics: &BTreeMap<String, crate::log::TopicConfig>) -> Arc<Partitions> {
+        Arc::new(topics.iter().map(|(name, config)| (Arc::from(name.as_str()), config.partitions)).collect())
+    }
+}

@@ -1,0 +1,133 @@
+//! The commit: outputs, changelogs and offsets of tasks in one transaction of the log, then their stores.
+//!
+//! 1. Outputs and one changelog record per changed key are sent in the open transaction.
+//! 2. The input offsets go into the same transaction, under the group's metadata (KIP-447).
+//! 3. The transaction commits.
+//! 4. Each task writes its changes to its stores as one atomic batch, with the checkpoint.
+//!
+//! A crash before 3 leaves nothing behind; between 3 and 4 the stores are behind their changelogs and are
+//! restored from them when the task is opened again.
+
+use super::{Commit, Task, TaskError};
+use crate::error::{Classified, ErrorClass};
+use crate::log::{GroupMetadata, LogError, ProducerRecord, TransactionalProducer};
+use crate::time::Timestamp;
+
+/// Why a commit failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The log did not take it: nothing of the transaction is visible, unless the class says otherwise.
+    #[error("the commit failed: {0}")]
+    Log(#[from] LogError),
+    /// A task could not prepare or complete it.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+}
+
+impl Classified for CommitError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            CommitError::Log(error) => error.class(),
+            CommitError::Task(error) => error.class(),
+        }
+    }
+}
+
+/// The steps of a commit, as a test that crashes between them names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitStep {
+    /// Before anything was sent.
+    Prepared,
+    /// After the records were sent.
+    Sent,
+    /// After the offsets were sent.
+    OffsetsSent,
+    /// After the log has committed, before any store has.
+    Committed,
+    /// After the first task's stores have committed.
+    StoresWritten,
+}
+
+/// What watches a commit's steps and may stop it there, as a crash would.
+pub trait CommitObserver {
+    /// A step was reached. `false` stops the commit at once, without cleaning up.
+    fn reached(&mut self, step: CommitStep) -> bool;
+
+    /// A record is about to be written.
+    fn sending(&mut self, _record: &ProducerRecord) {}
+}
+
+/// Watches nothing.
+pub struct Unobserved;
+
+impl CommitObserver for Unobserved {
+    fn reached(&mut self, _step: CommitStep) -> bool {
+        true
+    }
+}
+
+/// Commits what the tasks have done since their last commit. Returns whether it went to its end; only an
+/// observer can stop it. On an error of the log the transaction is aborted, and the caller rolls the tasks back.
+pub fn commit<'a>(
+    tasks: impl IntoIterator<Item = &'a mut Task>,
+    producer: &mut dyn TransactionalProducer,
+    group: &GroupMetadata,
+    now: Timestamp,
+    observer: &mut dyn CommitObserver,
+) -> Result<bool, CommitError> {
+    let mut tasks: Vec<&mut Task> = tasks.into_iter().filter(|task| task.is_dirty()).collect();
+    if tasks.is_empty() {
+        return Ok(true);
+    }
+    let mut commits = Vec::with_capacity(tasks.len());
+    for task in &mut tasks {
+        commits.push(task.prepare_commit(now)?);
+    }
+    if !observer.reached(CommitStep::Prepared) {
+        return Ok(false);
+    }
+    producer.begin()?;
+    let sent = send(commits, producer, group, observer);
+    match sent {
+        Ok(true) => {}
+        Ok(false) => return Ok(false),
+        Err(error) => {
+            if let Err(abort) = producer.abort() {
+                tracing::warn!(%abort, "the failed transaction could not be aborted");
+            }
+            return Err(error.into());
+        }
+    }
+    let ends = producer.commit()?;
+    if !observer.reached(CommitStep::Committed) {
+        return Ok(false);
+    }
+    for task in tasks {
+        task.complete_commit(&ends, now)?;
+        if !observer.reached(CommitStep::StoresWritten) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn send(
+    commits: Vec<Commit>,
+    producer: &mut dyn TransactionalProducer,
+    group: &GroupMetadata,
+    observer: &mut dyn CommitObserver,
+) -> Result<bool, LogError> {
+    let mut offsets = Vec::new();
+    for commit in commits {
+        for record in commit.records {
+            observer.sending(&record);
+            producer.send(record)?;
+        }
+        offsets.extend(commit.offsets);
+    }
+    if !observer.reached(CommitStep::Sent) {
+        return Ok(false);
+    }
+    producer.send_offsets(&offsets, group)?;
+    Ok(observer.reached(CommitStep::OffsetsSent))
+}
