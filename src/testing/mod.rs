@@ -1,1 +1,11 @@
-//! To come.
+//! A topology without a broker: the engine's own tasks and commits over a log in memory, one step at a time.
+//!
+//! [`TopologyDriver`] serves `signalstream drive`, `signalstream test` and tests in Rust. Everything happens in
+//! the calling thread and the clock moves only when told to, so that the same input gives the same output,
+//! byte for byte (invariant I7).
+
+mod driver;
+mod json_lines;
+
+pub use driver::{DriverError, DriverOptions, OutputRecord, TopologyDriver};
+pub use json_lines::{InputLine, InputRecord, LineError, parse_line};
