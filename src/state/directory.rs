@@ -109,6 +109,16 @@ impl StateDirectory {
         TaskStores::new(database, specs, Arc::clone(&self.shared))
     }
 
+    /// Writes a task's identity as it is, for tests of what cannot be read.
+    #[cfg(test)]
+    pub(super) fn write_identity_for_test(&self, task: &str, bytes: &[u8]) -> Result<()> {
+        let Shared { options, resources, .. } = &*self.shared;
+        let database = Database::open(resources, options, &self.path.join(task), &[])?;
+        let mut batch = Batch::with_capacity(16);
+        batch.put(database.metadata()?, IDENTITY_KEY, bytes);
+        database.write(batch)
+    }
+
     fn identity(&self, task: &str, specs: &[StoreSpec]) -> Identity {
         let stores = specs.iter().map(|spec| StoreIdentity {
             name: spec.name.clone(),
