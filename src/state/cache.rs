@@ -1,0 +1,295 @@
+//! Decoded entries in memory, found by the bytes of their key.
+//!
+//! Entries live in slots whose numbers stay the same while they live; a hash table finds the slot of a key
+//! without copying the key. Clean entries (equal to what RocksDB holds, absence included) also stand in a
+//! queue, from which the oldest goes first unless it was used since it was queued ("second chance").
+
+use bytes::Bytes;
+use hashbrown::HashTable;
+
+use super::StateValue;
+use super::size::heap_bytes;
+
+/// No slot.
+const NONE: u32 = u32::MAX;
+
+/// What an entry takes beside its key and its value's heap: the slot, the hash table's share, the key's allocation.
+const ENTRY_OVERHEAD: usize = size_of::<Entry>() + 32;
+
+/// The number of an entry's slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot(u32);
+
+/// A key and what a store holds under it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// The key.
+    pub(super) key: Bytes,
+    /// The value; `None`: there is none.
+    pub(super) value: Option<StateValue>,
+    /// Whether it differs from what is committed.
+    pub(super) dirty: bool,
+    referenced: bool,
+    hash: u64,
+    weight: usize,
+    older: u32,
+    newer: u32,
+}
+
+/// The entries of one store that are in memory.
+#[derive(Debug)]
+pub(super) struct Cache {
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+    index: HashTable<u32>,
+    hasher: ahash::RandomState,
+    oldest: u32,
+    newest: u32,
+    clean_bytes: usize,
+    dirty_bytes: usize,
+}
+
+impl Cache {
+    /// An empty cache.
+    pub(super) fn new() -> Cache {
+        Cache {
+            entries: Vec::new(),
+            free: Vec::new(),
+            index: HashTable::new(),
+            hasher: ahash::RandomState::new(),
+            oldest: NONE,
+            newest: NONE,
+            clean_bytes: 0,
+            dirty_bytes: 0,
+        }
+    }
+
+    /// About how many bytes the clean entries take.
+    pub(super) fn clean_bytes(&self) -> usize {
+        self.clean_bytes
+    }
+
+    /// About how many bytes the dirty entries take.
+    pub(super) fn dirty_bytes(&self) -> usize {
+        self.dirty_bytes
+    }
+
+    /// The hash of a key, for the calls that take one.
+    pub(super) fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    /// The slot of a key.
+    pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<Slot> {
+        self.index.find(hash, |&slot| self.entries[slot as usize].key == key).map(|&slot| Slot(slot))
+    }
+
+    /// The entry in a slot.
+    pub(super) fn entry(&self, slot: Slot) -> &Entry {
+        &self.entries[slot.0 as usize]
+    }
+
+    /// The value in a slot, to be changed; [`Cache::make_dirty`] must follow.
+    pub(super) fn value_mut(&mut self, slot: Slot) -> &mut Option<StateValue> {
+        &mut self.entries[slot.0 as usize].value
+    }
+
+    /// Notes that the entry was used.
+    pub(super) fn touch(&mut self, slot: Slot) {
+        self.entries[slot.0 as usize].referenced = true;
+    }
+
+    /// Adds the entry of a key that is not there, as a clean one.
+    pub(super) fn insert_clean(&mut self, hash: u64, key: &[u8], value: Option<StateValue>) -> Slot {
+        let slot = self.insert(hash, key, value);
+        self.enqueue(slot);
+        slot
+    }
+
+    /// Adds the entry of a key that is not there, as a dirty one.
+    pub(super) fn insert_dirty(&mut self, hash: u64, key: &[u8], value: Option<StateValue>) -> Slot {
+        let slot = self.insert(hash, key, value);
+        let entry = &mut self.entries[slot.0 as usize];
+        entry.dirty = true;
+        self.dirty_bytes += entry.weight;
+        slot
+    }
+
+    /// Takes the new value of an entry into account and makes the entry dirty. Returns whether it was clean.
+    pub(super) fn make_dirty(&mut self, slot: Slot) -> bool {
+        let was_clean = !self.entry(slot).dirty;
+        if was_clean {
+            self.dequeue(slot);
+        } else {
+            self.dirty_bytes -= self.entry(slot).weight;
+        }
+        let entry = &mut self.entries[slot.0 as usize];
+        entry.dirty = true;
+        entry.weight = weight(&entry.key, entry.value.as_ref());
+        self.dirty_bytes += entry.weight;
+        was_clean
+    }
+
+    /// Makes a dirty entry clean: its value is committed. `value` is what to keep from now on.
+    pub(super) fn make_clean(&mut self, slot: Slot, value: Option<StateValue>) {
+        let entry = &mut self.entries[slot.0 as usize];
+        self.dirty_bytes -= entry.weight;
+        entry.dirty = false;
+        entry.referenced = false;
+        entry.weight = weight(&entry.key, value.as_ref());
+        entry.value = value;
+        self.enqueue(slot);
+    }
+
+    /// Forgets a dirty entry.
+    pub(super) fn remove_dirty(&mut self, slot: Slot) {
+        self.dirty_bytes -= self.entry(slot).weight;
+        self.release(slot);
+    }
+
+    /// Forgets a clean entry.
+    pub(super) fn remove_clean(&mut self, slot: Slot) {
+        self.dequeue(slot);
+        self.release(slot);
+    }
+
+    /// Forgets the clean entry that was unused for longest; `false` when there is none.
+    pub(super) fn evict(&mut self) -> bool {
+        while self.oldest != NONE {
+            let slot = Slot(self.oldest);
+            if !std::mem::take(&mut self.entries[slot.0 as usize].referenced) {
+                self.remove_clean(slot);
+                return true;
+            }
+            self.dequeue(slot);
+            self.enqueue(slot);
+        }
+        false
+    }
+
+    fn insert(&mut self, hash: u64, key: &[u8], value: Option<StateValue>) -> Slot {
+        let entry = Entry {
+            weight: weight(key, value.as_ref()),
+            key: Bytes::copy_from_slice(key),
+            value,
+            dirty: false,
+            referenced: false,
+            hash,
+            older: NONE,
+            newer: NONE,
+        };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.entries[slot as usize] = entry;
+                slot
+            }
+            None => {
+                self.entries.push(entry);
+                // Fewer than u32::MAX: each entry takes more than 100 bytes of a limited budget.
+                (self.entries.len() - 1) as u32
+            }
+        };
+        let entries = &self.entries;
+        self.index.insert_unique(hash, slot, |&other| entries[other as usize].hash);
+        Slot(slot)
+    }
+
+    fn release(&mut self, slot: Slot) {
+        let hash = self.entry(slot).hash;
+        if let Ok(found) = self.index.find_entry(hash, |&other| other == slot.0) {
+            found.remove();
+        }
+        let entry = &mut self.entries[slot.0 as usize];
+        entry.key = Bytes::new();
+        entry.value = None;
+        self.free.push(slot.0);
+    }
+
+    fn enqueue(&mut self, slot: Slot) {
+        let last = std::mem::replace(&mut self.newest, slot.0);
+        match self.entries.get_mut(last as usize) {
+            Some(entry) => entry.newer = slot.0,
+            None => self.oldest = slot.0,
+        }
+        let entry = &mut self.entries[slot.0 as usize];
+        entry.older = last;
+        entry.newer = NONE;
+        self.clean_bytes += entry.weight;
+    }
+
+    fn dequeue(&mut self, slot: Slot) {
+        let Entry { older, newer, weight, .. } = self.entries[slot.0 as usize];
+        match self.entries.get_mut(older as usize) {
+            Some(entry) => entry.newer = newer,
+            None => self.oldest = newer,
+        }
+        match self.entries.get_mut(newer as usize) {
+            Some(entry) => entry.older = older,
+            None => self.newest = older,
+        }
+        self.clean_bytes -= weight;
+    }
+}
+
+fn weight(key: &[u8], value: Option<&StateValue>) -> usize {
+    ENTRY_OVERHEAD + key.len() + value.map_or(0, |value| heap_bytes(&value.value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Value;
+
+    fn some(n: i64) -> Option<StateValue> {
+        Some(StateValue { timestamp: 0, value: Value::Int(n) })
+    }
+
+    fn insert(cache: &mut Cache, key: &[u8], n: i64) -> Slot {
+        cache.insert_clean(cache.hash(key), key, some(n))
+    }
+
+    fn has(cache: &Cache, key: &[u8]) -> bool {
+        cache.find(cache.hash(key), key).is_some()
+    }
+
+    #[test]
+    fn the_oldest_unused_entry_is_evicted_first() {
+        let mut cache = Cache::new();
+        let first = insert(&mut cache, b"a", 1);
+        insert(&mut cache, b"b", 2);
+        insert(&mut cache, b"c", 3);
+        cache.touch(first);
+        assert!(cache.evict());
+        assert!(has(&cache, b"a") && !has(&cache, b"b") && has(&cache, b"c"));
+        assert!(cache.evict() && cache.evict());
+        assert!(!cache.evict());
+        assert_eq!((cache.clean_bytes(), cache.dirty_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn dirty_entries_are_never_evicted() {
+        let mut cache = Cache::new();
+        let slot = insert(&mut cache, b"a", 1);
+        *cache.value_mut(slot) = some(2);
+        assert!(cache.make_dirty(slot));
+        assert!(!cache.make_dirty(slot));
+        assert!(!cache.evict());
+        assert!(cache.clean_bytes() == 0 && cache.dirty_bytes() > 0);
+        cache.make_clean(slot, some(2));
+        assert!(cache.clean_bytes() > 0 && cache.dirty_bytes() == 0);
+        assert!(cache.evict());
+    }
+
+    #[test]
+    fn slots_are_used_again() {
+        let mut cache = Cache::new();
+        for n in 0..1_000_i64 {
+            insert(&mut cache, &n.to_be_bytes(), n);
+            if n >= 10 {
+                assert!(cache.evict());
+            }
+        }
+        assert!(cache.entries.len() <= 11);
+        assert!(has(&cache, &999_i64.to_be_bytes()) && !has(&cache, &5_i64.to_be_bytes()));
+    }
+}

@@ -1,0 +1,130 @@
+//! The uncommitted changes of one store, above its clean entries.
+//!
+//! Both live in one [`Cache`], so that a key is hashed and looked up once. The dirty entries are also listed
+//! in the order in which they were first touched, which is the order of the changelog, and, once somebody
+//! scans, in the order of their keys.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+use super::StateValue;
+use super::cache::{Cache, Entry, Slot};
+
+/// The entries of one store that are in memory, and which of them are uncommitted.
+#[derive(Debug)]
+pub(super) struct Overlay {
+    cache: Cache,
+    dirty: Vec<Slot>,
+    /// The first `sorted_up_to` of `dirty`, by key. Filled by scans only: most stores are never scanned.
+    sorted: BTreeMap<Bytes, Slot>,
+    sorted_up_to: usize,
+}
+
+impl Overlay {
+    /// Nothing in memory.
+    pub(super) fn new() -> Overlay {
+        Overlay { cache: Cache::new(), dirty: Vec::new(), sorted: BTreeMap::new(), sorted_up_to: 0 }
+    }
+
+    /// The entries.
+    pub(super) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// The slot of a key, whose entry counts as used.
+    pub(super) fn find(&mut self, hash: u64, key: &[u8]) -> Option<Slot> {
+        let slot = self.cache.find(hash, key)?;
+        self.cache.touch(slot);
+        Some(slot)
+    }
+
+    /// Adds what RocksDB holds for a key that is not in memory.
+    pub(super) fn insert_clean(&mut self, hash: u64, key: &[u8], value: Option<StateValue>) -> Slot {
+        self.cache.insert_clean(hash, key, value)
+    }
+
+    /// Changes a key without looking at what it was. Returns whether that made a difference.
+    pub(super) fn put(&mut self, key: &[u8], value: Option<StateValue>) -> bool {
+        let hash = self.cache.hash(key);
+        match self.cache.find(hash, key) {
+            Some(slot) => {
+                let entry = self.cache.entry(slot);
+                if !entry.dirty && entry.value.is_none() && value.is_none() {
+                    return false;
+                }
+                *self.cache.value_mut(slot) = value;
+                self.changed(slot);
+            }
+            None => {
+                let slot = self.cache.insert_dirty(hash, key, value);
+                self.dirty.push(slot);
+            }
+        }
+        true
+    }
+
+    /// The value in a slot, to be changed; [`Overlay::changed`] must follow.
+    pub(super) fn value_mut(&mut self, slot: Slot) -> &mut Option<StateValue> {
+        self.cache.value_mut(slot)
+    }
+
+    /// Counts the entry in a slot among the uncommitted changes.
+    pub(super) fn changed(&mut self, slot: Slot) {
+        if self.cache.make_dirty(slot) {
+            self.dirty.push(slot);
+        }
+    }
+
+    /// How many keys are changed.
+    pub(super) fn dirty_count(&self) -> usize {
+        self.dirty.len()
+    }
+
+    /// The changed entries, in the order in which they were first touched.
+    pub(super) fn dirty(&self) -> impl Iterator<Item = &Entry> {
+        self.dirty.iter().map(|slot| self.cache.entry(*slot))
+    }
+
+    /// The changed entries between two keys, in the order of their keys. The bounds must be in order.
+    pub(super) fn range(&mut self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> impl Iterator<Item = &Entry> {
+        for slot in self.dirty.get(self.sorted_up_to..).unwrap_or_default() {
+            self.sorted.insert(self.cache.entry(*slot).key.clone(), *slot);
+        }
+        self.sorted_up_to = self.dirty.len();
+        self.sorted.range::<[u8], _>((from, to)).map(|(_, slot)| self.cache.entry(*slot))
+    }
+
+    /// Makes all changed entries clean. `keep` says what to hold from now on under each, given its position among the
+    /// changes and its value; `None`: forget the entry.
+    pub(super) fn committed(&mut self, mut keep: impl FnMut(usize, Option<StateValue>) -> Option<Option<StateValue>>) {
+        for (position, slot) in self.dirty.drain(..).enumerate() {
+            let value = self.cache.value_mut(slot).take();
+            match keep(position, value) {
+                Some(value) => self.cache.make_clean(slot, value),
+                None => self.cache.remove_dirty(slot),
+            }
+        }
+        self.sorted.clear();
+        self.sorted_up_to = 0;
+    }
+
+    /// Forgets all changed entries.
+    pub(super) fn rollback(&mut self) {
+        self.committed(|_, _| None);
+    }
+
+    /// Forgets the clean entry of a key, if there is one.
+    pub(super) fn forget(&mut self, key: &[u8]) {
+        let hash = self.cache.hash(key);
+        if let Some(slot) = self.cache.find(hash, key).filter(|slot| !self.cache.entry(*slot).dirty) {
+            self.cache.remove_clean(slot);
+        }
+    }
+
+    /// Forgets one clean entry; `false` when there is none.
+    pub(super) fn evict(&mut self) -> bool {
+        self.cache.evict()
+    }
+}

@@ -1,0 +1,455 @@
+//! All stores of one task: reads, uncommitted changes, the commit, the restore.
+
+use std::ops::{Bound, Range};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::checkpoint::Checkpoint;
+use super::directory::Shared;
+use super::error::printable;
+use super::overlay::Overlay;
+use super::rocksdb::{Batch, Database};
+use super::size::shares_buffers;
+use super::verify::{Fold, Verification, compare};
+use super::{ChangelogRecord, Codec, Result, StateError, StateValue, StoreKind, StoreSpec};
+use crate::log::LogRecord;
+
+/// The key of the checkpoint in the metadata.
+pub(super) const CHECKPOINT_KEY: &[u8] = b"checkpoint";
+
+/// How many entries [`TaskStores::scan`] reads at a time.
+const SCAN_CHUNK: usize = 256;
+
+/// All stores of one task. A store is named by its position in the specs that the task was opened with;
+/// another number is a defect of the caller and panics.
+pub struct TaskStores {
+    stores: Vec<Store>,
+    database: Database,
+    shared: Arc<Shared>,
+    checkpoint: Option<Checkpoint>,
+    /// What [`TaskStores::changelog`] encoded, by store and position among its changes, until the commit takes it or a
+    /// change makes it stale.
+    encoded: Option<Vec<Vec<Option<Bytes>>>>,
+    unflushed_bytes: usize,
+    unflushed_commits: u32,
+}
+
+/// One store of the task.
+struct Store {
+    spec: StoreSpec,
+    codec: Codec,
+    overlay: Overlay,
+    /// Values share the buffer they were decoded from: after a commit they are decoded from the encoded bytes,
+    /// so that a small value does not keep a large input payload in memory.
+    detach: bool,
+}
+
+impl TaskStores {
+    /// Takes over an opened database.
+    pub(super) fn new(database: Database, specs: &[StoreSpec], shared: Arc<Shared>) -> Result<TaskStores> {
+        let stored = database.get(database.metadata()?, CHECKPOINT_KEY)?;
+        let checkpoint = stored.map(|bytes| Checkpoint::decode(&bytes, database.path())).transpose()?;
+        let stores = specs.iter().map(|spec| Store {
+            codec: Codec::new(&spec.shape),
+            overlay: Overlay::new(),
+            detach: shares_buffers(&spec.shape),
+            spec: spec.clone(),
+        });
+        shared.task_opened();
+        Ok(TaskStores {
+            stores: stores.collect(),
+            database,
+            shared,
+            checkpoint,
+            encoded: None,
+            unflushed_bytes: 0,
+            unflushed_commits: 0,
+        })
+    }
+
+    /// The stores, by position.
+    pub fn specs(&self) -> impl ExactSizeIterator<Item = &StoreSpec> {
+        self.stores.iter().map(|store| &store.spec)
+    }
+
+    /// The task's directory.
+    pub fn path(&self) -> &Path {
+        self.database.path()
+    }
+
+    /// Up to where the stores have come; `None` before the first commit or restore.
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.checkpoint.as_ref()
+    }
+
+    /// What a store holds under a key, uncommitted changes included.
+    pub fn get(&mut self, store: usize, key: &[u8]) -> Result<Option<StateValue>> {
+        self.get_ref(store, key).map(|value| value.cloned())
+    }
+
+    /// As [`TaskStores::get`], without cloning the value.
+    pub fn get_ref(&mut self, store: usize, key: &[u8]) -> Result<Option<&StateValue>> {
+        let slot = self.load(store, key)?;
+        Ok(self.stores[store].overlay.cache().entry(slot).value.as_ref())
+    }
+
+    /// Changes a key; `None` deletes it. Does not look at what was there.
+    pub fn put(&mut self, store: usize, key: &[u8], value: Option<StateValue>) {
+        if self.stores[store].overlay.put(key, value) {
+            self.encoded = None;
+        }
+    }
+
+    /// Reads and changes a key in one go: `change` gets what the store holds and leaves what it is to hold (`None`
+    /// deletes). The value is not shared, so `change` may take it apart without copying. When `change` fails it must
+    /// leave the value as it was; the key then counts as untouched.
+    pub fn update<R, E: From<StateError>>(
+        &mut self,
+        store: usize,
+        key: &[u8],
+        change: impl FnOnce(&mut Option<StateValue>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let slot = self.load(store, key)?;
+        let overlay = &mut self.stores[store].overlay;
+        let result = change(overlay.value_mut(slot))?;
+        overlay.changed(slot);
+        self.encoded = None;
+        Ok(result)
+    }
+
+    /// Up to `limit` entries of a store between two keys, in the order of their keys' bytes, uncommitted changes
+    /// included. To go on, scan from the last key, excluded: entries may be changed and deleted in between.
+    ///
+    /// Deleted entries cost time until RocksDB has compacted them: who expires windows should scan from where it
+    /// last stopped, and only when stream time has passed the end of a window.
+    pub fn scan_limited(
+        &mut self,
+        store: usize,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Bytes, StateValue)>> {
+        let mut found = Vec::new();
+        if is_empty(from, to) {
+            return Ok(found);
+        }
+        let Store { spec, codec, overlay, .. } = &mut self.stores[store];
+        let mut stored = self.database.cursor(self.database.store(&spec.name)?, from, to);
+        let mut changed = overlay.range(from, to).peekable();
+        while found.len() < limit {
+            let at = stored.entry()?;
+            match (changed.peek(), at) {
+                (None, None) => break,
+                (Some(entry), at) if at.is_none_or(|(key, _)| entry.key <= key) => {
+                    if let Some(value) = &entry.value {
+                        found.push((entry.key.clone(), value.clone()));
+                    }
+                    if at.is_some_and(|(key, _)| entry.key == key) {
+                        stored.advance();
+                    }
+                    changed.next();
+                }
+                (_, Some((key, value))) => {
+                    let value = decode(codec, &spec.name, self.database.path(), key, value)?;
+                    found.push((Bytes::copy_from_slice(key), value));
+                    stored.advance();
+                }
+                // The guard above takes every change when RocksDB has no more entries.
+                (Some(_), None) => break,
+            }
+        }
+        Ok(found)
+    }
+
+    /// The entries of a store between two keys, in the order of their keys' bytes, uncommitted changes included,
+    /// read a part at a time.
+    pub fn scan(&mut self, store: usize, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Scan<'_> {
+        let (from, to) = (from.map(Bytes::copy_from_slice), to.map(Bytes::copy_from_slice));
+        Scan { stores: self, store, from, to, chunk: Vec::new().into_iter(), done: false }
+    }
+
+    /// The keys of a store that are changed since the last commit, in the order in which they were first
+    /// touched, with what they now hold.
+    pub fn changes(&self, store: usize) -> impl Iterator<Item = (&Bytes, Option<&StateValue>)> {
+        self.stores[store].overlay.dirty().map(|entry| (&entry.key, entry.value.as_ref()))
+    }
+
+    /// About how many bytes of memory the uncommitted changes take.
+    pub fn overlay_bytes(&self) -> usize {
+        self.stores.iter().map(|store| store.overlay.cache().dirty_bytes()).sum()
+    }
+
+    /// Whether the uncommitted changes have reached this task's share of the limit, so that it should commit (I9).
+    pub fn is_overlay_full(&self) -> bool {
+        self.overlay_bytes() >= self.shared.share(self.shared.options.overlay_bytes)
+    }
+
+    /// About how many bytes of memory the read cache takes.
+    pub fn read_cache_bytes(&self) -> usize {
+        self.stores.iter().map(|store| store.overlay.cache().clean_bytes()).sum()
+    }
+
+    /// What must go to the changelog topics before the changes are committed: one record per changed key, store by
+    /// store, in the order in which the keys were first touched (I7). Encodes each value once; the commit
+    /// writes the same bytes to RocksDB (I3).
+    pub fn changelog(&mut self) -> Result<Vec<ChangelogRecord>> {
+        let encoded = self.take_encoded()?;
+        let mut records = Vec::new();
+        for (position, (store, values)) in self.stores.iter().zip(&encoded).enumerate() {
+            if store.spec.changelog.is_some() {
+                records.extend(store.overlay.dirty().zip(values).map(|(entry, value)| ChangelogRecord {
+                    store: position,
+                    key: entry.key.clone(),
+                    value: value.clone(),
+                    timestamp: entry.value.as_ref().map(|value| value.timestamp),
+                }));
+            }
+        }
+        self.encoded = Some(encoded);
+        Ok(records)
+    }
+
+    /// Writes all changes and the checkpoint to RocksDB, in one atomic batch (I1, I2). The changes become clean
+    /// entries of the read cache. To be called when the log has committed the same changes.
+    pub fn commit(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let encoded = self.take_encoded()?;
+        let batch = self.batch(&encoded, checkpoint)?;
+        let bytes = batch.bytes();
+        self.database.write(batch)?;
+        for (store, values) in self.stores.iter_mut().zip(&encoded) {
+            store.committed(values);
+        }
+        self.checkpoint = Some(checkpoint.clone());
+        self.trim();
+        self.flush_if_due(bytes)
+    }
+
+    /// Forgets all uncommitted changes.
+    pub fn rollback(&mut self) {
+        self.encoded = None;
+        for store in &mut self.stores {
+            store.overlay.rollback();
+        }
+    }
+
+    /// Applies committed records of a store's changelog, in the order of their offsets. The values go to RocksDB as they
+    /// are (I3); the checkpoint's offset of that changelog becomes `next_offset` in the same batch, so that an interrupted
+    /// restore goes on from where it was.
+    pub fn restore(&mut self, store: usize, records: &[LogRecord], next_offset: i64) -> Result<()> {
+        if self.stores.iter().any(|store| store.overlay.dirty_count() > 0) {
+            return Err(StateError::IllegalState(
+                "a task's stores are restored before it processes records".to_owned(),
+            ));
+        }
+        let Store { spec, overlay, .. } = &mut self.stores[store];
+        let topic = spec.changelog.clone().ok_or_else(|| StateError::Changelog {
+            store: spec.name.clone(),
+            detail: "the store has no changelog".to_owned(),
+        })?;
+        let family = self.database.store(&spec.name)?;
+        let mut batch = Batch::with_capacity(records.iter().map(record_bytes).sum());
+        for record in records {
+            let key = record.key.as_ref().ok_or_else(|| StateError::Changelog {
+                store: spec.name.clone(),
+                detail: format!("the record at offset {} of topic `{topic}` has no key", record.offset),
+            })?;
+            match &record.value {
+                Some(value) => batch.put(family, key, value),
+                None => batch.delete(family, key),
+            }
+            overlay.forget(key);
+        }
+        let mut checkpoint = self.checkpoint.clone().unwrap_or_default();
+        checkpoint.changelog_offsets.insert(topic, next_offset);
+        batch.put(self.database.metadata()?, CHECKPOINT_KEY, &checkpoint.encode()?);
+        let bytes = batch.bytes();
+        self.database.write(batch)?;
+        self.checkpoint = Some(checkpoint);
+        self.flush_if_due(bytes)
+    }
+
+    /// Writes everything that is committed to files and returns when that is done.
+    pub fn flush(&mut self) -> Result<()> {
+        self.start_flush(true)
+    }
+
+    /// Flushes and closes the stores, so that the next start has nothing to restore. Uncommitted changes are lost.
+    pub fn close(mut self) -> Result<()> {
+        self.flush()
+    }
+
+    /// Compares what a store has committed with the fold of its changelog (I3); shows up to `limit` differences.
+    pub fn verify(&self, store: usize, fold: &Fold, limit: usize) -> Result<Verification> {
+        compare(&self.database, &self.stores[store].spec.name, fold, limit)
+    }
+
+    /// The slot of a key, read from RocksDB if it is not in memory.
+    fn load(&mut self, store: usize, key: &[u8]) -> Result<super::cache::Slot> {
+        let overlay = &mut self.stores[store].overlay;
+        let hash = overlay.cache().hash(key);
+        if let Some(slot) = overlay.find(hash, key) {
+            return Ok(slot);
+        }
+        // Before the insertion, not after it: the new entry must survive until its caller is done.
+        self.trim();
+        let Store { spec, codec, overlay, .. } = &mut self.stores[store];
+        let stored = self.database.get(self.database.store(&spec.name)?, key)?;
+        let value = stored.map(|value| decode(codec, &spec.name, self.database.path(), key, &value)).transpose()?;
+        Ok(overlay.insert_clean(hash, key, value))
+    }
+
+    /// Keeps the read cache within this task's share of the limit (I9).
+    fn trim(&mut self) {
+        let share = self.shared.share(self.shared.options.read_cache_bytes);
+        while self.read_cache_bytes() > share {
+            let largest = self.stores.iter_mut().max_by_key(|store| store.overlay.cache().clean_bytes());
+            if !largest.is_some_and(|store| store.overlay.evict()) {
+                return;
+            }
+        }
+    }
+
+    fn take_encoded(&mut self) -> Result<Vec<Vec<Option<Bytes>>>> {
+        match self.encoded.take() {
+            Some(encoded) => Ok(encoded),
+            None => self.stores.iter().map(Store::encode).collect(),
+        }
+    }
+
+    fn batch(&self, encoded: &[Vec<Option<Bytes>>], checkpoint: &Checkpoint) -> Result<Batch> {
+        let mut batch = Batch::with_capacity(1024);
+        for (store, values) in self.stores.iter().zip(encoded) {
+            let family = self.database.store(&store.spec.name)?;
+            for (entry, value) in store.overlay.dirty().zip(values) {
+                match value {
+                    Some(value) => batch.put(family, &entry.key, value),
+                    None => batch.delete(family, &entry.key),
+                }
+            }
+        }
+        batch.put(self.database.metadata()?, CHECKPOINT_KEY, &checkpoint.encode()?);
+        Ok(batch)
+    }
+
+    /// Flushes in the background when enough has been written since the last time, so that the tail that a crash takes
+    /// stays short and idle tasks do not hold the write buffers.
+    fn flush_if_due(&mut self, written: usize) -> Result<()> {
+        self.unflushed_bytes += written;
+        self.unflushed_commits += 1;
+        let options = &self.shared.options;
+        let limit = options.flush_bytes.min(self.shared.share(options.write_buffer_bytes) / 2);
+        if self.unflushed_bytes >= limit || self.unflushed_commits >= options.flush_commits {
+            self.start_flush(false)?;
+        }
+        Ok(())
+    }
+
+    fn start_flush(&mut self, wait: bool) -> Result<()> {
+        let names: Vec<&str> = self.stores.iter().map(|store| store.spec.name.as_str()).collect();
+        self.database.flush(&names, wait)?;
+        self.unflushed_bytes = 0;
+        self.unflushed_commits = 0;
+        Ok(())
+    }
+}
+
+impl Drop for TaskStores {
+    fn drop(&mut self) {
+        self.shared.task_closed();
+    }
+}
+
+impl Store {
+    /// The values of the changes as they are stored, in the order of the changes. They share one buffer per commit, but
+    /// where the decoded values are going to share it too, each has its own.
+    fn encode(&self) -> Result<Vec<Option<Bytes>>> {
+        let mut buffer = Vec::new();
+        let mut ranges: Vec<Option<Range<usize>>> = Vec::with_capacity(self.overlay.dirty_count());
+        for entry in self.overlay.dirty() {
+            let start = buffer.len();
+            if let Some(value) = &entry.value {
+                self.codec.encode(value.timestamp, &value.value, &mut buffer);
+            }
+            ranges.push(entry.value.as_ref().map(|_| start..buffer.len()));
+        }
+        let buffer = Bytes::from(buffer);
+        let part = |range: Range<usize>| {
+            if self.detach { Bytes::copy_from_slice(&buffer[range]) } else { buffer.slice(range) }
+        };
+        Ok(ranges.into_iter().map(|range| range.map(part)).collect())
+    }
+
+    /// Turns the changes into clean entries. Deleted windows are forgotten: nobody asks for them again.
+    fn committed(&mut self, encoded: &[Option<Bytes>]) {
+        let Store { spec, codec, overlay, detach } = self;
+        let keep_absent = matches!(spec.kind, StoreKind::KeyValue);
+        overlay.committed(|position, value| match (value, encoded.get(position)) {
+            (Some(_), Some(Some(bytes))) if *detach => {
+                let (timestamp, value) = codec.decode(bytes).ok()?;
+                Some(Some(StateValue { timestamp, value }))
+            }
+            (Some(value), _) => Some(Some(value)),
+            (None, _) => keep_absent.then_some(None),
+        });
+    }
+}
+
+/// The entries of a store in key order. See [`TaskStores::scan`].
+pub struct Scan<'a> {
+    stores: &'a mut TaskStores,
+    store: usize,
+    from: Bound<Bytes>,
+    to: Bound<Bytes>,
+    chunk: std::vec::IntoIter<(Bytes, StateValue)>,
+    done: bool,
+}
+
+impl Iterator for Scan<'_> {
+    type Item = Result<(Bytes, StateValue)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.chunk.len() == 0 && !self.done {
+            let (from, to) = (self.from.as_ref().map(Bytes::as_ref), self.to.as_ref().map(Bytes::as_ref));
+            match self.stores.scan_limited(self.store, from, to, SCAN_CHUNK) {
+                Ok(chunk) => {
+                    self.done = chunk.len() < SCAN_CHUNK;
+                    if let Some((key, _)) = chunk.last() {
+                        self.from = Bound::Excluded(key.clone());
+                    }
+                    self.chunk = chunk.into_iter();
+                }
+                Err(error) => {
+                    self.done = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        self.chunk.next().map(Ok)
+    }
+}
+
+fn decode(codec: &Codec, store: &str, path: &Path, key: &[u8], value: &[u8]) -> Result<StateValue> {
+    let decoded = codec.decode(&Bytes::copy_from_slice(value));
+    decoded.map(|(timestamp, value)| StateValue { timestamp, value }).map_err(|error| StateError::Undecodable {
+        path: path.to_owned(),
+        store: store.to_owned(),
+        key: printable(key),
+        detail: error.to_string(),
+    })
+}
+
+/// About what a record adds to a batch.
+fn record_bytes(record: &LogRecord) -> usize {
+    16 + record.key.as_ref().map_or(0, Bytes::len) + record.value.as_ref().map_or(0, Bytes::len)
+}
+
+/// Whether no key lies between the two.
+fn is_empty(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {
+    match (from, to) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(from), Bound::Included(to)) => from > to,
+        (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => from >= to,
+    }
+}

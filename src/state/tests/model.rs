@@ -1,0 +1,162 @@
+//! Random changes against a model that keeps two maps.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::super::*;
+use super::{NAMES, at, logged, specs, text};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(Vec<u8>, String),
+    Delete(Vec<u8>),
+    Append(Vec<u8>, char),
+    Get(Vec<u8>),
+    Scan(Bound<Vec<u8>>, Bound<Vec<u8>>, usize),
+    Commit,
+    Rollback,
+    Reopen,
+}
+
+fn key() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(prop_oneof![Just(0_u8), Just(1), Just(255)], 0..4)
+}
+
+fn bound() -> impl Strategy<Value = Bound<Vec<u8>>> {
+    prop_oneof![key().prop_map(Bound::Included), key().prop_map(Bound::Excluded), Just(Bound::Unbounded)]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (key(), "[a-z]{0,8}").prop_map(|(key, value)| Step::Put(key, value)),
+        3 => key().prop_map(Step::Delete),
+        3 => (key(), prop::char::range('a', 'z')).prop_map(|(key, letter)| Step::Append(key, letter)),
+        3 => key().prop_map(Step::Get),
+        3 => (bound(), bound(), 0_usize..12).prop_map(|(from, to, limit)| Step::Scan(from, to, limit)),
+        2 => Just(Step::Commit),
+        1 => Just(Step::Rollback),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+type Map = BTreeMap<Vec<u8>, String>;
+
+fn within(key: &[u8], from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> bool {
+    let after = match from {
+        Bound::Included(from) => key >= from.as_slice(),
+        Bound::Excluded(from) => key > from.as_slice(),
+        Bound::Unbounded => true,
+    };
+    let before = match to {
+        Bound::Included(to) => key <= to.as_slice(),
+        Bound::Excluded(to) => key < to.as_slice(),
+        Bound::Unbounded => true,
+    };
+    after && before
+}
+
+struct Run {
+    directory: StateDirectory,
+    stores: Option<TaskStores>,
+    current: Map,
+    committed: Map,
+    log: Fold,
+    commits: i64,
+}
+
+impl Run {
+    fn stores(&mut self) -> &mut TaskStores {
+        let directory = &self.directory;
+        self.stores.get_or_insert_with(|| directory.open_task("0_0", &specs()).unwrap())
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Put(key, value) => {
+                self.stores().put(NAMES, &key, text(&value));
+                self.current.insert(key, value);
+            }
+            Step::Delete(key) => {
+                self.stores().put(NAMES, &key, None);
+                self.current.remove(&key);
+            }
+            Step::Append(key, letter) => {
+                let value = self.current.entry(key.clone()).or_default();
+                value.push(letter);
+                let value = value.clone();
+                let append = |slot: &mut Option<StateValue>| {
+                    let old = slot.as_ref().and_then(|value| value.value.as_str()).unwrap_or_default().to_owned();
+                    *slot = text(&(old + &letter.to_string()));
+                    Ok::<_, StateError>(slot.clone())
+                };
+                assert_eq!(self.stores().update(NAMES, &key, append).unwrap(), text(&value));
+            }
+            Step::Get(key) => {
+                let expected = self.current.get(&key).and_then(|value| text(value));
+                assert_eq!(self.stores().get(NAMES, &key).unwrap(), expected);
+            }
+            Step::Scan(from, to, limit) => self.scan(from, to, limit),
+            Step::Commit => self.commit(),
+            Step::Rollback => {
+                self.stores().rollback();
+                self.current = self.committed.clone();
+            }
+            Step::Reopen => {
+                self.stores = None;
+                self.current = self.committed.clone();
+                let expected = (self.commits > 0).then(|| at(self.commits));
+                assert_eq!(self.stores().checkpoint(), expected.as_ref());
+            }
+        }
+    }
+
+    fn scan(&mut self, from: Bound<Vec<u8>>, to: Bound<Vec<u8>>, limit: usize) {
+        let inside = self.current.iter().filter(|(key, _)| within(key, &from, &to)).take(limit);
+        let expected: Vec<_> =
+            inside.map(|(key, value)| (Bytes::copy_from_slice(key), text(value).unwrap())).collect();
+        let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
+        assert_eq!(self.stores().scan_limited(NAMES, from, to, limit).unwrap(), expected);
+    }
+
+    fn commit(&mut self) {
+        self.commits += 1;
+        let checkpoint = at(self.commits);
+        for record in self.stores().changelog().unwrap() {
+            self.log.apply(&logged(0, &record.key, record.value.as_ref()));
+        }
+        self.stores().commit(&checkpoint).unwrap();
+        self.committed = self.current.clone();
+        let log = std::mem::take(&mut self.log);
+        let verification = self.stores().verify(NAMES, &log, 3).unwrap();
+        assert!(verification.is_equal(), "{verification:?}");
+        assert_eq!(verification.entries, self.committed.len() as u64);
+        self.log = log;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn stores_behave_as_a_map_and_equal_the_fold_of_their_changelog(
+        steps in prop::collection::vec(step(), 1..80),
+        read_cache_bytes in prop_oneof![Just(0_usize), Just(600), Just(1 << 20)],
+    ) {
+        let options = StateOptions { read_cache_bytes, flush_commits: 3, ..StateOptions::default() };
+        let directory = StateDirectory::in_memory("app", options).unwrap();
+        let mut run = Run {
+            directory,
+            stores: None,
+            current: Map::new(),
+            committed: Map::new(),
+            log: Fold::new(),
+            commits: 0,
+        };
+        for step in steps {
+            run.step(step);
+        }
+    }
+}
