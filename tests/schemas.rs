@@ -30,11 +30,7 @@ const CONTRACT: [(&str, &str, &str); 10] = [
         INTELLIGENCE,
         "message_id conversation_id tenant_id sentiment emotion confidence reasoning timestamp",
     ),
-    (
-        "PIIDetectionResult",
-        INTELLIGENCE,
-        "pii_id message_id conversation_id tenant_id has_pii entities timestamp",
-    ),
+    ("PIIDetectionResult", INTELLIGENCE, "pii_id message_id conversation_id tenant_id has_pii entities timestamp"),
     (
         "InsightsResult",
         INTELLIGENCE,
@@ -56,11 +52,7 @@ const CONTRACT: [(&str, &str, &str); 10] = [
         INTELLIGENCE,
         "tenant_id window_start window_end messages negative share_negative confidence emotions",
     ),
-    (
-        "Escalation",
-        INTELLIGENCE,
-        "conversation_id tenant_id message_id urgency intent sentiment reason tldr timestamp",
-    ),
+    ("Escalation", INTELLIGENCE, "conversation_id tenant_id message_id urgency intent sentiment reason tldr timestamp"),
 ];
 
 fn texts() -> BTreeMap<String, String> {
