@@ -1,0 +1,27 @@
+# Every target installs what is missing first (.ci/setup; nothing to do on a machine that has it all).
+
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+# Outside the checkout, so that a fresh clone does not compile RocksDB again.
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/signalstream/target
+
+cargo_flags := --release --locked
+
+.PHONY: help demo test bench lint setup
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup ## Build, then watch sample conversations become joined, redacted, summarised intelligence
+	cargo run $(cargo_flags) --quiet -- demo $(ARGS)
+
+test: setup ## Run every test; ARGS='--lib window' runs some
+	@bash .ci/test $(ARGS)
+
+bench: setup ## Run the benchmarks; ARGS='--bench NAME' runs one
+	cargo bench --locked $(ARGS)
+
+lint: setup ## Check formatting, lints, licences and advisories
+	@bash .ci/lint
+
+setup:
+	@bash .ci/setup
