@@ -115,7 +115,8 @@ pub fn pause(duration: Duration) {
 /// Reads a duration as people write it in a topology: `500ms`, `30s`, `5m`, `1h`, `7d`, or several
 /// of these together (`1h30m`). The result is in milliseconds and is never negative.
 pub fn parse_duration(text: &str) -> Result<i64, String> {
-    let expected = || format!("`{text}` is not a duration; write a number and a unit, such as 500ms, 30s, 5m, 1h30m or 7d");
+    let expected =
+        || format!("`{text}` is not a duration; write a number and a unit, such as 500ms, 30s, 5m, 1h30m or 7d");
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err(expected());
@@ -164,7 +165,9 @@ mod tests {
 
     #[test]
     fn durations_are_read_and_written_alike() {
-        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("1h30m", 5_400_000), ("7d", 604_800_000)] {
+        for (text, millis) in
+            [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("1h30m", 5_400_000), ("7d", 604_800_000)]
+        {
             assert_eq!(parse_duration(text), Ok(millis));
             assert_eq!(format_duration(millis), text);
         }

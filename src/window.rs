@@ -29,7 +29,9 @@ pub enum WindowError {
     #[error("a window's size must be longer than zero")]
     Size,
     /// The advance was zero, negative or larger than the size.
-    #[error("a window's advance must be longer than zero and at most its size; a larger one would leave gaps that no window covers")]
+    #[error(
+        "a window's advance must be longer than zero and at most its size; a larger one would leave gaps that no window covers"
+    )]
     Advance,
     /// The grace period was negative.
     #[error("a grace period cannot be negative")]

@@ -141,7 +141,9 @@ pub enum LogError {
         difference: String,
     },
     /// Another process has the directory open.
-    #[error("{path} is in use by another process; an embedded log is for one process at a time: stop the other one first")]
+    #[error(
+        "{path} is in use by another process; an embedded log is for one process at a time: stop the other one first"
+    )]
     InUse {
         /// The directory.
         path: String,

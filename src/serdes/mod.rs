@@ -2,7 +2,3 @@
 //!
 //! A [`Deserializer`] is compiled once for a schema and the [`Fields`] that a plan uses, a [`Serializer`] once
 //! for a schema and the [`Shape`] of what it will be given; per record they only run.
-
-
-
-
