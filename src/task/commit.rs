@@ -74,11 +74,11 @@ impl Task {
         for store in &self.subtopology.stores {
             let Some(topic) = &store.changelog else { continue };
             if let Some(end) = ends.get(&TopicPartition::new(topic.clone(), self.id.partition)) {
-                checkpoint.changelog_offsets.insert(topic.to_string(), *end);
+                checkpoint.changelog_offsets.insert(topic.clone(), *end);
             }
         }
         checkpoint.input_offsets = self.input_partitions().zip(positions.iter().copied()).collect();
-        checkpoint.stream_times = stream_times.clone();
+        checkpoint.stream_times = stream_times.clone().into_iter().collect();
         checkpoint.wall_clock = now;
         self.stores.commit(&checkpoint).map_err(|source| TaskError::State { task: self.id, source })?;
         self.committed = CommittedPosition { positions, stream_times };

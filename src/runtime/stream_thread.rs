@@ -1,0 +1,256 @@
+//! One stream thread: fetch, process, commit, and give tasks up or take them on as the group decides.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::application::Shared;
+use super::{ApplicationOptions, RuntimeError, TaskList};
+use crate::error::{Classified, ErrorClass};
+use crate::log::{Log, LogConsumer, Rebalance, TransactionalProducer};
+use crate::metrics;
+use crate::record::TopicPartition;
+use crate::task::transaction::{self, Unobserved};
+use crate::task::{Task, TaskError, TaskId, TaskOpener};
+use crate::time::Clock;
+
+/// How many records a task processes before the next one has its turn.
+const TURN: usize = 500;
+
+/// What a thread is made of.
+pub(super) struct ThreadParts {
+    pub(super) name: String,
+    pub(super) log: Arc<dyn Log>,
+    pub(super) opener: TaskOpener,
+    pub(super) tasks: TaskList,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) options: ApplicationOptions,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// The connections of a thread to the log; made anew after it was fenced.
+struct Connections {
+    /// Membership of the group: which tasks are this thread's.
+    membership: Box<dyn LogConsumer>,
+    /// Fetches what those tasks read.
+    fetcher: Box<dyn LogConsumer>,
+    producer: Box<dyn TransactionalProducer>,
+}
+
+/// One stream thread.
+pub(super) struct StreamThread {
+    parts: ThreadParts,
+    connections: Connections,
+    tasks: BTreeMap<TaskId, Task>,
+    /// Which task and which of its sources a partition feeds, and whether it is paused.
+    routes: BTreeMap<TopicPartition, Route>,
+    committed_at: Duration,
+}
+
+struct Route {
+    task: TaskId,
+    source: usize,
+    paused: bool,
+}
+
+impl StreamThread {
+    /// Runs until the application stops; a failure stops the application.
+    pub(super) fn run(parts: ThreadParts) {
+        let shared = parts.shared.clone();
+        let outcome = StreamThread::connect(parts).and_then(StreamThread::work);
+        if let Err(error) = outcome {
+            shared.fail(error);
+        }
+    }
+
+    fn connect(parts: ThreadParts) -> Result<StreamThread, RuntimeError> {
+        let connections = open_connections(&parts)?;
+        let committed_at = parts.clock.elapsed();
+        Ok(StreamThread { parts, connections, tasks: BTreeMap::new(), routes: BTreeMap::new(), committed_at })
+    }
+
+    fn work(mut self) -> Result<(), RuntimeError> {
+        while !self.parts.shared.stop.load(Ordering::Acquire) {
+            match self.turn() {
+                Ok(()) => {}
+                Err(error) => self.recover(error)?,
+            }
+        }
+        self.commit()?;
+        for (id, task) in std::mem::take(&mut self.tasks) {
+            task.into_stores().close().map_err(|source| TaskError::State { task: id, source })?;
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self) -> Result<(), RuntimeError> {
+        let membership = self.connections.membership.poll(0, Duration::ZERO)?;
+        if let Some(rebalance) = membership.rebalance {
+            self.rebalance(rebalance)?;
+        }
+        let busy = self.tasks.values().any(|task| task.queued() > 0);
+        let timeout = if busy { Duration::ZERO } else { self.until_commit() };
+        self.fetch(timeout)?;
+        let now = self.parts.clock.now();
+        let mut full = false;
+        for task in self.tasks.values_mut() {
+            note_ends(task, self.connections.fetcher.as_ref())?;
+            task.process(TURN, now)?;
+            full |= task.is_full();
+        }
+        self.resume_drained();
+        if full || self.until_commit().is_zero() {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    fn until_commit(&self) -> Duration {
+        let passed = self.parts.clock.elapsed().saturating_sub(self.committed_at);
+        self.parts.options.commit_interval.saturating_sub(passed)
+    }
+
+    /// Fetches records for the tasks, and pauses partitions of which enough wait (invariant I9).
+    fn fetch(&mut self, timeout: Duration) -> Result<(), RuntimeError> {
+        let polled = self.connections.fetcher.poll(self.parts.options.fetch_records, timeout)?;
+        for batch in polled.batches {
+            let Some(route) = self.routes.get_mut(&batch.partition) else { continue };
+            let Some(task) = self.tasks.get_mut(&route.task) else { continue };
+            task.add_records(route.source, batch.records, batch.position);
+            if !route.paused && task.queued_of(route.source) >= self.parts.options.queued_records {
+                self.connections.fetcher.pause(&batch.partition);
+                route.paused = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn resume_drained(&mut self) {
+        for (partition, route) in self.routes.iter_mut().filter(|(_, route)| route.paused) {
+            let queued = self.tasks.get(&route.task).map_or(0, |task| task.queued_of(route.source));
+            if queued < self.parts.options.queued_records / 2 {
+                self.connections.fetcher.resume(partition);
+                route.paused = false;
+            }
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), RuntimeError> {
+        let started = self.parts.clock.elapsed();
+        self.committed_at = started;
+        if !self.tasks.values().any(Task::is_dirty) {
+            return Ok(());
+        }
+        let now = self.parts.clock.now();
+        let group = self.connections.membership.group_metadata()?;
+        transaction::commit(
+            self.tasks.values_mut(),
+            self.connections.producer.as_mut(),
+            &group,
+            now,
+            &mut Unobserved,
+        )?;
+        for task in self.tasks.values_mut() {
+            let counters = task.take_counters();
+            task.publish(&counters);
+            self.parts.shared.add(&counters);
+        }
+        let took = self.parts.clock.elapsed().saturating_sub(started);
+        metrics::observe_commit(&self.parts.opener.application, &self.parts.name, took.as_secs_f64());
+        Ok(())
+    }
+
+    /// Gives up and takes on tasks. What is given up is committed first.
+    fn rebalance(&mut self, rebalance: Rebalance) -> Result<(), RuntimeError> {
+        if !rebalance.revoked.is_empty() {
+            self.commit()?;
+            for partition in &rebalance.revoked {
+                if let Some(id) = self.parts.tasks.id(partition) {
+                    self.close_task(id)?;
+                }
+            }
+            self.connections.membership.acknowledge_revocation(&rebalance.revoked)?;
+        }
+        for partition in &rebalance.assigned {
+            let Some((subtopology, number)) = self.parts.tasks.get(partition) else { continue };
+            let id = TaskId { subtopology: subtopology.id, partition: number };
+            // The group may hand out again what was never taken away.
+            if self.tasks.contains_key(&id) {
+                continue;
+            }
+            let (task, restored) = self.parts.opener.open(self.parts.log.as_ref(), subtopology, number)?;
+            tracing::info!(task = %id, thread = self.parts.name, restored, "task opened");
+            for (source, input) in task.input_partitions().enumerate() {
+                self.connections.fetcher.assign(&input, task.position(source))?;
+                self.routes.insert(input, Route { task: id, source, paused: false });
+            }
+            self.tasks.insert(id, task);
+        }
+        Ok(())
+    }
+
+    fn close_task(&mut self, id: TaskId) -> Result<(), RuntimeError> {
+        let Some(task) = self.tasks.remove(&id) else { return Ok(()) };
+        for input in task.input_partitions() {
+            self.connections.fetcher.unassign(&input);
+            self.routes.remove(&input);
+        }
+        tracing::info!(task = %id, thread = self.parts.name, "task closed");
+        task.into_stores().close().map_err(|source| TaskError::State { task: id, source })?;
+        Ok(())
+    }
+
+    /// Does what the class of an error calls for; what nothing helps against is returned.
+    fn recover(&mut self, error: RuntimeError) -> Result<(), RuntimeError> {
+        match error.class() {
+            ErrorClass::Retry => {
+                tracing::warn!(%error, thread = self.parts.name, "going back to the last commit");
+                self.roll_back()
+            }
+            ErrorClass::TaskMigrated => {
+                tracing::warn!(%error, thread = self.parts.name, "joining the group anew");
+                self.tasks.clear();
+                self.routes.clear();
+                self.connections = open_connections(&self.parts)?;
+                Ok(())
+            }
+            ErrorClass::Skip | ErrorClass::TaskCorrupted | ErrorClass::Fatal => Err(error),
+        }
+    }
+
+    fn roll_back(&mut self) -> Result<(), RuntimeError> {
+        for task in self.tasks.values_mut() {
+            task.roll_back();
+            let positions: Vec<_> = task.input_partitions().enumerate().collect();
+            for (source, input) in positions {
+                self.connections.fetcher.assign(&input, task.position(source))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open_connections(parts: &ThreadParts) -> Result<Connections, RuntimeError> {
+    let group = Some(&*parts.opener.application);
+    let mut membership = parts.log.consumer(group)?;
+    membership.subscribe(&[parts.tasks.topic()])?;
+    let fetcher = parts.log.consumer(None)?;
+    let producer = parts.log.transactional_producer(&parts.name)?;
+    Ok(Connections { membership, fetcher, producer })
+}
+
+/// A task with several inputs must know of records that are there but not fetched yet, to take them in order
+/// of time.
+fn note_ends(task: &mut Task, fetcher: &dyn LogConsumer) -> Result<(), RuntimeError> {
+    let inputs: Vec<TopicPartition> = task.input_partitions().collect();
+    if inputs.len() < 2 {
+        return Ok(());
+    }
+    for (source, input) in inputs.iter().enumerate() {
+        if task.queued_of(source) == 0 {
+            task.set_end(source, fetcher.end_offset(input)?);
+        }
+    }
+    Ok(())
+}
