@@ -6,6 +6,9 @@
 
 pub mod embedded;
 
+#[cfg(test)]
+pub(crate) mod contract;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +56,8 @@ pub struct ProducerRecord {
 pub struct FetchedBatch {
     /// The partition they were read from.
     pub partition: TopicPartition,
-    /// The records, by ascending offset; gaps are possible (compaction, control records).
+    /// The records, by ascending offset; gaps are possible (compaction, control records). May be empty: the
+    /// position moved on over offsets that hold no record any more.
     pub records: Vec<LogRecord>,
     /// The offset that the next fetch starts at.
     pub position: i64,
@@ -140,13 +144,27 @@ pub enum LogError {
         /// What differs.
         difference: String,
     },
-    /// Another process has the directory open.
-    #[error(
-        "{path} is in use by another process; an embedded log is for one process at a time: stop the other one first"
-    )]
+    /// Another process, or another part of this one, has the directory open.
+    #[error("{path} is in use already; an embedded log is for one process at a time: stop the other one first")]
     InUse {
         /// The directory.
         path: String,
+    },
+    /// A topic's name or configuration is not possible.
+    #[error("topic `{topic}` cannot be created: {detail}")]
+    InvalidTopic {
+        /// Its name.
+        topic: String,
+        /// What is wrong, and what is possible.
+        detail: String,
+    },
+    /// The log is open for reading only.
+    #[error("cannot {action}: the log in {path} is open for reading only")]
+    ReadOnly {
+        /// The directory.
+        path: String,
+        /// What was tried.
+        action: &'static str,
     },
     /// The producer or the group member was replaced by a newer one.
     #[error("{0}: replaced by a newer instance")]
@@ -160,6 +178,24 @@ pub enum LogError {
         size: usize,
         /// The limit in bytes.
         limit: usize,
+    },
+    /// A record is one that its topic cannot hold.
+    #[error("a record for {partition} is refused: {detail}")]
+    InvalidRecord {
+        /// Where it was to go.
+        partition: TopicPartition,
+        /// What is wrong with it, and what to do.
+        detail: String,
+    },
+    /// An offset lies beyond the end: the log was replaced, or lost its last records with the machine's power.
+    #[error("offset {offset} of {partition} is beyond its end, {end}: what remembers the offset is newer than the log")]
+    OffsetOutOfRange {
+        /// The partition.
+        partition: TopicPartition,
+        /// The offset asked for.
+        offset: i64,
+        /// The partition's end offset.
+        end: i64,
     },
     /// The call does not fit the state of the object it was made on; a defect of the engine.
     #[error("{0}")]
@@ -186,7 +222,8 @@ impl Classified for LogError {
     fn class(&self) -> ErrorClass {
         match self {
             LogError::Fenced(_) => ErrorClass::TaskMigrated,
-            LogError::RecordTooLarge { .. } => ErrorClass::Skip,
+            LogError::RecordTooLarge { .. } | LogError::InvalidRecord { .. } => ErrorClass::Skip,
+            LogError::OffsetOutOfRange { .. } => ErrorClass::TaskCorrupted,
             _ => ErrorClass::Fatal,
         }
     }
@@ -217,7 +254,8 @@ pub trait LogConsumer: Send {
     /// Gives up what the last poll's `revoked` named.
     fn acknowledge_revocation(&mut self, partitions: &[TopicPartition]) -> Result<()>;
 
-    /// Starts to fetch a partition at an offset (or moves there, if it is fetched already).
+    /// Starts to fetch a partition at an offset (or moves there, if it is fetched already; paused stays paused).
+    /// An offset before the log start means the log start.
     fn assign(&mut self, partition: &TopicPartition, offset: i64) -> Result<()>;
 
     /// Stops to fetch a partition.
@@ -264,7 +302,7 @@ pub trait TransactionalProducer: Send {
     /// last record that this transaction put there.
     fn commit(&mut self) -> Result<BTreeMap<TopicPartition, i64>>;
 
-    /// Drops the transaction, whole.
+    /// Drops the transaction, whole. Fine after a commit that failed, or with none open.
     fn abort(&mut self) -> Result<()>;
 }
 
@@ -282,6 +320,7 @@ pub trait LogAdmin: Send {
     /// Deletes the records before `offset` (repartition topics, after the commit).
     fn delete_records(&self, partition: &TopicPartition, offset: i64) -> Result<()>;
 
-    /// Deletes what retention and compaction no longer keep, as of `now`.
+    /// Deletes what retention and compaction no longer keep, as of `now`, and returns when its bytes are gone. A
+    /// tombstone goes `delete_retention` after the first cleaning that saw it (KIP-534), whatever its timestamp.
     fn clean(&self, now: Timestamp) -> Result<()>;
 }
