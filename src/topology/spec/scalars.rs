@@ -1,0 +1,326 @@
+//! The leaves of the language: expressions, names, durations, counts, words.
+
+use std::borrow::Cow;
+
+use saphyr_parser::ScalarStyle;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::lower::{Lower, Name, check_name};
+use crate::serdes::Format;
+use crate::time::parse_duration;
+use crate::topology::diagnostics::{Diagnostic, Problems, list, nearest};
+use crate::topology::yaml::{Content, Node, Span};
+
+/// Implements the JSON Schema of a leaf.
+macro_rules! leaf_schema {
+    ($type:ty, $name:literal, $schema:tt) => {
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                $name.into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
+/// Reports a word that is not one of the words that may stand there.
+pub(crate) fn refuse_word(node: &Node, what: &str, words: &[&str], later: &[&str], problems: &mut Problems) {
+    let written = match &node.content {
+        Content::Scalar(scalar) => scalar.text.clone(),
+        Content::Mapping(entries) => entries.first().map(|(key, _)| key.text.clone()).unwrap_or_default(),
+        Content::Sequence(_) => String::new(),
+    };
+    if later.contains(&written.as_str()) {
+        problems.report(Diagnostic::new(node.place(), format!("`{written}` is not supported yet")));
+        return;
+    }
+    let message = match node.scalar() {
+        Some(scalar) if !scalar.text.is_empty() => format!("`{written}` is not {what}"),
+        _ => format!("expected {what}, found {}", node.kind()),
+    };
+    let help = match nearest(&written, words.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("write one of {}", list(words)),
+    };
+    problems.report(Diagnostic::new(node.place(), message).help(help));
+}
+
+/// The text of a scalar that is not empty; anything else is reported.
+fn text<'a>(node: &'a Node, what: &str, problems: &mut Problems) -> Option<&'a str> {
+    match node.scalar() {
+        Some(scalar) if !node.is_null() && !scalar.text.trim().is_empty() => Some(&scalar.text),
+        _ => {
+            problems.report(Diagnostic::new(node.place(), format!("expected {what}, found {}", node.kind())));
+            None
+        }
+    }
+}
+
+impl Lower for Name {
+    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let name = Name { text: text(node, "a name", problems)?.to_owned(), span: node.span.clone() };
+        check_name(&name, problems);
+        Some(name)
+    }
+}
+leaf_schema!(Name, "Name", {"type": "string", "pattern": "^[a-zA-Z0-9._-]+$"});
+
+/// Text for people.
+#[derive(Clone, Debug)]
+pub(crate) struct Prose(pub(crate) String);
+
+impl Lower for Prose {
+    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
+        text(node, "text", problems).map(|text| Prose(text.trim().to_owned()))
+    }
+}
+leaf_schema!(Prose, "Text", {"type": "string"});
+
+/// The name of a topic to read: in this version one name, neither a list nor a pattern.
+#[derive(Clone, Debug)]
+pub(crate) struct TopicName(pub(crate) Name);
+
+impl Lower for TopicName {
+    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let later = match &node.content {
+            Content::Sequence(_) => "a list of topics is not supported yet",
+            Content::Mapping(_) => "a pattern of topics is not supported yet",
+            Content::Scalar(_) => return Name::lower(node, problems).map(TopicName),
+        };
+        problems.report(Diagnostic::new(node.place(), later).help("define one source for each topic and `merge` them"));
+        None
+    }
+}
+leaf_schema!(TopicName, "Topic", {"type": "string", "pattern": "^[a-zA-Z0-9._-]+$"});
+
+/// One CEL expression.
+#[derive(Clone, Debug)]
+pub(crate) struct Formula(pub(crate) Node);
+
+impl Lower for Formula {
+    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
+        text(node, "an expression", problems).map(|_| Formula(node.clone()))
+    }
+}
+leaf_schema!(Formula, "Expression", {
+    "type": ["string", "number", "boolean"],
+    "description": "An expression in CEL, the Common Expression Language. Text within it is quoted: \"value.kind == 'order'\"."
+});
+
+/// What a value is made of: expressions, nested in mappings and lists.
+#[derive(Clone, Debug)]
+pub(crate) struct Template(pub(crate) Node);
+
+impl Lower for Template {
+    fn lower(node: &Node, _: &mut Problems) -> Option<Self> {
+        Some(Template(node.clone()))
+    }
+}
+
+impl JsonSchema for Template {
+    fn schema_name() -> Cow<'static, str> {
+        "Template".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let nested = generator.subschema_for::<Template>();
+        json_schema!({
+            "description": "An expression in CEL, or a mapping or list of these: it becomes a struct or a list.",
+            "anyOf": [
+                {"type": ["string", "number", "boolean", "null"]},
+                {"type": "object", "additionalProperties": nested},
+                {"type": "array", "items": nested}
+            ]
+        })
+    }
+}
+
+/// What to show of a record: nothing said, an expression, or `{message: ...}`.
+#[derive(Clone, Debug)]
+pub(crate) struct Message(pub(crate) Option<Node>);
+
+impl Lower for Message {
+    fn lower(node: &Node, _: &mut Problems) -> Option<Self> {
+        let message = match &node.content {
+            Content::Mapping(entries) if entries.len() == 1 => node.get("message").unwrap_or(node),
+            _ if node.is_null() => return Some(Message(None)),
+            _ => node,
+        };
+        Some(Message(Some(message.clone())))
+    }
+}
+
+impl JsonSchema for Message {
+    fn schema_name() -> Cow<'static, str> {
+        "Message".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Template>()
+    }
+}
+
+/// Nothing needs to be said; `{}`, nothing or `true` may stand there.
+#[derive(Clone, Debug)]
+pub(crate) struct Nothing;
+
+impl Lower for Nothing {
+    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let accepted = match &node.content {
+            Content::Mapping(entries) => entries.is_empty(),
+            Content::Scalar(scalar) => node.is_null() || scalar.text == "true",
+            Content::Sequence(_) => false,
+        };
+        if !accepted {
+            problems.report(Diagnostic::new(node.place(), "this takes no arguments").help("write `{}` or nothing"));
+        }
+        accepted.then_some(Nothing)
+    }
+}
+leaf_schema!(Nothing, "Nothing", {"enum": [null, true, {}]});
+
+/// A span of time, in milliseconds. It may have been written with a minus sign; who uses it says what that means.
+#[derive(Clone, Debug)]
+pub(crate) struct Millis {
+    /// Milliseconds.
+    pub(crate) value: i64,
+    /// Where it stands.
+    pub(crate) span: Span,
+}
+
+impl Lower for Millis {
+    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let text = text(node, "a duration such as 30s, 5m or 1h30m", problems)?.trim();
+        let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+        match parse_duration(digits) {
+            Ok(value) => Some(Millis { value: sign * value, span: node.span.clone() }),
+            Err(_) if digits == "0" => Some(Millis { value: 0, span: node.span.clone() }),
+            Err(message) => {
+                problems.report(Diagnostic::new(node.span.clone(), message));
+                None
+            }
+        }
+    }
+}
+leaf_schema!(Millis, "Duration", {
+    "type": "string", "pattern": "^([0-9]+(ms|s|m|h|d))+$", "description": "A duration such as 500ms, 30s, 5m, 1h30m or 7d."
+});
+
+/// How long a topic keeps records.
+#[derive(Clone, Debug)]
+pub(crate) enum Retention {
+    /// Without limit.
+    Forever,
+    /// For a time.
+    For(Millis),
+}
+
+impl Lower for Retention {
+    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match node.scalar() {
+            Some(scalar) if scalar.text == "forever" => Some(Retention::Forever),
+            _ => Millis::lower(node, problems).map(Retention::For),
+        }
+    }
+}
+leaf_schema!(Retention, "Retention", {"type": "string", "description": "A duration such as 7d, or `forever`."});
+
+/// A whole number.
+#[derive(Clone, Debug)]
+pub(crate) struct Count {
+    /// From 1 to 10,000.
+    pub(crate) value: i32,
+    /// Where it stands.
+    pub(crate) span: Span,
+}
+
+impl Lower for Count {
+    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let text = text(node, "a number", problems)?;
+        match text.parse::<i32>() {
+            Ok(value @ 1..=10_000) => Some(Count { value, span: node.span.clone() }),
+            _ => {
+                let message = format!("`{text}` is not a number from 1 to 10000");
+                problems.report(Diagnostic::new(node.span.clone(), message));
+                None
+            }
+        }
+    }
+}
+leaf_schema!(Count, "Count", {"type": "integer", "minimum": 1, "maximum": 10000});
+
+impl Lower for bool {
+    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match node.scalar().filter(|scalar| scalar.style == ScalarStyle::Plain).map(|scalar| scalar.text.as_str()) {
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            _ => {
+                let message = format!("expected true or false, found {}", node.kind());
+                problems.report(Diagnostic::new(node.place(), message));
+                None
+            }
+        }
+    }
+}
+
+/// How keys or values are written: a word, or `{avro: Name}`.
+#[derive(Clone, Debug)]
+pub(crate) struct FormatSpec {
+    /// The format.
+    pub(crate) format: Format,
+    /// Where to point when it does not fit: the schema's name, or the word.
+    pub(crate) span: Span,
+}
+
+impl Lower for FormatSpec {
+    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
+        if let Content::Mapping(entries) = &node.content
+            && let [(key, value)] = entries.as_slice()
+            && key.text == "avro"
+        {
+            let name = Name::lower(value, problems)?;
+            return Some(FormatSpec { format: Format::Avro(name.text), span: name.span });
+        }
+        let format = match node.scalar().map(|scalar| scalar.text.as_str()) {
+            Some("string") => Format::String,
+            Some("long") => Format::Long,
+            Some("double") => Format::Double,
+            Some("bytes") => Format::Bytes,
+            Some("json") => Format::Json,
+            Some("avro") => {
+                let problem = Diagnostic::new(node.place(), "`avro` needs the name of a schema");
+                problems.report(problem.help("write {avro: Name}"));
+                return None;
+            }
+            _ => {
+                let words = ["string", "long", "double", "bytes", "json", "{avro: Name}"];
+                refuse_word(node, "a format", &words, &["protobuf", "json_schema"], problems);
+                return None;
+            }
+        };
+        Some(FormatSpec { format, span: node.place() })
+    }
+}
+leaf_schema!(FormatSpec, "Format", {
+    "description": "How keys or values are written.",
+    "anyOf": [
+        {"enum": ["string", "long", "double", "bytes", "json"]},
+        {"type": "object", "properties": {"avro": {"type": "string", "description": "The name of an Avro schema: schemas/NAME.avsc."}},
+         "required": ["avro"], "additionalProperties": false}
+    ]
+});
+
+/// One aggregate: `count()`, `sum(value.amount)`, `top_k(value.emotion, 3)`.
+#[derive(Clone, Debug)]
+pub(crate) struct AggregateCall(pub(crate) Node);
+
+impl Lower for AggregateCall {
+    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
+        text(node, "an aggregate such as count() or sum(value.amount)", problems).map(|_| AggregateCall(node.clone()))
+    }
+}
+leaf_schema!(AggregateCall, "AggregateCall", {
+    "type": "string",
+    "pattern": "^(count|count_if|sum|min|max|avg|first|last|collect|top_k)\\(.*\\)$",
+    "description": "count(), count_if(condition), sum(x), min(x), max(x), avg(x), first(x), last(x), collect(x, limit) or top_k(x, k)."
+});
