@@ -11,7 +11,7 @@
 
 mod cache;
 mod checkpoint;
-mod codec;
+
 mod directory;
 mod error;
 mod overlay;
