@@ -18,6 +18,7 @@ mod overlay;
 mod reader;
 mod rocksdb;
 mod size;
+mod store;
 mod task_stores;
 mod verify;
 mod window;

@@ -125,7 +125,8 @@ fn a_change_after_the_changelog_was_taken_is_still_committed() {
     stores.put(COUNTS, b"a", int(2));
     stores.put(COUNTS, b"b", int(3));
     stores.commit(&at(1)).unwrap();
-    let found: Vec<_> = stores.scan(COUNTS, Unbounded, Unbounded).map(Result::unwrap).map(|(_, value)| Some(value)).collect();
+    let found: Vec<_> =
+        stores.scan(COUNTS, Unbounded, Unbounded).map(Result::unwrap).map(|(_, value)| Some(value)).collect();
     assert_eq!(found, [int(2), int(3)]);
 }
 
@@ -180,7 +181,10 @@ fn windows_can_be_deleted_while_they_are_scanned() {
     assert_eq!(keys(&mut stores, WINDOWS).len(), 300);
     stores.commit(&at(2_000)).unwrap();
     let left = keys(&mut stores, WINDOWS);
-    assert_eq!(left.iter().map(|key| parse_window_key(key).unwrap().0).collect::<Vec<_>>(), (700..1_000).collect::<Vec<_>>());
+    assert_eq!(
+        left.iter().map(|key| parse_window_key(key).unwrap().0).collect::<Vec<_>>(),
+        (700..1_000).collect::<Vec<_>>()
+    );
 }
 
 #[test]
