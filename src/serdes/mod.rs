@@ -3,6 +3,189 @@
 //! A [`Deserializer`] is compiled once for a schema and the [`Fields`] that a plan uses, a [`Serializer`] once
 //! for a schema and the [`Shape`] of what it will be given; per record they only run.
 
+mod avro;
+mod cursor;
+mod error;
+mod inline;
+pub mod internal;
+pub mod json;
+mod primitives;
+mod registry;
 
+use std::fmt;
+use std::sync::Arc;
 
+use bytes::Bytes;
 
+use crate::record::{Fields, Shape, Value};
+
+pub use error::{PayloadError, Problem, SerdeError, ShapeMismatch};
+pub use registry::{SchemaError, SchemaRegistry};
+
+/// How a topic's keys or values are written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// UTF-8 text, as Kafka's `StringSerializer` writes it.
+    String,
+    /// Eight bytes, big-endian, as Kafka's `LongSerializer` writes it.
+    Long,
+    /// Eight bytes, big-endian IEEE 754, as Kafka's `DoubleSerializer` writes it.
+    Double,
+    /// The bytes as they are.
+    Bytes,
+    /// UTF-8 JSON without a schema.
+    Json,
+    /// Avro of the schema of this name, with its id in front of the value.
+    Avro(String),
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Format::String => f.write_str("string"),
+            Format::Long => f.write_str("long"),
+            Format::Double => f.write_str("double"),
+            Format::Bytes => f.write_str("bytes"),
+            Format::Json => f.write_str("json"),
+            Format::Avro(name) => write!(f, "avro {name}"),
+        }
+    }
+}
+
+/// A format with the schemas it needs: makes deserializers and serializers. Cloning shares the schemas.
+#[derive(Clone, Debug)]
+pub struct Serde {
+    /// The format.
+    pub format: Format,
+    shape: Shape,
+    avro: Option<(avro::SharedSchema, SchemaRegistry)>,
+}
+
+impl Serde {
+    /// Looks up what the format needs. The schemas registered now are those whose payloads it will read.
+    ///
+    /// # Errors
+    /// [`SerdeError::UnknownSchema`] when the format names a schema that is not registered.
+    pub fn new(format: &Format, registry: &SchemaRegistry) -> Result<Serde, SerdeError> {
+        let (shape, avro) = match format {
+            Format::String => (Shape::String, None),
+            Format::Long => (Shape::Int, None),
+            Format::Double => (Shape::Double, None),
+            Format::Bytes => (Shape::Bytes, None),
+            Format::Json => (Shape::Any, None),
+            Format::Avro(name) => {
+                let schema = registry.schema(name).ok_or_else(|| SerdeError::UnknownSchema {
+                    name: name.clone(),
+                    nearest: error::nearest(name, registry.names()),
+                })?;
+                (schema.kind.shape(), Some((Arc::clone(schema), registry.clone())))
+            }
+        };
+        Ok(Serde { format: format.clone(), shape, avro })
+    }
+
+    /// The shape of the values it reads.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Compiles a deserializer that decodes these fields. The others are null in their places, so that
+    /// positions do not depend on who uses what.
+    pub fn deserializer(&self, fields: &Fields) -> Deserializer {
+        let read = match (&self.format, &self.avro) {
+            (_, Some((schema, registry))) => {
+                Read::Avro(Arc::new(avro::Reader::new(schema, fields, registry.schemas())))
+            }
+            (Format::String, _) => Read::Plain(primitives::read_string),
+            (Format::Long, _) => Read::Plain(primitives::read_long),
+            (Format::Double, _) => Read::Plain(primitives::read_double),
+            (Format::Json, _) => Read::Plain(|payload| json::decode(payload)),
+            // `new` gives every Avro serde its schema.
+            (Format::Bytes | Format::Avro(_), _) => Read::Plain(|payload| Ok(Value::Bytes(payload.clone()))),
+        };
+        Deserializer { read }
+    }
+
+    /// Compiles a serializer for values of the shape `input`. What is not known of the shape
+    /// ([`Shape::Any`]) is checked record by record.
+    ///
+    /// # Errors
+    /// Everything about `input` that cannot be written in this format.
+    pub fn serializer(&self, input: &Shape) -> Result<Serializer, Vec<ShapeMismatch>> {
+        if let Some((schema, _)) = &self.avro {
+            return Ok(Serializer { write: Write::Avro(Arc::new(avro::Writer::new(schema, input)?)) });
+        }
+        let accepted = match (&self.format, input) {
+            (Format::Json, _) | (_, Shape::Any | Shape::Never) => true,
+            (Format::String, Shape::String | Shape::Enum(_)) => true,
+            (Format::Long, Shape::Int | Shape::UInt | Shape::Timestamp | Shape::Duration) => true,
+            (Format::Double, Shape::Double | Shape::Int | Shape::UInt) => true,
+            (Format::Bytes, Shape::Bytes) => true,
+            _ => false,
+        };
+        if !accepted {
+            let message = format!("expected {}, found {input}", self.format);
+            return Err(vec![ShapeMismatch { path: Vec::new(), message }]);
+        }
+        let write = match &self.format {
+            Format::String => primitives::write_string,
+            Format::Long => primitives::write_long,
+            Format::Double => primitives::write_double,
+            Format::Json => json::encode,
+            Format::Bytes | Format::Avro(_) => primitives::write_bytes,
+        };
+        Ok(Serializer { write: Write::Plain(write) })
+    }
+}
+
+/// Turns payloads into values. Cloning shares the compiled plans.
+#[derive(Clone, Debug)]
+pub struct Deserializer {
+    read: Read,
+}
+
+#[derive(Clone, Debug)]
+enum Read {
+    Plain(fn(&Bytes) -> Result<Value, SerdeError>),
+    Avro(Arc<avro::Reader>),
+}
+
+impl Deserializer {
+    /// Reads a payload; text and bytes of the value share it. A null payload is not for here: it is
+    /// [`Value::Null`] in every format.
+    ///
+    /// # Errors
+    /// What is wrong with the payload, in which field and at which byte. Never panics, and never allocates
+    /// more than a fixed multiple of the payload's length on the word of a length inside it.
+    pub fn deserialize(&self, payload: &Bytes) -> Result<Value, SerdeError> {
+        match &self.read {
+            Read::Plain(read) => read(payload),
+            Read::Avro(reader) => reader.read(payload),
+        }
+    }
+}
+
+/// Turns values into payloads. Cloning shares the compiled plan.
+#[derive(Clone, Debug)]
+pub struct Serializer {
+    write: Write,
+}
+
+#[derive(Clone, Debug)]
+enum Write {
+    Plain(fn(&Value, &mut Vec<u8>) -> Result<(), SerdeError>),
+    Avro(Arc<avro::Writer>),
+}
+
+impl Serializer {
+    /// Appends the payload of a value. On an error `out` is as it was.
+    ///
+    /// # Errors
+    /// What in the value does not fit the format, with its path.
+    pub fn serialize(&self, value: &Value, out: &mut Vec<u8>) -> Result<(), SerdeError> {
+        match &self.write {
+            Write::Plain(write) => write(value, out),
+            Write::Avro(writer) => writer.write(value, out),
+        }
+    }
+}

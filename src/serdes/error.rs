@@ -1,0 +1,269 @@
+//! What can be wrong with a payload, with a value to be written, or with the choice of a schema.
+//!
+//! These texts end up in a dead letter that a person reads, so each says where (the field's path, the
+//! byte), what was found and what was expected.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::error::{Classified, ErrorClass};
+
+/// Why bytes could not be turned into a value, or a value into bytes.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum SerdeError {
+    /// The payload is not what its format or schema says.
+    #[error(transparent)]
+    Payload(Box<PayloadError>),
+    /// The value does not fit what is to be written (or, for JSON, read).
+    #[error("{}{message}", prefix(.path))]
+    Value {
+        /// Where in the value, such as `sentiment.confidence` or `items[3]`; empty for the whole.
+        path: String,
+        /// What was expected and what was found.
+        message: String,
+    },
+    /// No schema of that name is registered.
+    #[error("there is no schema `{name}`{}", suggestion(.nearest))]
+    UnknownSchema {
+        /// The name asked for.
+        name: String,
+        /// The most similar name that exists.
+        nearest: Option<String>,
+    },
+    /// The payload names a writer's schema that is registered, but cannot be read as the schema expected.
+    #[error("a payload written as {writer} cannot be read as {reader}: {}{message}", prefix(.path))]
+    Incompatible {
+        /// The writer's schema.
+        writer: String,
+        /// The schema expected.
+        reader: String,
+        /// Where in the schema they part.
+        path: String,
+        /// How they part.
+        message: String,
+    },
+}
+
+impl Classified for SerdeError {
+    /// A schema that does not exist is a mistake of the deployment; everything else is the record's fault.
+    fn class(&self) -> ErrorClass {
+        match self {
+            SerdeError::UnknownSchema { .. } => ErrorClass::Fatal,
+            _ => ErrorClass::Skip,
+        }
+    }
+}
+
+impl SerdeError {
+    /// An error about the value at `path`.
+    pub(super) fn value(path: impl Into<String>, message: impl Into<String>) -> Self {
+        SerdeError::Value { path: path.into(), message: message.into() }
+    }
+
+    /// The same error, found inside `segment`.
+    #[cold]
+    pub(super) fn within(self, segment: &dyn fmt::Display) -> Self {
+        match self {
+            SerdeError::Value { path, message } => SerdeError::Value { path: join(segment, &path), message },
+            SerdeError::Payload(mut error) => {
+                error.path = join(segment, &error.path);
+                SerdeError::Payload(error)
+            }
+            other => other,
+        }
+    }
+}
+
+/// What is wrong with a payload, where in the value, and at which byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PayloadError {
+    /// The field being read, such as `message` or `items[3].name`; empty for the whole value.
+    pub path: String,
+    /// What is wrong.
+    pub problem: Problem,
+    /// The byte of the payload at which it is wrong, counted from 0.
+    pub position: usize,
+}
+
+impl fmt::Display for PayloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", prefix(&self.path), self.problem)?;
+        match self.problem {
+            // The JSON parser gives line and column, which say more than a byte.
+            Problem::NotJson(_) => Ok(()),
+            _ => write!(f, " at byte {}", self.position),
+        }
+    }
+}
+
+impl std::error::Error for PayloadError {}
+
+/// What is wrong with a payload.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Problem {
+    /// It ends inside a value.
+    #[error("the payload ends where {needed} more bytes were expected")]
+    Truncated {
+        /// How many bytes were missing at least.
+        needed: usize,
+    },
+    /// A length says more than there is.
+    #[error("{announced} bytes announced but only {remaining} remain")]
+    LengthBeyondEnd {
+        /// The length read.
+        announced: u64,
+        /// The bytes left.
+        remaining: usize,
+    },
+    /// A length is negative.
+    #[error("a length of {0} announced")]
+    NegativeLength(i64),
+    /// A list or map says it has more items than the bytes left can hold.
+    #[error("{announced} items announced but only {remaining} bytes remain")]
+    CountBeyondEnd {
+        /// The count read.
+        announced: u64,
+        /// The bytes left.
+        remaining: usize,
+    },
+    /// More items that take no bytes than any honest payload has.
+    #[error("{0} items that take no bytes announced, which is more than a payload may have")]
+    TooManyEmptyItems(u64),
+    /// A block of a list or map does not have the size it says.
+    #[error("a block of {announced} bytes announced, but its items take {taken}")]
+    BlockSize {
+        /// The size read.
+        announced: usize,
+        /// The bytes its items took.
+        taken: usize,
+    },
+    /// Bytes follow the value.
+    #[error("{0} bytes are left over after the value, the first")]
+    TrailingBytes(usize),
+    /// Text is not UTF-8.
+    #[error("the text is not valid UTF-8")]
+    InvalidUtf8,
+    /// A variable-length integer has more than ten bytes or more than 64 bits.
+    #[error("an integer longer than 64 bits")]
+    IntegerTooLong,
+    /// An Avro int has more than 32 bits.
+    #[error("the int {0} does not fit 32 bits")]
+    IntOutOfRange(i64),
+    /// A boolean is neither 0 nor 1.
+    #[error("expected a boolean, which is 0 or 1, found the byte {0}")]
+    BadBoolean(u8),
+    /// The writer's enumeration has no symbol of that index.
+    #[error("enum {name} has {symbols} symbols, found the index {index}")]
+    UnknownEnumIndex {
+        /// The enumeration.
+        name: String,
+        /// How many symbols it has.
+        symbols: usize,
+        /// The index read.
+        index: i64,
+    },
+    /// The writer's symbol is unknown to the reader, whose enumeration has no default.
+    #[error("`{symbol}` is not a symbol of the reader's enum {name}, which has no default")]
+    UnknownSymbol {
+        /// The reader's enumeration.
+        name: String,
+        /// The writer's symbol.
+        symbol: String,
+    },
+    /// A union has no branch of that index.
+    #[error("the union has 2 branches, found the index {0}")]
+    BadUnionIndex(i64),
+    /// Null, where the reader's schema has no null.
+    #[error("found null, which the reader's schema does not allow")]
+    UnexpectedNull,
+    /// An Avro payload does not start with the frame's zero byte.
+    #[error("expected the byte 0 that starts a payload with a schema id, found {0}")]
+    NotFramed(u8),
+    /// The schema id of the payload is not registered.
+    #[error("the payload's schema id {0} is not registered")]
+    UnknownSchemaId(u32),
+    /// A number in Kafka's primitive format has the wrong length.
+    #[error("a {format} has 8 bytes, found {found}")]
+    WrongLength {
+        /// The format's name.
+        format: &'static str,
+        /// The payload's length.
+        found: usize,
+    },
+    /// Not JSON; the parser's message has the line and column.
+    #[error("not JSON: {0}")]
+    NotJson(String),
+    /// A stored value of a format version this engine does not know.
+    #[error("a stored value of format version {0}, which this version of the engine does not know")]
+    UnknownVersion(u8),
+    /// A stored value has a tag that no kind of value has.
+    #[error("{0} is not the tag of any kind of stored value")]
+    UnknownTag(u8),
+    /// A value nested deeper than the engine follows.
+    #[error("nested more than {0} levels deep")]
+    TooDeep(usize),
+}
+
+impl Problem {
+    /// The problem as an error at this byte; the path is added on the way out.
+    #[cold]
+    pub(super) fn at(self, position: usize) -> SerdeError {
+        SerdeError::Payload(Box::new(PayloadError { path: String::new(), problem: self, position }))
+    }
+}
+
+/// A reason why values of a shape cannot be written in a format, found before anything runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShapeMismatch {
+    /// The names of the fields down to the place; empty for the whole value.
+    pub path: Vec<String>,
+    /// What is expected and what is given, as a sentence without the path.
+    pub message: String,
+}
+
+impl fmt::Display for ShapeMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", prefix(&self.path.join(".")), self.message)
+    }
+}
+
+/// An index as a segment of a path.
+pub(super) struct Index(pub(super) usize);
+
+impl fmt::Display for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}]", self.0)
+    }
+}
+
+/// A map's key as a segment of a path.
+pub(super) struct Entry<'a>(pub(super) &'a str);
+
+impl fmt::Display for Entry<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{:?}]", self.0)
+    }
+}
+
+fn join(segment: &dyn fmt::Display, rest: &str) -> String {
+    let separator = if rest.is_empty() || rest.starts_with('[') { "" } else { "." };
+    format!("{segment}{separator}{rest}")
+}
+
+pub(super) fn prefix(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!("{path}: ") }
+}
+
+pub(super) fn suggestion(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
+
+/// The name most similar to `name`, when one is similar enough to be meant.
+pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+    candidates
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(similarity, _)| *similarity > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate.to_owned())
+}

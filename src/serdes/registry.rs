@@ -1,0 +1,231 @@
+//! The schemas known to the engine: the `.avsc` files of directories, and schemas given as text.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use apache_avro::rabin::Rabin;
+use serde_json::Value as Json;
+use thiserror::Error;
+
+use super::avro::{Schema, SharedSchema, Type};
+use super::error::{nearest, prefix, suggestion};
+use super::inline::Definitions;
+use crate::record::Shape;
+
+/// Schemas by name and by id. Cloning shares the schemas.
+///
+/// A schema's name is its file's without `.avsc`. Files may refer to each other's types by full name.
+#[derive(Clone, Debug, Default)]
+pub struct SchemaRegistry {
+    schemas: BTreeMap<String, Registered>,
+    definitions: Arc<Definitions>,
+}
+
+#[derive(Clone, Debug)]
+struct Registered {
+    schema: SharedSchema,
+    /// The schema's own full name, with its namespace; "" where it has none.
+    full_name: String,
+    canonical: Arc<str>,
+}
+
+/// A file that is not a usable schema.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub struct SchemaError {
+    /// The file, as its path was given.
+    pub file: String,
+    /// The line, counted from 1, where it is known.
+    pub line: Option<usize>,
+    /// The column, counted from 1, where it is known.
+    pub column: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for SchemaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let (Some(line), Some(column)) = (self.line, self.column) {
+            write!(f, ":{line}:{column}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// A file's text on its way to a schema.
+struct Source<'a> {
+    file: &'a str,
+    text: &'a str,
+    json: Json,
+}
+
+impl SchemaRegistry {
+    /// A registry without schemas.
+    pub fn new() -> Self {
+        SchemaRegistry::default()
+    }
+
+    /// Adds every `*.avsc` file of a directory, in any order of references between them.
+    ///
+    /// # Errors
+    /// One for every file that cannot be read or used; the other files are added.
+    pub fn load_directory(&mut self, dir: &Path) -> Result<(), Vec<SchemaError>> {
+        let failed = |path: &Path, error: std::io::Error| SchemaError {
+            file: path.display().to_string(),
+            line: None,
+            column: None,
+            message: format!("cannot be read: {error}"),
+        };
+        let entries = std::fs::read_dir(dir).map_err(|error| vec![failed(dir, error)])?;
+        let mut paths = Vec::new();
+        for entry in entries {
+            paths.push(entry.map_err(|error| vec![failed(dir, error)])?.path());
+        }
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "avsc"));
+        paths.sort();
+        let mut errors = Vec::new();
+        let mut files = Vec::new();
+        for path in paths {
+            match std::fs::read_to_string(&path) {
+                Ok(text) => files.push((path.display().to_string(), text)),
+                Err(error) => errors.push(failed(&path, error)),
+            }
+        }
+        errors.extend(self.add_all(&files));
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    /// Adds a schema given as text, which may refer to schemas added before.
+    ///
+    /// # Errors
+    /// Where the text is not JSON or not a schema, uses something not supported, or another schema of the
+    /// same name or id is there already.
+    pub fn add(&mut self, file_name: &str, json: &str) -> Result<(), SchemaError> {
+        match self.add_all(&[(file_name.to_owned(), json.to_owned())]).pop() {
+            None => Ok(()),
+            Some(error) => Err(error),
+        }
+    }
+
+    fn add_all(&mut self, files: &[(String, String)]) -> Vec<SchemaError> {
+        let mut errors = Vec::new();
+        let mut sources = Vec::new();
+        for (file, text) in files {
+            match serde_json::from_str(text) {
+                Ok(json) => sources.push(Source { file, text, json }),
+                Err(error) => errors.push(SchemaError {
+                    file: file.clone(),
+                    line: Some(error.line()),
+                    column: Some(error.column()),
+                    message: format!("not JSON: {}", without_position(&error.to_string())),
+                }),
+            }
+        }
+        // A file named for the type it defines is its home; another version of the type in another file is not.
+        sources.sort_by_key(|source| !defines_its_name(source));
+        let definitions = Arc::make_mut(&mut self.definitions);
+        sources.iter().for_each(|source| definitions.collect(&source.json));
+        for source in &sources {
+            errors.extend(self.register(source).err());
+        }
+        errors
+    }
+
+    fn register(&mut self, source: &Source<'_>) -> Result<(), SchemaError> {
+        let name = stem(source.file);
+        let json = self.definitions.inline(&source.json).map_err(|unknown| {
+            let short = |full: &'_ str| full.rsplit('.').next().unwrap_or_default().to_owned();
+            let known: Vec<String> = PRIMITIVE_TYPES.iter().map(|name| (*name).to_owned())
+                .chain(self.definitions.names().map(short)).collect();
+            let hint = suggestion(&nearest(&unknown, known.iter().map(String::as_str)));
+            source.error_at(&unknown, format!("there is no type `{unknown}`{hint}"))
+        })?;
+        let parsed = apache_avro::Schema::parse(&json).map_err(|error| source.error(error.to_string()))?;
+        let kind = Type::new(&parsed)
+            .map_err(|(path, message)| source.error_at(path.rsplit('.').next().unwrap_or_default(), prefix(&path) + &message))?;
+        let canonical: Arc<str> = parsed.canonical_form().into();
+        let id = id(&parsed);
+        let existing = self.schemas.get(name);
+        if existing.is_some_and(|existing| existing.canonical != canonical) {
+            return Err(source.error(format!("another schema of the name `{name}` is registered already")));
+        }
+        let same_id = |other: &&Registered| other.schema.id == id && other.canonical != canonical;
+        if let Some(other) = self.schemas.values().find(same_id) {
+            let message = format!("has the same id, {id}, as the schema {}; change either a little", other.schema.name);
+            return Err(source.error(message));
+        }
+        let full_name = parsed.name().map(|name| name.fullname(None)).unwrap_or_default();
+        let schema = Arc::new(Schema { name: name.to_owned(), id, kind });
+        self.schemas.insert(name.to_owned(), Registered { schema, full_name, canonical });
+        Ok(())
+    }
+
+    /// The names of the schemas, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.schemas.keys().map(String::as_str)
+    }
+
+    /// The shape of a schema's values, by its name or full name.
+    pub fn shape(&self, name: &str) -> Option<Shape> {
+        self.schema(name).map(|schema| schema.kind.shape())
+    }
+
+    /// The id that a schema's payloads carry: the low 31 bits of the CRC-64-AVRO fingerprint (Avro 1.12
+    /// specification, "Schema Fingerprints") of its canonical form.
+    pub fn id(&self, name: &str) -> Option<u32> {
+        self.schema(name).map(|schema| schema.id)
+    }
+
+    pub(super) fn schema(&self, name: &str) -> Option<&SharedSchema> {
+        let by_full_name = || self.schemas.values().find(|registered| registered.full_name == name);
+        self.schemas.get(name).or_else(by_full_name).map(|registered| &registered.schema)
+    }
+
+    pub(super) fn schemas(&self) -> impl Iterator<Item = &Schema> {
+        self.schemas.values().map(|registered| registered.schema.as_ref())
+    }
+}
+
+const PRIMITIVE_TYPES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
+
+fn id(schema: &apache_avro::Schema) -> u32 {
+    let fingerprint = schema.fingerprint::<Rabin>();
+    // The digest is little-endian, so the low bits come first.
+    let low = fingerprint.bytes.first_chunk::<4>().map_or(0, |low| u32::from_le_bytes(*low));
+    low & 0x7fff_ffff
+}
+
+fn stem(file: &str) -> &str {
+    Path::new(file).file_stem().and_then(|stem| stem.to_str()).unwrap_or(file)
+}
+
+fn defines_its_name(source: &Source<'_>) -> bool {
+    let name = source.json.get("name").and_then(Json::as_str).unwrap_or_default();
+    name.rsplit('.').next() == Some(stem(source.file))
+}
+
+fn without_position(message: &str) -> &str {
+    message.rsplit_once(" at line ").map_or(message, |(message, _)| message)
+}
+
+impl Source<'_> {
+    /// An error of the whole file, or of the name the message quotes where that is found in the text.
+    fn error(&self, message: String) -> SchemaError {
+        let quoted: Vec<&str> = message.split(['"', '`', '\'']).skip(1).step_by(2).collect();
+        let known = quoted.into_iter().find(|name| !name.is_empty() && self.text.contains(&format!("\"{name}\"")));
+        match known.map(str::to_owned) {
+            Some(name) => self.error_at(&name, message),
+            None => SchemaError { file: self.file.to_owned(), line: None, column: None, message },
+        }
+    }
+
+    /// An error at the first place where the text has this name in quotes.
+    fn error_at(&self, name: &str, message: String) -> SchemaError {
+        let at = self.text.find(&format!("\"{name}\"")).and_then(|at| self.text.get(..at));
+        let line = at.map(|before| before.matches('\n').count() + 1);
+        let column = at.map(|before| before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+        SchemaError { file: self.file.to_owned(), line, column, message }
+    }
+}
