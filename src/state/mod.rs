@@ -11,7 +11,6 @@
 
 mod cache;
 mod checkpoint;
-mod codec;
 mod directory;
 mod error;
 mod overlay;
@@ -32,9 +31,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::record::{Shape, Value};
+use crate::serdes::internal::Codec;
 use crate::time::Timestamp;
-
-use codec::Codec;
 
 pub use checkpoint::Checkpoint;
 pub use directory::StateDirectory;

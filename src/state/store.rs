@@ -33,7 +33,7 @@ impl Store {
 
     /// The values of the changes as they are stored, in the order of the changes. They share one buffer per commit, but
     /// where the decoded values are going to share it too, each has its own.
-    pub(super) fn encode(&self) -> Result<Vec<Option<Bytes>>> {
+    pub(super) fn encode(&self) -> Vec<Option<Bytes>> {
         let mut buffer = Vec::new();
         let mut ranges: Vec<Option<Range<usize>>> = Vec::with_capacity(self.overlay.dirty_count());
         for entry in self.overlay.dirty() {
@@ -47,7 +47,7 @@ impl Store {
         let part = |range: Range<usize>| {
             if self.detach { Bytes::copy_from_slice(&buffer[range]) } else { buffer.slice(range) }
         };
-        Ok(ranges.into_iter().map(|range| range.map(part)).collect())
+        ranges.into_iter().map(|range| range.map(part)).collect()
     }
 
     /// Turns the changes into clean entries. Deleted windows are forgotten: nobody asks for them again.

@@ -176,8 +176,8 @@ impl TaskStores {
     /// What must go to the changelog topics before the changes are committed: one record per changed key, store by
     /// store, in the order in which the keys were first touched (I7). Encodes each value once; the commit
     /// writes the same bytes to RocksDB (I3).
-    pub fn changelog(&mut self) -> Result<Vec<ChangelogRecord>> {
-        let encoded = self.take_encoded()?;
+    pub fn changelog(&mut self) -> Vec<ChangelogRecord> {
+        let encoded = self.take_encoded();
         let mut records = Vec::new();
         for (position, (store, values)) in self.stores.iter().zip(&encoded).enumerate() {
             if store.spec.changelog.is_some() {
@@ -190,13 +190,13 @@ impl TaskStores {
             }
         }
         self.encoded = Some(encoded);
-        Ok(records)
+        records
     }
 
     /// Writes all changes and the checkpoint to RocksDB, in one atomic batch (I1, I2). The changes become clean
     /// entries of the read cache. To be called when the log has committed the same changes.
     pub fn commit(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let encoded = self.take_encoded()?;
+        let encoded = self.take_encoded();
         let batch = self.batch(&encoded, checkpoint)?;
         let bytes = batch.bytes();
         self.database.write(batch)?;
@@ -293,11 +293,8 @@ impl TaskStores {
         }
     }
 
-    fn take_encoded(&mut self) -> Result<Vec<Vec<Option<Bytes>>>> {
-        match self.encoded.take() {
-            Some(encoded) => Ok(encoded),
-            None => self.stores.iter().map(Store::encode).collect(),
-        }
+    fn take_encoded(&mut self) -> Vec<Vec<Option<Bytes>>> {
+        self.encoded.take().unwrap_or_else(|| self.stores.iter().map(Store::encode).collect())
     }
 
     fn batch(&self, encoded: &[Vec<Option<Bytes>>], checkpoint: &Checkpoint) -> Result<Batch> {

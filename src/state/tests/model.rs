@@ -123,7 +123,7 @@ impl Run {
     fn commit(&mut self) {
         self.commits += 1;
         let checkpoint = at(self.commits);
-        for record in self.stores().changelog().unwrap() {
+        for record in self.stores().changelog() {
             self.log.apply(&logged(0, &record.key, record.value.as_ref()));
         }
         self.stores().commit(&checkpoint).unwrap();
