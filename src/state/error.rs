@@ -118,16 +118,6 @@ pub enum StateError {
         /// What is wrong with it.
         detail: String,
     },
-    /// A value does not fit the shape of the store.
-    #[error("store `{store}`: the value for key {key} cannot be stored: {detail}")]
-    Unencodable {
-        /// The store.
-        store: String,
-        /// The key, printable.
-        key: String,
-        /// What is wrong with it.
-        detail: String,
-    },
     /// The disk is full.
     #[error(
         "no space is left for the state in {path}: {detail}; free space and start again: nothing committed is lost, \
@@ -175,7 +165,6 @@ impl Classified for StateError {
     fn class(&self) -> ErrorClass {
         match self {
             StateError::Corrupt { .. } | StateError::Undecodable { .. } => ErrorClass::TaskCorrupted,
-            StateError::Unencodable { .. } => ErrorClass::Skip,
             _ => ErrorClass::Fatal,
         }
     }

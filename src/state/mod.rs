@@ -11,13 +11,13 @@
 
 mod cache;
 mod checkpoint;
-
 mod directory;
 mod error;
 mod overlay;
 mod reader;
 mod rocksdb;
 mod size;
+mod store;
 mod task_stores;
 mod verify;
 mod window;
@@ -31,9 +31,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::record::{Shape, Value};
+use crate::serdes::internal::Codec;
 use crate::time::Timestamp;
-
-use codec::Codec;
 
 pub use checkpoint::Checkpoint;
 pub use directory::StateDirectory;

@@ -75,7 +75,7 @@ impl Resources {
         family.set_block_based_table_factory(&table);
         family.set_write_buffer_size(options.write_buffer_bytes.max(1 << 20));
         // An arena is allocated as soon as a store is written to; small ones keep many stores cheap.
-        family.set_arena_block_size(64 << 10);
+        family.set_arena_block_size(16 << 10);
         family.set_compression_type(DBCompressionType::Lz4);
         family.set_bottommost_compression_type(DBCompressionType::Zstd);
         // Expired windows leave a run of tombstones at the front of a store, which the next expiry would

@@ -15,7 +15,7 @@ use super::rocksdb::Database;
 use super::{Result, TaskReader};
 use crate::log::LogRecord;
 
-/// The last value of each key of a changelog.
+/// The last value of each key of a changelog. Holds all of them in memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fold(BTreeMap<Bytes, Bytes>);
 

@@ -6,7 +6,6 @@ use super::{CommittedPosition, OffsetMetadata, Task, TaskError};
 use crate::log::{CommittedOffset, ProducerRecord};
 use crate::metrics::Counters;
 use crate::record::TopicPartition;
-use crate::state::Checkpoint;
 use crate::time::Timestamp;
 
 /// What the log has to commit, in one transaction, for a task.

@@ -115,8 +115,7 @@ impl Run {
 
     fn scan(&mut self, from: Bound<Vec<u8>>, to: Bound<Vec<u8>>, limit: usize) {
         let inside = self.current.iter().filter(|(key, _)| within(key, &from, &to)).take(limit);
-        let expected: Vec<_> =
-            inside.map(|(key, value)| (Bytes::copy_from_slice(key), text(value).unwrap())).collect();
+        let expected: Vec<_> = inside.map(|(key, value)| (Bytes::copy_from_slice(key), text(value).unwrap())).collect();
         let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
         assert_eq!(self.stores().scan_limited(NAMES, from, to, limit).unwrap(), expected);
     }
@@ -124,7 +123,7 @@ impl Run {
     fn commit(&mut self) {
         self.commits += 1;
         let checkpoint = at(self.commits);
-        for record in self.stores().changelog().unwrap() {
+        for record in self.stores().changelog() {
             self.log.apply(&logged(0, &record.key, record.value.as_ref()));
         }
         self.stores().commit(&checkpoint).unwrap();

@@ -43,7 +43,10 @@ fn a_store_of_another_shape_or_kind_is_refused() {
     let mut changed = specs();
     changed[COUNTS].shape = Shape::Double;
     let error = message(reopen(path.path(), "app", "0_0", &changed));
-    assert!(error.contains("`counts`") && error.contains("store of int") && error.contains("store of double"), "{error}");
+    assert!(
+        error.contains("`counts`") && error.contains("store of int") && error.contains("store of double"),
+        "{error}"
+    );
     changed = specs();
     changed[COUNTS].kind = StoreKind::Window { retention: 5 };
     let error = message(reopen(path.path(), "app", "0_0", &changed));
@@ -132,4 +135,33 @@ fn a_changelog_record_without_a_key_is_refused() {
     let error = stores.restore(COUNTS, &[record], 8).unwrap_err();
     assert!(error.to_string().contains("offset 7"), "{error}");
     assert_eq!(stores.checkpoint(), None);
+}
+
+/// Needs a small file system: `mount -t tmpfs -o size=3m tmpfs DIR`, then
+/// `SIGNALSTREAM_SMALL_DISK=DIR cargo test --release --lib a_full_disk -- --ignored`.
+#[test]
+#[ignore = "needs SIGNALSTREAM_SMALL_DISK, a directory on a file system of a few megabytes"]
+fn a_full_disk_is_an_error_and_loses_nothing_that_was_flushed() {
+    let path = std::env::var("SIGNALSTREAM_SMALL_DISK").expect("SIGNALSTREAM_SMALL_DISK is set");
+    let path = tempfile::tempdir_in(path).unwrap();
+    let options = StateOptions { flush_bytes: 256 << 10, ..StateOptions::default() };
+    let directory = StateDirectory::open(path.path(), "app", options).unwrap();
+    let mut stores = directory.open_task("0_0", &specs()).unwrap();
+    stores.put(COUNTS, b"a", int(1));
+    stores.commit(&at(1)).unwrap();
+    stores.flush().unwrap();
+    let mut random = 1_u64;
+    let error = (2..10_000_i64).find_map(|n| {
+        for _ in 0..1_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            stores.put(COUNTS, &random.to_be_bytes(), int(random.cast_signed()));
+        }
+        stores.commit(&at(n)).err()
+    });
+    let error = error.expect("the disk is full");
+    assert!(matches!(error, StateError::DiskFull { .. }), "{error}");
+    drop(stores);
+    let mut stores = open(path.path());
+    assert!(stores.checkpoint().is_some());
+    assert_eq!(stores.get(COUNTS, b"a").unwrap(), int(1));
 }
