@@ -172,7 +172,7 @@ impl TopologyDriver {
         options: DriverOptions,
     ) -> Result<Self, DriverError> {
         let clock = ManualClock::at(0);
-        let log = EmbeddedLog::in_memory(EmbeddedOptions { clock: Arc::new(clock.clone()), ..Default::default() })?;
+        let log = EmbeddedLog::in_memory(EmbeddedOptions::default())?;
         let existing = driver_topics(&topology, &options.partitions);
         let topics = partitioning::resolve(&topology, &existing)?;
         let admin = log.admin();
