@@ -34,6 +34,8 @@ use crate::record::{Shape, Value};
 use crate::serdes::internal::Codec;
 use crate::time::Timestamp;
 
+use self::rocksdb::{Batch, Database, Resources};
+
 pub use checkpoint::Checkpoint;
 pub use directory::StateDirectory;
 pub use error::{Result, StateError};
@@ -141,4 +143,13 @@ impl Default for StateOptions {
             max_open_files: 128,
         }
     }
+}
+
+/// The memory that RocksDB uses, for all tasks of a [`StateDirectory`], in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryUsage {
+    /// Of [`StateOptions::block_cache_bytes`].
+    pub block_cache: usize,
+    /// Of [`StateOptions::write_buffer_bytes`].
+    pub write_buffers: usize,
 }

@@ -7,7 +7,11 @@ mod decode;
 mod default;
 mod encode;
 mod plan;
+#[cfg(test)]
+mod reference;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::collections::HashMap;
