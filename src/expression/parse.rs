@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, SourceInfo, operators};
 
 use super::error::ExpressionError;
-use super::lex::Tokens;
+use super::lex::{Kind, Tokens};
 use crate::record::Value;
 
 /// The longest source, in bytes.
@@ -20,7 +20,7 @@ const MAX_DEPTH: usize = 200;
 /// How deep brackets may nest.
 const MAX_BRACKETS: usize = 64;
 /// Stack for the parser, which recurses once for each operator of a chain. Only what is used is ever paid for.
-const PARSER_STACK: usize = 256 * 1024 * 1024;
+const PARSER_STACK: usize = 64 * 1024 * 1024;
 
 /// A node of the syntax tree.
 #[derive(Clone, Debug)]
@@ -175,7 +175,7 @@ impl Converter<'_> {
             Expr::Select(select) => {
                 let operand = Box::new(self.convert(&select.operand)?);
                 let field_range = self.after(token).unwrap_or(here);
-                let range = operand.range.start..field_range.end;
+                let range = self.outer(&operand.range).start..field_range.end;
                 Ok(Syntax { range, kind: SyntaxKind::Select { operand, field: select.field.clone(), field_range } })
             }
             Expr::Call(call) => self.call(call, token, here),
@@ -220,6 +220,25 @@ impl Converter<'_> {
         token.and_then(|token| self.tokens.bracketed(token)).unwrap_or(here)
     }
 
+    /// A range with the parentheses around it that belong to no call.
+    fn outer(&self, range: &Range<usize>) -> Range<usize> {
+        let mut range = range.clone();
+        while let Some(wider) = self.parenthesised(&range) {
+            range = wider;
+        }
+        range
+    }
+
+    fn parenthesised(&self, range: &Range<usize>) -> Option<Range<usize>> {
+        let position = self.tokens.position_at(range.start)?.checked_sub(1)?;
+        let open = self.tokens.get(position).filter(|token| self.source.get(token.range.clone()) == Some("("))?;
+        let is_call = position.checked_sub(1).and_then(|before| self.tokens.get(before)).is_some_and(|before| {
+            matches!(before.kind, Kind::Word | Kind::Close) && self.source.get(before.range.clone()) != Some("in")
+        });
+        let last = self.tokens.position_at(range.end.checked_sub(1)?)?;
+        (!is_call && open.partner == Some(last + 1)).then(|| self.tokens.bracketed(position)).flatten()
+    }
+
     fn literal(&self, value: &LiteralValue, token: Option<usize>, here: Range<usize>) -> Syntax {
         let mut range = here;
         let negative = match value {
@@ -250,7 +269,7 @@ impl Converter<'_> {
         }
         let target = call.target.as_deref().map(|target| self.convert(target)).transpose()?.map(Box::new);
         let name_range = self.before(token).unwrap_or_else(|| here.clone());
-        let start = target.as_ref().map_or(name_range.start, |target| target.range.start);
+        let start = target.as_ref().map_or(name_range.start, |target| self.outer(&target.range).start);
         let range = start..self.bracketed(token, here).end;
         let name = name.trim_start_matches('.').to_owned();
         Ok(Syntax { range, kind: SyntaxKind::Call { target, name, name_range, arguments } })
@@ -264,7 +283,7 @@ impl Converter<'_> {
         }
         if operands.len() == 3 && name == operators::CONDITIONAL {
             let (otherwise, then, condition) = (operands.pop()?, operands.pop()?, operands.pop()?);
-            let range = condition.range.start..otherwise.range.end;
+            let range = self.outer(&condition.range).start..self.outer(&otherwise.range).end;
             let (condition, then, otherwise) = (Box::new(condition), Box::new(then), Box::new(otherwise));
             return Some(Syntax { range, kind: SyntaxKind::Conditional { condition, then, otherwise } });
         }
@@ -275,16 +294,16 @@ impl Converter<'_> {
                 _ => return None,
             };
             let operand = Box::new(operands.pop()?);
-            let range = here.start..operand.range.end;
+            let range = here.start..self.outer(&operand.range).end;
             return Some(Syntax { range, kind: SyntaxKind::Unary { operator, operand } });
         }
         let right = Box::new(operands.pop()?);
         let left = Box::new(operands.pop()?);
         if name == operators::INDEX {
-            let range = left.range.start..self.bracketed(token, here.clone()).end;
+            let range = self.outer(&left.range).start..self.bracketed(token, here.clone()).end;
             return Some(Syntax { range, kind: SyntaxKind::Index { operand: left, index: right } });
         }
-        let range = left.range.start..right.range.end;
+        let range = self.outer(&left.range).start..self.outer(&right.range).end;
         let operator = BinaryOperator::named(name)?;
         Some(Syntax { range, kind: SyntaxKind::Binary { operator, left, right } })
     }

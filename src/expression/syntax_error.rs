@@ -13,6 +13,10 @@ use super::lex::{Kind, Tokens};
 /// structure follow from the guess: only the first is passed on. Each literal that is wrong in itself is
 /// reported.
 pub(super) fn translate(source: &str, tokens: &Tokens, errors: ParseErrors) -> Vec<ExpressionError> {
+    if errors.errors.iter().any(|error| error.msg == "UNKNOWN") && errors.errors.len() == 1 {
+        let message = "the expression nests too deep for the parser; split it over several steps";
+        return vec![ExpressionError::new(0..source.len(), message)];
+    }
     let mut translated: Vec<ExpressionError> = Vec::new();
     let mut structural = false;
     for error in &errors.errors {

@@ -344,6 +344,7 @@ fn conversion_hint(left: &Shape, right: &Shape) -> Option<String> {
     };
     let text = |shape: &Shape| matches!(shape.required(), Shape::String | Shape::Enum(_));
     match (number(left), number(right)) {
+        (left, right) if left == right => None,
         (Some(_), Some(_)) if number(left) == Some("double") || number(right) == Some("double") => {
             Some("convert the other one with `double(...)`".to_owned())
         }
