@@ -1,0 +1,199 @@
+//! Operators on values: equality, order and arithmetic as the CEL specification defines them.
+//!
+//! Integers, unsigned integers and floats compare by their mathematical value; arithmetic never mixes them
+//! and never wraps. Beside CEL's own rules an int beside a timestamp or a duration counts milliseconds.
+
+use std::cmp::Ordering;
+
+use super::error::Reason;
+use super::parse::BinaryOperator;
+use crate::record::{StructValue, Text, Value};
+
+/// Whether two values are equal. Values of kinds that have nothing in common are not.
+pub(super) fn equal(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::String(a), Value::String(b)) => a == b,
+        (Value::Int(a), Value::Int(b)) => a == b,
+        (Value::Bool(a), Value::Bool(b)) => a == b,
+        (Value::Null, Value::Null) => true,
+        (Value::Bytes(a), Value::Bytes(b)) => a == b,
+        (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| equal(a, b)),
+        (Value::Struct(_) | Value::Map(_), Value::Struct(_) | Value::Map(_)) => {
+            entry_count(left) == entry_count(right)
+                && entries(left).all(|(name, value)| right.get(name).is_some_and(|other| equal(value, other)))
+        }
+        _ => order(left, right) == Some(Ordering::Equal),
+    }
+}
+
+fn entry_count(value: &Value) -> usize {
+    match value {
+        Value::Struct(fields) => fields.values().len(),
+        Value::Map(map) => map.len(),
+        _ => 0,
+    }
+}
+
+/// Names and values of a struct or map; nothing for other values.
+pub(super) fn entries(value: &Value) -> Box<dyn Iterator<Item = (&Text, &Value)> + '_> {
+    match value {
+        Value::Struct(fields) => Box::new(StructValue::iter(fields)),
+        Value::Map(map) => Box::new(map.iter()),
+        _ => Box::new(std::iter::empty()),
+    }
+}
+
+/// The order of two values, `None` where they have none (other kinds, NaN).
+pub(super) fn order(left: &Value, right: &Value) -> Option<Ordering> {
+    match (left, right) {
+        (Value::Int(a) | Value::Timestamp(a) | Value::Duration(a), Value::Int(b)) => Some(a.cmp(b)),
+        (Value::Int(a) | Value::Timestamp(a), Value::Timestamp(b)) => Some(a.cmp(b)),
+        (Value::Int(a) | Value::Duration(a), Value::Duration(b)) => Some(a.cmp(b)),
+        (Value::UInt(a), Value::UInt(b)) => Some(a.cmp(b)),
+        (Value::Double(a), Value::Double(b)) => a.partial_cmp(b),
+        (Value::Int(a), Value::UInt(b)) => Some(i128::from(*a).cmp(&i128::from(*b))),
+        (Value::UInt(a), Value::Int(b)) => Some(i128::from(*a).cmp(&i128::from(*b))),
+        (Value::Int(a), Value::Double(b)) => order_with_double(i128::from(*a), *b),
+        (Value::UInt(a), Value::Double(b)) => order_with_double(i128::from(*a), *b),
+        (Value::Double(a), Value::Int(b)) => order_with_double(i128::from(*b), *a).map(Ordering::reverse),
+        (Value::Double(a), Value::UInt(b)) => order_with_double(i128::from(*b), *a).map(Ordering::reverse),
+        (Value::String(a), Value::String(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
+        (Value::Bytes(a), Value::Bytes(b)) => Some(a.cmp(b)),
+        (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
+        _ => None,
+    }
+}
+
+/// Compares exactly: converting the integer to a float would lose its low bits.
+fn order_with_double(integer: i128, double: f64) -> Option<Ordering> {
+    if double.is_nan() {
+        return None;
+    }
+    if double >= 2f64.powi(65) {
+        return Some(Ordering::Less);
+    }
+    if double <= -2f64.powi(65) {
+        return Some(Ordering::Greater);
+    }
+    // The bounds above make the conversion of the whole part exact.
+    let whole = double.trunc() as i128;
+    Some(integer.cmp(&whole).then_with(|| 0.0_f64.total_cmp(&(double.fract() + 0.0))))
+}
+
+/// `<`, `<=`, `>`, `>=`.
+pub(super) fn compare(operator: BinaryOperator, left: &Value, right: &Value) -> Result<bool, Reason> {
+    let Some(order) = order(left, right) else {
+        let is_nan = |value: &Value| matches!(value, Value::Double(n) if n.is_nan());
+        let is_number = |value: &Value| matches!(value, Value::Double(_) | Value::Int(_) | Value::UInt(_));
+        if (is_nan(left) || is_nan(right)) && is_number(left) && is_number(right) {
+            return Ok(false);
+        }
+        return Err(operands(operator, left, right));
+    };
+    Ok(match operator {
+        BinaryOperator::Less => order.is_lt(),
+        BinaryOperator::LessOrEqual => order.is_le(),
+        BinaryOperator::Greater => order.is_gt(),
+        _ => order.is_ge(),
+    })
+}
+
+/// `x in list`, `key in map`.
+pub(super) fn contains(element: &Value, container: &Value) -> Result<bool, Reason> {
+    match (container, element) {
+        (Value::List(elements), _) => Ok(elements.iter().any(|candidate| equal(candidate, element))),
+        (Value::Map(map), Value::String(name)) => Ok(map.contains_key(name)),
+        (Value::Struct(fields), Value::String(name)) => Ok(fields.get(name).is_some()),
+        _ => Err(operands(BinaryOperator::In, element, container)),
+    }
+}
+
+/// `+`, `-`, `*`, `/`, `%`.
+pub(super) fn calculate(operator: BinaryOperator, left: &Value, right: &Value) -> Result<Value, Reason> {
+    match (left, right) {
+        (Value::Int(a), Value::Int(b)) => integers(operator, *a, *b).map(Value::Int),
+        (Value::UInt(a), Value::UInt(b)) => unsigned(operator, *a, *b).map(Value::UInt),
+        (Value::Double(a), Value::Double(b)) => doubles(operator, *a, *b).map(Value::Double),
+        _ if operator == BinaryOperator::Add => add(left, right),
+        _ if operator == BinaryOperator::Subtract => subtract(left, right),
+        _ => Err(operands(operator, left, right)),
+    }
+}
+
+fn add(left: &Value, right: &Value) -> Result<Value, Reason> {
+    let sum = |a: &i64, b: &i64| a.checked_add(*b).ok_or(Reason::Overflow("+"));
+    Ok(match (left, right) {
+        (Value::String(a), Value::String(b)) => {
+            let mut text = String::with_capacity(a.len() + b.len());
+            text.push_str(a);
+            text.push_str(b);
+            Value::text(text)
+        }
+        (Value::Bytes(a), Value::Bytes(b)) => Value::Bytes([a.as_ref(), b.as_ref()].concat().into()),
+        (Value::List(a), Value::List(b)) => Value::List(a.iter().chain(b.iter()).cloned().collect()),
+        (Value::Timestamp(a), Value::Duration(b) | Value::Int(b)) => Value::Timestamp(sum(a, b)?),
+        (Value::Duration(a) | Value::Int(a), Value::Timestamp(b)) => Value::Timestamp(sum(a, b)?),
+        (Value::Duration(a), Value::Duration(b) | Value::Int(b)) => Value::Duration(sum(a, b)?),
+        (Value::Int(a), Value::Duration(b)) => Value::Duration(sum(a, b)?),
+        _ => return Err(operands(BinaryOperator::Add, left, right)),
+    })
+}
+
+fn subtract(left: &Value, right: &Value) -> Result<Value, Reason> {
+    let difference = |a: &i64, b: &i64| a.checked_sub(*b).ok_or(Reason::Overflow("-"));
+    Ok(match (left, right) {
+        (Value::Timestamp(a), Value::Timestamp(b)) => Value::Duration(difference(a, b)?),
+        (Value::Timestamp(a), Value::Duration(b) | Value::Int(b)) => Value::Timestamp(difference(a, b)?),
+        (Value::Duration(a), Value::Duration(b) | Value::Int(b)) => Value::Duration(difference(a, b)?),
+        (Value::Int(a), Value::Duration(b)) => Value::Duration(difference(a, b)?),
+        _ => return Err(operands(BinaryOperator::Subtract, left, right)),
+    })
+}
+
+fn integers(operator: BinaryOperator, a: i64, b: i64) -> Result<i64, Reason> {
+    let result = match operator {
+        BinaryOperator::Add => a.checked_add(b),
+        BinaryOperator::Subtract => a.checked_sub(b),
+        BinaryOperator::Multiply => a.checked_mul(b),
+        _ if b == 0 => return Err(Reason::DivisionByZero),
+        BinaryOperator::Divide => a.checked_div(b),
+        _ => a.checked_rem(b),
+    };
+    result.ok_or(Reason::Overflow(operator.symbol()))
+}
+
+fn unsigned(operator: BinaryOperator, a: u64, b: u64) -> Result<u64, Reason> {
+    let result = match operator {
+        BinaryOperator::Add => a.checked_add(b),
+        BinaryOperator::Subtract => a.checked_sub(b),
+        BinaryOperator::Multiply => a.checked_mul(b),
+        _ if b == 0 => return Err(Reason::DivisionByZero),
+        BinaryOperator::Divide => a.checked_div(b),
+        _ => a.checked_rem(b),
+    };
+    result.ok_or(Reason::Overflow(operator.symbol()))
+}
+
+fn doubles(operator: BinaryOperator, a: f64, b: f64) -> Result<f64, Reason> {
+    match operator {
+        BinaryOperator::Add => Ok(a + b),
+        BinaryOperator::Subtract => Ok(a - b),
+        BinaryOperator::Multiply => Ok(a * b),
+        BinaryOperator::Divide => Ok(a / b),
+        _ => Err(operands(operator, &Value::Double(a), &Value::Double(b))),
+    }
+}
+
+/// `-x`.
+pub(super) fn negate(value: &Value) -> Result<Value, Reason> {
+    match value {
+        Value::Int(n) => n.checked_neg().map(Value::Int).ok_or(Reason::Overflow("-")),
+        Value::Double(n) => Ok(Value::Double(-n)),
+        Value::Duration(n) => n.checked_neg().map(Value::Duration).ok_or(Reason::Overflow("-")),
+        other => Err(Reason::Kind { expected: "int, double or duration".to_owned(), found: other.kind() }),
+    }
+}
+
+fn operands(operator: BinaryOperator, left: &Value, right: &Value) -> Reason {
+    Reason::Operands { operator: operator.symbol(), left: left.kind(), right: right.kind() }
+}
