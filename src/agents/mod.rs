@@ -142,3 +142,9 @@ mod tests {
         assert_eq!(wrong.class(), ErrorClass::Skip);
     }
 }
+
+impl std::fmt::Debug for dyn Agent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Agent({})", self.name())
+    }
+}
