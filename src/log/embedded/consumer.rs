@@ -18,6 +18,9 @@ use crate::record::TopicPartition;
 /// How many bytes one poll brings at most, unless its first record alone is larger.
 const MAX_POLL_BYTES: usize = 16 << 20;
 
+/// For how many records a batch makes room before it has seen one.
+const MAX_RESERVED: i64 = 4_096;
+
 /// How often a reader of another process's log looks for news: nothing signals across processes.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -142,7 +145,8 @@ impl Fetch {
             self.position = start;
         }
         let end = self.partition.next();
-        let mut records: Vec<LogRecord> = Vec::with_capacity(share.records.min((end - self.position).max(0) as usize));
+        let mut records: Vec<LogRecord> =
+            Vec::with_capacity(share.records.min((end - self.position).clamp(0, MAX_RESERVED) as usize));
         let mut bytes = 0;
         let mut position = end;
         shared.storage.records(self.partition.id(), self.position, end, |offset, stored| {

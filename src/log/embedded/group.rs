@@ -105,7 +105,9 @@ impl Groups {
         let Some(member) = group.members.get_mut(&number) else { return Ok(()) };
         for partition in partitions {
             if member.owned.contains(partition) && !member.revoking.contains(partition) {
-                return Err(LogError::IllegalState(format!("{partition} was not revoked, but its revocation acknowledged")));
+                return Err(LogError::IllegalState(format!(
+                    "{partition} was not revoked, but its revocation acknowledged"
+                )));
             }
         }
         for partition in partitions {

@@ -152,7 +152,7 @@ impl Storage {
                 String::from_utf8_lossy(&version)
             ))),
             None if self.follows => Err(not_a_log(&self.path)),
-            None => self.write(|batch| batch.put(Family::Meta, FORMAT_KEY, expected.as_bytes())),
+            None => self.write(Durability::Configured, |batch| batch.put(Family::Meta, FORMAT_KEY, expected.as_bytes())),
         }
     }
 
@@ -184,8 +184,8 @@ impl Storage {
     }
 
     /// Writes what `fill` puts in a batch: all of it, or nothing. Survives the end of the process from the moment
-    /// this returns.
-    pub(super) fn write(&self, fill: impl FnOnce(&mut Batch<'_>)) -> Result<()> {
+    /// this returns, and the loss of power as `durability` says.
+    pub(super) fn write(&self, durability: Durability, fill: impl FnOnce(&mut Batch<'_>)) -> Result<()> {
         let mut families = Vec::with_capacity(Family::ALL.len());
         for family in Family::ALL {
             families.push(self.family(family)?);
@@ -193,7 +193,7 @@ impl Storage {
         let mut batch = Batch { families, batch: WriteBatch::default() };
         fill(&mut batch);
         let mut options = WriteOptions::default();
-        options.set_sync(self.sync);
+        options.set_sync(self.sync && durability == Durability::Configured);
         self.database.write_opt(batch.batch, &options).map_err(|error| storage_error(&self.path, &error))
     }
 
@@ -261,6 +261,15 @@ impl Storage {
         let handle = self.database.cf_handle(family.name());
         handle.ok_or_else(|| self.corrupt(format!("the column family `{}` is missing", family.name())))
     }
+}
+
+/// Whether a write survives the loss of power.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Durability {
+    /// If the log's options say so.
+    Configured,
+    /// Not for certain: it would be done again.
+    Repeatable,
 }
 
 /// Changes that are written together.
