@@ -107,7 +107,7 @@ impl EmbeddedConsumer {
             let share = Budget { records: left.records.div_ceil(waiting), bytes: left.bytes / waiting };
             let limit = if batches.is_empty() { usize::MAX } else { left.bytes };
             let Some((name, fetch)) = self.fetched.get_index_mut(*index) else { continue };
-            let (batch, bytes) = match fetch.read(&self.shared, name, share, limit) {
+            let (batch, bytes) = match self.shared.storage.retrying(|| fetch.read(&self.shared, name, share, limit)) {
                 Ok(Some(read)) => read,
                 Ok(None) => continue,
                 // What was read must not get lost (I4); the error comes again at the next poll.
@@ -247,7 +247,7 @@ impl LogConsumer for EmbeddedConsumer {
         self.shared.refresh()?;
         let storage = &self.shared.storage;
         let key = committed_key(group, &partition.topic, partition.partition);
-        let Some(stored) = storage.get(Family::Offsets, &key)? else { return Ok(None) };
+        let Some(stored) = storage.retrying(|| storage.get(Family::Offsets, &key))? else { return Ok(None) };
         let stored: StoredOffset = from_bytes(&stored)
             .map_err(|detail| storage.corrupt(format!("the offset of group `{group}` in {partition}: {detail}")))?;
         Ok(Some(stored.committed()))

@@ -91,7 +91,7 @@ impl EmbeddedLog {
     fn at(place: &Place<'_>, options: EmbeddedOptions) -> Result<Arc<EmbeddedLog>> {
         let storage = Storage::open(place, &options)?;
         let mut state = State::default();
-        state.catalogue.load(&storage)?;
+        storage.retrying(|| state.catalogue.load(&storage))?;
         let shared = Shared {
             storage,
             options,
@@ -163,7 +163,9 @@ impl Shared {
         }
         let mut state = lock(&self.state);
         self.storage.catch_up()?;
-        state.catalogue.load(&self.storage)
+        self.storage.retrying(|| state.catalogue.load(&self.storage))?;
+        // Twice, as the first may have missed records before the partitions' ends that it has shown.
+        self.storage.catch_up()
     }
 }
 

@@ -43,6 +43,9 @@ impl Family {
     }
 }
 
+/// How often a follower looks again when the writer changes the files under its hands.
+const ATTEMPTS: usize = 10;
+
 const FORMAT_KEY: &[u8] = b"format";
 
 /// Where the database is.
@@ -129,7 +132,7 @@ impl Storage {
         };
         // The writer may delete a file between our reading of its name and our opening of it: look again.
         let mut opened = open();
-        for _ in 0..5 {
+        for _ in 0..ATTEMPTS {
             if opened.is_ok() {
                 break;
             }
@@ -144,7 +147,15 @@ impl Storage {
 
     fn check_format(&self) -> Result<()> {
         let expected = FORMAT_VERSION.to_string();
-        match self.get(Family::Meta, FORMAT_KEY)? {
+        let mut version = self.retrying(|| self.get(Family::Meta, FORMAT_KEY))?;
+        for _ in 0..ATTEMPTS {
+            if version.is_some() || !self.follows {
+                break;
+            }
+            self.catch_up()?;
+            version = self.retrying(|| self.get(Family::Meta, FORMAT_KEY))?;
+        }
+        match version {
             Some(version) if version == expected.as_bytes() => Ok(()),
             Some(version) => Err(self.corrupt(format!(
                 "it was written in format {}, and this version of signalstream reads format {expected}; use the version \
@@ -166,16 +177,30 @@ impl Storage {
         &self.path
     }
 
-    /// Shows a follower what was written since.
+    /// Shows a follower what was written since. RocksDB reads the list of table files first and then its write-ahead
+    /// logs; of what moves from a log to a table in between, nothing is seen until the next call.
     pub(super) fn catch_up(&self) -> Result<()> {
         let mut caught_up = self.database.try_catch_up_with_primary();
-        for _ in 0..5 {
+        for _ in 0..ATTEMPTS {
             if caught_up.is_ok() {
                 break;
             }
             caught_up = self.database.try_catch_up_with_primary();
         }
         caught_up.map_err(|error| storage_error(&self.path, &error))
+    }
+
+    /// Reads; a follower reads again when a file that it was about to open was just deleted by the writer.
+    pub(super) fn retrying<T>(&self, mut read: impl FnMut() -> Result<T>) -> Result<T> {
+        let mut done = read();
+        for _ in 0..ATTEMPTS {
+            if !self.follows || !matches!(done, Err(LogError::Storage { .. })) {
+                break;
+            }
+            self.catch_up()?;
+            done = read();
+        }
+        done
     }
 
     /// What is stored under a key.
