@@ -335,3 +335,37 @@ fn a_full_disk_is_reported_and_loses_nothing_committed() {
     let log = reopened.unwrap();
     assert_eq!(read(&*log, "a", 0).len(), committed);
 }
+
+#[test]
+fn a_reader_keeps_up_with_a_writer_that_cleans() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path());
+    create(&*log, "a", 1);
+    let partition = TopicPartition::new("a", 0);
+    let writer = {
+        let (log, partition) = (Arc::clone(&log), partition.clone());
+        std::thread::spawn(move || {
+            for round in 1..=100 {
+                write(&*log, (0..100).map(|n| record("a", 0, "k", &n.to_string())));
+                log.admin().delete_records(&partition, round * 100 - 50).unwrap();
+                log.admin().clean(0).unwrap();
+            }
+        })
+    };
+    for _ in 0..10 {
+        let reader = EmbeddedLog::open_reader(directory.path()).unwrap();
+        let mut consumer = reader.consumer(None).unwrap();
+        consumer.assign(&partition, consumer.beginning_offset(&partition).unwrap()).unwrap();
+        for _ in 0..10 {
+            for batch in consumer.poll(1_000, SOON).unwrap().batches {
+                batch.records.windows(2).for_each(|pair| assert!(pair[0].offset < pair[1].offset));
+            }
+            if consumer.position(&partition) == Some(10_000) {
+                break;
+            }
+        }
+    }
+    writer.join().unwrap();
+    let reader = EmbeddedLog::open_reader(directory.path()).unwrap();
+    assert_eq!(read(&*reader, "a", 0).len(), 50);
+}
