@@ -708,7 +708,7 @@ pub(super) static INTENTS: LazyLock<Phrases<(Intent, f64)>> = LazyLock::new(|| {
 pub(super) static URGENCY: LazyLock<Phrases<f64>> = LazyLock::new(|| {
     let table: [(f64, &[&str]); 4] = [
         (
-            4.0,
+            5.0,
             &[
                 "emergency",
                 "identity theft",
@@ -716,7 +716,8 @@ pub(super) static URGENCY: LazyLock<Phrases<f64>> = LazyLock::new(|| {
                 "injured",
                 "injury",
                 "caught fire",
-                "on fire",
+                "is on fire",
+                "was on fire",
                 "smoke coming",
                 "electric shock",
                 "burned me",
