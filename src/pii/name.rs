@@ -43,6 +43,8 @@ static SIGNED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 const NO_NAME: &[&str] = &[
     "http",
     "https",
+    "name",
+    "names",
     "www",
     "a",
     "an",

@@ -104,7 +104,7 @@ fn intent(text: &str, history: &[&str], mood: &Mood) -> Intent {
         *praise *= if mood.is_negative() {
             0.1
         } else if mood.sentiment() == "positive" {
-            1.3
+            1.1
         } else {
             0.4
         };
