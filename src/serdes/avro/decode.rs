@@ -50,9 +50,14 @@ impl Node {
 
 impl RecordPlan {
     fn read(&self, cursor: &mut Cursor<'_>) -> Result<Value, SerdeError> {
-        let mut values: Arc<[Value]> = self.template.iter().cloned().collect();
+        let mut values: Arc<[Value]> = (0..self.shape.fields().len()).map(|_| Value::Null).collect();
         // Nobody else holds the values yet, so there always is a mutable reference to them.
         if let Some(slots) = Arc::get_mut(&mut values) {
+            for (slot, default) in &self.defaults {
+                if let Some(place) = slots.get_mut(*slot) {
+                    *place = default.clone();
+                }
+            }
             for step in &self.steps {
                 match step {
                     Step::Read { slot, name, node } => {

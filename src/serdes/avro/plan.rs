@@ -56,8 +56,8 @@ pub(super) enum Symbol {
 #[derive(Debug)]
 pub(super) struct RecordPlan {
     pub(super) shape: Arc<StructShape>,
-    /// The value of every slot before reading: nulls, and the defaults of fields that were not written.
-    pub(super) template: Vec<Value>,
+    /// The slots of fields that were not written, and their defaults. All others start as null.
+    pub(super) defaults: Vec<(usize, Value)>,
     pub(super) steps: Vec<Step>,
 }
 
@@ -175,7 +175,7 @@ fn enumeration(writer: &EnumType, reader: &EnumType) -> EnumPlan {
 }
 
 fn record(writer: &RecordType, reader: &RecordType, fields: &Fields) -> Result<RecordPlan, Mismatch> {
-    let mut template = vec![Value::Null; reader.fields.len()];
+    let mut defaults = Vec::new();
     let mut sources: Vec<Option<usize>> = vec![None; writer.fields.len()];
     for (slot, field) in reader.fields.iter().enumerate() {
         match source(writer, field) {
@@ -186,8 +186,9 @@ fn record(writer: &RecordType, reader: &RecordType, fields: &Fields) -> Result<R
                     return Err(Mismatch { path: vec![field.name.to_string()], message });
                 };
                 if fields.of(&field.name).is_some() {
-                    template[slot] = default_value(&field.kind, default)
+                    let value = default_value(&field.kind, default)
                         .map_err(|message| Mismatch { path: vec![field.name.to_string()], message })?;
+                    defaults.push((slot, value));
                 }
             }
         }
@@ -210,7 +211,7 @@ fn record(writer: &RecordType, reader: &RecordType, fields: &Fields) -> Result<R
         }
     };
     let steps: Result<Vec<Step>, Mismatch> = writer.fields.iter().zip(&sources).map(step).collect();
-    Ok(RecordPlan { shape: Arc::clone(&reader.shape), template, steps: steps? })
+    Ok(RecordPlan { shape: Arc::clone(&reader.shape), defaults, steps: steps? })
 }
 
 /// The writer's field that a reader's field is read from: of the same name, else of one of its aliases.

@@ -243,7 +243,7 @@ fn a_value_that_cannot_be_written_leaves_the_buffer_as_it_was() {
         };
         error
     };
-    let said = |path: &str, message: &str| SerdeError::Value { path: path.to_owned(), message: message.to_owned() };
+    let said = |path: &str, message: &str| SerdeError::value(path, message);
     assert_eq!(
         refuse("channel", Some(Value::from("fax"))),
         said("channel", "`fax` is not a symbol of enum Channel, which has chat, email, voice, sms")
