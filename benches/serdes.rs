@@ -112,11 +112,12 @@ fn main() {
     group.bench_function("apache-avro", |bencher| bencher.iter(|| generic(&payloads, &schema, sender)));
     group.finish();
 
-    let (ours, theirs) = compare(
-        || compiled(&payloads, &reader, &writer, sender, &mut out),
-        || generic(&payloads, &schema, sender),
-    );
+    let (ours, theirs) =
+        compare(|| compiled(&payloads, &reader, &writer, sender, &mut out), || generic(&payloads, &schema, sender));
     let ratio = theirs.as_secs_f64() / ours.as_secs_f64();
-    println!("compiled {:.0} ns, apache-avro {:.0} ns per message: {ratio:.1} times as fast (at least 5 wanted)",
-        ours.as_nanos() as f64 / MESSAGES as f64, theirs.as_nanos() as f64 / MESSAGES as f64);
+    println!(
+        "compiled {:.0} ns, apache-avro {:.0} ns per message: {ratio:.1} times as fast (at least 5 wanted)",
+        ours.as_nanos() as f64 / MESSAGES as f64,
+        theirs.as_nanos() as f64 / MESSAGES as f64
+    );
 }

@@ -204,9 +204,9 @@ impl Skip {
                 Branch::Null => Ok(()),
                 Branch::Other => other.run(cursor),
             },
-            Skip::Record(fields) => fields
-                .iter()
-                .try_for_each(|(name, skip)| skip.run(cursor).map_err(|error| error.within(name))),
+            Skip::Record(fields) => {
+                fields.iter().try_for_each(|(name, skip)| skip.run(cursor).map_err(|error| error.within(name)))
+            }
         }
     }
 }

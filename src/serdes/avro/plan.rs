@@ -30,10 +30,20 @@ pub(super) enum Node {
     Bytes,
     Fixed(usize),
     Enum(Arc<EnumPlan>),
-    List { items: Box<Node>, smallest: usize },
-    Map { values: Box<Node>, smallest: usize },
+    List {
+        items: Box<Node>,
+        smallest: usize,
+    },
+    Map {
+        values: Box<Node>,
+        smallest: usize,
+    },
     /// Null at this index or the other; `null` is whether the reader takes null.
-    Union { null_index: i64, null: bool, other: Box<Node> },
+    Union {
+        null_index: i64,
+        null: bool,
+        other: Box<Node>,
+    },
     Record(Box<RecordPlan>),
 }
 
@@ -79,8 +89,15 @@ pub(super) enum Skip {
     Sized,
     Enum(String, usize),
     /// Blocks of items; whether each item has a text key.
-    Blocks { keys: bool, items: Box<Skip>, smallest: usize },
-    Union { null_index: i64, other: Box<Skip> },
+    Blocks {
+        keys: bool,
+        items: Box<Skip>,
+        smallest: usize,
+    },
+    Union {
+        null_index: i64,
+        other: Box<Skip>,
+    },
     Record(Vec<(Text, Skip)>),
 }
 
@@ -128,7 +145,9 @@ pub(super) fn compile(writer: &Type, reader: &Type, fields: &Fields) -> Result<N
         (Type::Enum(written), Type::Enum(wanted)) if wanted.names.read(&written.names) => {
             Node::Enum(Arc::new(enumeration(written, wanted)))
         }
-        (Type::Fixed(written), Type::Fixed(wanted)) if wanted.names.read(&written.names) && written.size == wanted.size => {
+        (Type::Fixed(written), Type::Fixed(wanted))
+            if wanted.names.read(&written.names) && written.size == wanted.size =>
+        {
             Node::Fixed(written.size)
         }
         _ => primitive(writer, reader).ok_or_else(|| Mismatch::new(writer, reader))?,
@@ -230,9 +249,7 @@ fn skip(kind: &Type) -> Skip {
         Type::Fixed(fixed) => Skip::Fixed(fixed.size),
         Type::Bytes | Type::String => Skip::Sized,
         Type::Enum(enumeration) => Skip::Enum(enumeration.names.name.clone(), enumeration.shape.symbols.len()),
-        Type::Array(items) => {
-            Skip::Blocks { keys: false, items: Box::new(skip(items)), smallest: items.smallest() }
-        }
+        Type::Array(items) => Skip::Blocks { keys: false, items: Box::new(skip(items)), smallest: items.smallest() },
         Type::Map(values) => {
             Skip::Blocks { keys: true, items: Box::new(skip(values)), smallest: values.smallest().saturating_add(1) }
         }

@@ -157,7 +157,9 @@ impl<'a> Builder<'a> {
             return Err(self.refuse(format!("the schema has more than {MAX_TYPES} types, which is not supported")));
         }
         if self.path.len() > MAX_DEPTH {
-            return Err(self.refuse(format!("the schema nests more than {MAX_DEPTH} levels deep, which is not supported")));
+            return Err(
+                self.refuse(format!("the schema nests more than {MAX_DEPTH} levels deep, which is not supported"))
+            );
         }
         Ok(match schema {
             Schema::Null => Type::Null,
@@ -175,7 +177,10 @@ impl<'a> Builder<'a> {
             Schema::Ref { name } => return self.reference(&full_name(name, namespace)),
             Schema::Fixed(fixed) => {
                 let names = Names::new(&fixed.name, fixed.aliases.as_ref());
-                self.name(full_name(&fixed.name, namespace), Type::Fixed(Arc::new(FixedType { names, size: fixed.size })))
+                self.name(
+                    full_name(&fixed.name, namespace),
+                    Type::Fixed(Arc::new(FixedType { names, size: fixed.size })),
+                )
             }
             Schema::Enum(enumeration) => {
                 let symbols: Vec<Text> = enumeration.symbols.iter().map(|symbol| interned(symbol)).collect();
@@ -208,14 +213,23 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn nested(&mut self, segment: &'a str, schema: &'a Schema, namespace: Option<&str>) -> Result<Type, (String, String)> {
+    fn nested(
+        &mut self,
+        segment: &'a str,
+        schema: &'a Schema,
+        namespace: Option<&str>,
+    ) -> Result<Type, (String, String)> {
         self.path.push(segment);
         let built = self.build(schema, namespace)?;
         self.path.pop();
         Ok(built)
     }
 
-    fn fields(&mut self, fields: &'a [RecordField], namespace: Option<&str>) -> Result<Vec<FieldType>, (String, String)> {
+    fn fields(
+        &mut self,
+        fields: &'a [RecordField],
+        namespace: Option<&str>,
+    ) -> Result<Vec<FieldType>, (String, String)> {
         let build = |field: &'a RecordField| {
             Ok(FieldType {
                 name: Text::from(field.name.as_str()),
