@@ -74,7 +74,7 @@ pub struct TaskOptions {
     pub max_record_bytes: usize,
     /// How far ahead of the clock a record's timestamp may lie, in milliseconds; `None`: any distance.
     pub max_timestamp_ahead: Option<i64>,
-    /// Uncommitted changes and collected records that make a commit due, in bytes.
+    /// Collected records that make a commit due, in bytes; the stores' changes have a limit of their own.
     pub max_uncommitted_bytes: usize,
 }
 
@@ -223,7 +223,7 @@ impl Task {
 
     /// Whether so much is uncommitted that a commit is due (invariant I9).
     pub fn is_full(&self) -> bool {
-        self.stores.overlay_bytes() + self.collector.bytes() >= self.options.max_uncommitted_bytes
+        self.stores.is_overlay_full() || self.collector.bytes() >= self.options.max_uncommitted_bytes
     }
 
     /// Whether there is anything to commit.
