@@ -23,6 +23,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::config::Config;
 use crate::log::LogRecord;
 use crate::metrics::Counters;
 use crate::operators::{self, Operator, OperatorError};
@@ -78,14 +79,21 @@ pub struct TaskOptions {
     pub max_uncommitted_bytes: usize,
 }
 
+impl From<&Config> for TaskOptions {
+    fn from(config: &Config) -> Self {
+        let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        TaskOptions {
+            caching: config.caching,
+            max_record_bytes: config.max_record_bytes,
+            max_timestamp_ahead: config.max_timestamp_ahead.map(millis),
+            max_uncommitted_bytes: config.uncommitted_output_bytes,
+        }
+    }
+}
+
 impl Default for TaskOptions {
     fn default() -> Self {
-        TaskOptions {
-            caching: true,
-            max_record_bytes: 64 << 20,
-            max_timestamp_ahead: Some(86_400_000),
-            max_uncommitted_bytes: 16 << 20,
-        }
+        TaskOptions::from(&Config::default())
     }
 }
 
