@@ -137,7 +137,8 @@ fn check_limits(source: &str, tokens: &Tokens) -> Result<(), ExpressionError> {
         return Err(ExpressionError::new(0..source.len(), "an expression is expected here, and there is none"));
     }
     if let Some(deep) = tokens.iter().find(|token| token.depth >= MAX_BRACKETS) {
-        let message = format!("brackets nest more than {MAX_BRACKETS} deep here; split the expression over several steps");
+        let message =
+            format!("brackets nest more than {MAX_BRACKETS} deep here; split the expression over several steps");
         return Err(ExpressionError::new(deep.range.clone(), message));
     }
     Ok(())
@@ -146,7 +147,9 @@ fn check_limits(source: &str, tokens: &Tokens) -> Result<(), ExpressionError> {
 fn parse_here(source: &str, tokens: &Tokens) -> Result<Syntax, Vec<ExpressionError>> {
     // An environment without macros, so that calls stay as they were written.
     let parser = cel::Env::default().with_optional_support(false).parser().max_recursion_depth(250);
-    let (tree, info) = parser.parse_with_source_info(source).map_err(|errors| super::syntax_error::translate(source, tokens, errors))?;
+    let (tree, info) = parser
+        .parse_with_source_info(source)
+        .map_err(|errors| super::syntax_error::translate(source, tokens, errors))?;
     let mut converter = Converter { source, tokens, info: &info, depth: 0 };
     converter.convert(&tree).map_err(|error| vec![error])
 }
@@ -161,9 +164,11 @@ struct Converter<'a> {
 impl Converter<'_> {
     fn convert(&mut self, node: &IdedExpr) -> Result<Syntax, ExpressionError> {
         let token = self.info.offset_for(node.id).and_then(|(start, _)| self.tokens.position_at(start as usize));
-        let here = token.and_then(|token| self.tokens.get(token)).map_or(0..self.source.len(), |token| token.range.clone());
+        let here =
+            token.and_then(|token| self.tokens.get(token)).map_or(0..self.source.len(), |token| token.range.clone());
         if self.depth >= MAX_DEPTH {
-            let message = format!("the expression nests more than {MAX_DEPTH} operations here; split it over several steps");
+            let message =
+                format!("the expression nests more than {MAX_DEPTH} operations here; split it over several steps");
             return Err(ExpressionError::new(here, message));
         }
         self.depth += 1;
@@ -184,14 +189,17 @@ impl Converter<'_> {
                 Ok(Syntax { range: self.bracketed(token, here), kind: SyntaxKind::List(elements) })
             }
             Expr::Map(map) => {
-                let entries = map.entries.iter().map(|entry| self.entry(&entry.expr, &here)).collect::<Result<_, _>>()?;
+                let entries =
+                    map.entries.iter().map(|entry| self.entry(&entry.expr, &here)).collect::<Result<_, _>>()?;
                 Ok(Syntax { range: self.bracketed(token, here), kind: SyntaxKind::Map(entries) })
             }
             Expr::Struct(message) => {
                 let text = format!("there is no message type `{}` to build", message.type_name);
                 Err(ExpressionError::new(here, text).with_hint(Some("write a map: `{'name': value}`".to_owned())))
             }
-            Expr::Comprehension(_) | Expr::Unspecified => Err(ExpressionError::new(here, "this cannot be read as an expression")),
+            Expr::Comprehension(_) | Expr::Unspecified => {
+                Err(ExpressionError::new(here, "this cannot be read as an expression"))
+            }
         };
         self.depth -= 1;
         converted
@@ -204,7 +212,9 @@ impl Converter<'_> {
     fn entry(&mut self, entry: &EntryExpr, here: &Range<usize>) -> Result<(Syntax, Syntax), ExpressionError> {
         match entry {
             EntryExpr::MapEntry(entry) => Ok((self.convert(&entry.key)?, self.convert(&entry.value)?)),
-            EntryExpr::StructField(_) => Err(ExpressionError::new(here.clone(), "an entry `key: value` is expected here")),
+            EntryExpr::StructField(_) => {
+                Err(ExpressionError::new(here.clone(), "an entry `key: value` is expected here"))
+            }
         }
     }
 
@@ -261,10 +271,17 @@ impl Converter<'_> {
         Syntax { range, kind: SyntaxKind::Literal(value) }
     }
 
-    fn call(&mut self, call: &cel::common::ast::CallExpr, token: Option<usize>, here: Range<usize>) -> Result<Syntax, ExpressionError> {
+    fn call(
+        &mut self,
+        call: &cel::common::ast::CallExpr,
+        token: Option<usize>,
+        here: Range<usize>,
+    ) -> Result<Syntax, ExpressionError> {
         let mut arguments = self.all(&call.args)?;
         let name = call.func_name.as_str();
-        if call.target.is_none() && let Some(syntax) = self.operator(name, &mut arguments, token, &here) {
+        if call.target.is_none()
+            && let Some(syntax) = self.operator(name, &mut arguments, token, &here)
+        {
             return Ok(syntax);
         }
         let target = call.target.as_deref().map(|target| self.convert(target)).transpose()?.map(Box::new);
@@ -276,7 +293,13 @@ impl Converter<'_> {
     }
 
     /// The node of an operator; `None` when `name` is a function's.
-    fn operator(&self, name: &str, operands: &mut Vec<Syntax>, token: Option<usize>, here: &Range<usize>) -> Option<Syntax> {
+    fn operator(
+        &self,
+        name: &str,
+        operands: &mut Vec<Syntax>,
+        token: Option<usize>,
+        here: &Range<usize>,
+    ) -> Option<Syntax> {
         let is_word = self.source.get(here.clone()).is_some_and(|text| text == "(");
         if is_word {
             return None;

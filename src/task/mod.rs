@@ -145,7 +145,7 @@ impl Task {
         let TaskParts { application, subtopology, partition, stores, partitions, dead_letters, options, .. } = parts;
         let decoders = subtopology.sources.iter().zip(&parts.positions);
         let sources = decoders
-            .map(|(source, position)| (SourceDecoder::new(source, options.max_timestamp_ahead), *position))
+            .map(|(source, position)| (SourceDecoder::new(source, partition, options.max_timestamp_ahead), *position))
             .collect();
         let committed = CommittedPosition { positions: parts.positions, stream_times: parts.stream_times };
         let mut task = Task {
@@ -153,7 +153,7 @@ impl Task {
             application,
             operators: Vec::new(),
             stores,
-            inputs: PartitionGroup::new(partition, sources),
+            inputs: PartitionGroup::new(sources),
             collector: RecordCollector::new(partitions, options.max_record_bytes),
             dead_letters: dead_letters.as_ref().map(DeadLetterWriter::new),
             counters: Counters::default(),

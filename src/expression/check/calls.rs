@@ -62,7 +62,8 @@ impl Checker<'_> {
             Shape::Map(_) | Shape::Struct(_) => Shape::String,
             Shape::Any | Shape::Never => Shape::Any,
             other => {
-                let message = format!("`{name}` goes over a list or the keys of a map, and this is {}", describe(other));
+                let message =
+                    format!("`{name}` goes over a list or the keys of a map, and this is {}", describe(other));
                 return self.error(ExpressionError::new(target.range.clone(), message));
             }
         };
@@ -100,7 +101,14 @@ impl Checker<'_> {
         })
     }
 
-    fn function(&mut self, target: Option<&Syntax>, name: &str, name_range: &Range<usize>, arguments: &[Syntax], range: &Range<usize>) -> Typed {
+    fn function(
+        &mut self,
+        target: Option<&Syntax>,
+        name: &str,
+        name_range: &Range<usize>,
+        arguments: &[Syntax],
+        range: &Range<usize>,
+    ) -> Typed {
         let Some(function) = functions::find(name) else {
             return self.unknown_function(target, name, name_range, arguments);
         };
@@ -140,7 +148,13 @@ impl Checker<'_> {
         }
     }
 
-    fn unknown_function(&mut self, target: Option<&Syntax>, name: &str, name_range: &Range<usize>, arguments: &[Syntax]) -> Typed {
+    fn unknown_function(
+        &mut self,
+        target: Option<&Syntax>,
+        name: &str,
+        name_range: &Range<usize>,
+        arguments: &[Syntax],
+    ) -> Typed {
         let special = ["has", "coalesce", "merge", "without"];
         let macros = MACROS.map(|(name, _)| name);
         let near = suggest::nearest(name, functions::names().chain(special).chain(macros));
@@ -154,10 +168,20 @@ impl Checker<'_> {
     }
 
     /// Compiles what does not depend on the record now.
-    fn finish(&mut self, function: &'static Function, arguments: Vec<Node>, shape: Shape, range: &Range<usize>) -> Typed {
-        if let ("matches", [text, Node { kind: NodeKind::Constant(Value::String(pattern)), span }]) = (function.name, &arguments[..]) {
+    fn finish(
+        &mut self,
+        function: &'static Function,
+        arguments: Vec<Node>,
+        shape: Shape,
+        range: &Range<usize>,
+    ) -> Typed {
+        if let ("matches", [text, Node { kind: NodeKind::Constant(Value::String(pattern)), span }]) =
+            (function.name, &arguments[..])
+        {
             return match functions::compile_pattern(pattern) {
-                Ok(pattern) => typed(NodeKind::Matches { text: Box::new(text.clone()), pattern: Arc::new(pattern) }, shape, range),
+                Ok(pattern) => {
+                    typed(NodeKind::Matches { text: Box::new(text.clone()), pattern: Arc::new(pattern) }, shape, range)
+                }
                 Err(message) => {
                     let message = format!("the regular expression cannot be read: {message}");
                     self.error(ExpressionError::new(span.range(), message))

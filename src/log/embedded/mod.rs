@@ -60,7 +60,8 @@ pub struct EmbeddedLog {
 }
 
 impl EmbeddedLog {
-    /// Opens the log in a directory for reading and writing; makes the directory and the log if there is none.
+    /// Opens the log in a directory for reading and writing; makes the directory and the log if there is none. It
+    /// stays open until this and all its consumers, producers and admins are dropped.
     ///
     /// # Errors
     /// [`LogError::InUse`] if another process (or this one) has it open for writing; [`LogError::Corrupt`] if the
@@ -90,7 +91,7 @@ impl EmbeddedLog {
     fn at(place: &Place<'_>, options: EmbeddedOptions) -> Result<Arc<EmbeddedLog>> {
         let storage = Storage::open(place, &options)?;
         let mut state = State::default();
-        state.catalogue.load(&storage)?;
+        storage.retrying(|| state.catalogue.load(&storage))?;
         let shared = Shared {
             storage,
             options,
@@ -128,7 +129,7 @@ impl Log for EmbeddedLog {
 struct Shared {
     storage: Storage,
     options: EmbeddedOptions,
-    /// Held while records are deleted, so that cleaning and deleting do not overtake each other.
+    /// Held while the log is cleaned or a topic deleted: that compacts files, and one at a time is enough.
     maintenance: Mutex<()>,
     /// Held while a transaction is written, and while what decides on its validity changes: offsets are contiguous,
     /// and nobody is fenced half-way through a commit.
@@ -162,7 +163,9 @@ impl Shared {
         }
         let mut state = lock(&self.state);
         self.storage.catch_up()?;
-        state.catalogue.load(&self.storage)
+        self.storage.retrying(|| state.catalogue.load(&self.storage))?;
+        // Twice, as the first may have missed records before the partitions' ends that it has shown.
+        self.storage.catch_up()
     }
 }
 
