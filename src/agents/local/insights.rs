@@ -28,10 +28,11 @@ const HISTORY_LIMIT: usize = 5;
 /// `delivery`, `order_status`, `account_access`, `tech_support`, `product_complaint`, `service_complaint`,
 /// `feature_request`, `praise` or `general_inquiry`.
 ///
-/// `urgency` comes from points: words (4 for danger and the law, 2.5 for "urgent" and fraud, 1.5 for
-/// deadlines, 1 for repetition; the strongest counts whole, the rest together half), up to 1.5 for a
-/// negative mood, 0.5 for each earlier message up to 1.5 where the mood is negative. From 1 point it is
-/// `medium`, from 2.5 `high`, from 4 `critical`, and `low` below. Praise is never more than `low`.
+/// `urgency` comes from points: words (5 for danger and the law, 2.5 for "urgent" and fraud, 1.5 for
+/// deadlines, 1 for repetition; the strongest counts whole, the next half), up to 1.5 for a negative
+/// mood, and then 0.5 for each earlier message up to 1.5. From 1 point it is `medium`, from 2.5 `high`,
+/// from 4.5 `critical` (which takes a word of at least 2.5), and `low` below. Praise is never more than
+/// `low`.
 ///
 /// A conversation `requires_escalation` when it is critical, asks for a manager or a person, threatens with
 /// the law or an authority, or is negative now and was in two earlier messages.
@@ -61,7 +62,7 @@ impl Urgency {
 
     fn of_points(points: f64) -> Urgency {
         match points {
-            points if points >= 4.0 => Urgency::Critical,
+            points if points >= 4.5 => Urgency::Critical,
             points if points >= 2.5 => Urgency::High,
             points if points >= 1.0 => Urgency::Medium,
             _ => Urgency::Low,
@@ -103,7 +104,7 @@ fn intent(text: &str, history: &[&str], mood: &Mood) -> Intent {
         *praise *= if mood.is_negative() {
             0.1
         } else if mood.sentiment() == "positive" {
-            1.3
+            1.1
         } else {
             0.4
         };
@@ -121,20 +122,26 @@ fn urgency(text: &str, history: &[&str], mood: &Mood, intent: Intent) -> Urgency
     if intent == Intent::Praise {
         return Urgency::Low;
     }
-    let mut strongest = 0.0_f64;
-    let mut sum = 0.0;
-    for (points, _) in URGENCY.matches(text).take(16) {
-        strongest = strongest.max(points);
-        sum += points;
+    let (mut strongest, mut second) = (0.0_f64, 0.0_f64);
+    let mut counted = None;
+    for (points, phrase) in URGENCY.matches(text) {
+        // The same phrase once more is emphasis, not another reason.
+        if points > strongest {
+            second = strongest;
+            strongest = points;
+            counted = Some(phrase);
+        } else if counted != Some(phrase) {
+            second = second.max(points);
+        }
     }
-    let mut points = strongest + (sum - strongest) / 2.0;
+    let mut points = strongest + second / 2.0;
     if mood.is_negative() {
         points += 0.5 + mood.score.abs();
         points += (history.len() as f64 * 0.5).min(1.5);
     }
-    // Mood and repetition alone are no emergency: that takes a word for it.
-    if strongest < 1.0 {
-        points = points.min(3.9);
+    // Mood, deadlines and repetition alone are no emergency: that takes a word for it.
+    if strongest < 2.5 {
+        points = points.min(4.0);
     }
     Urgency::of_points(points)
 }

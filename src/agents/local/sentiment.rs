@@ -96,6 +96,7 @@ struct Hit {
 pub(super) fn mood(text: &str) -> Mood {
     let tokens = tokens(text);
     let mut hits = word_hits(&tokens);
+    discount_courtesy(text, &tokens, &mut hits);
     apply_contrast(&tokens, &mut hits);
     hits.extend(sign_hits(text, tokens.len()));
     let mut sum: f64 = hits.iter().map(|hit| hit.weight).sum();
@@ -171,6 +172,16 @@ fn is_negated(tokens: &[Token], at: usize) -> bool {
         negated ^= tokens.get(position).is_some_and(|token| lexicon::negates(&token.word));
     }
     negated
+}
+
+/// "Thanks" in a request is courtesy and weighs half.
+fn discount_courtesy(text: &str, tokens: &[Token], hits: &mut [Hit]) {
+    let request = |token: &Token| matches!(token.word.as_str(), "please" | "pls" | "plz" | "help" | "need");
+    if text.contains('?') || tokens.iter().any(request) {
+        for hit in hits.iter_mut().filter(|hit| hit.emotion == Emotion::Grateful && hit.weight < 2.0) {
+            hit.weight *= 0.5;
+        }
+    }
 }
 
 /// After the last contrasting word, feelings weigh half as much again; before it, half.

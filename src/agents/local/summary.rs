@@ -52,6 +52,8 @@ struct Conversation {
     sentences: Vec<Sentence>,
     /// How often each telling word occurs in what the customer wrote.
     terms: HashMap<String, f64, ahash::RandomState>,
+    /// The salience of each sentence.
+    scores: Vec<f64>,
     /// The number of the last message.
     last: usize,
 }
@@ -70,7 +72,9 @@ impl Conversation {
                 }
             }
         }
-        Conversation { sentences: all, terms, last: messages.len() }
+        let mut conversation = Conversation { sentences: all, terms, scores: Vec::new(), last: messages.len() };
+        conversation.scores = conversation.sentences.iter().map(|sentence| conversation.salience(sentence)).collect();
+        conversation
     }
 
     /// How well a sentence stands for the conversation: the weight of its telling words (per root of
@@ -95,6 +99,10 @@ impl Conversation {
         score - if is_courtesy(&sentence.text) { 1.5 } else { 0.0 }
     }
 
+    fn score(&self, n: usize) -> f64 {
+        self.scores.get(n).copied().unwrap_or_default()
+    }
+
     /// The sentence of the greatest score among some, the first on a tie.
     fn best(&self, choose: impl Fn(usize, &Sentence) -> Option<f64>) -> Option<usize> {
         let mut best: Option<(usize, f64)> = None;
@@ -114,7 +122,7 @@ impl Conversation {
         let scored = |only_customer: bool| {
             self.best(|n, sentence| {
                 let bonus = if n == 0 && sentence.message == 0 { 2.0 } else { -0.15 * sentence.message as f64 };
-                (sentence.customer || !only_customer).then(|| self.salience(sentence) + bonus)
+                (sentence.customer || !only_customer).then(|| self.score(n) + bonus)
             })
         };
         scored(true).or_else(|| scored(false))
@@ -122,14 +130,14 @@ impl Conversation {
 
     /// Where things stand: the most telling sentence of the last message.
     fn status(&self) -> Option<usize> {
-        self.best(|_, sentence| (sentence.message == self.last && self.last > 0).then(|| self.salience(sentence)))
+        self.best(|n, sentence| (sentence.message == self.last && self.last > 0).then(|| self.score(n)))
     }
 
     /// What matters most besides: the answer of the other side if there is one.
     fn middle(&self, taken: &[usize]) -> Option<usize> {
         self.best(|n, sentence| {
             let other_side = if sentence.customer { 0.0 } else { 0.7 };
-            (!self.repeats(n, taken) && !is_courtesy(&sentence.text)).then(|| self.salience(sentence) + other_side)
+            (!self.repeats(n, taken) && !is_courtesy(&sentence.text)).then(|| self.score(n) + other_side)
         })
     }
 
@@ -160,8 +168,7 @@ impl Conversation {
     }
 
     fn key_points(&self) -> Vec<Value> {
-        let mut ranked: Vec<(usize, f64)> =
-            self.sentences.iter().enumerate().map(|(n, sentence)| (n, self.salience(sentence))).collect();
+        let mut ranked: Vec<(usize, f64)> = self.scores.iter().copied().enumerate().collect();
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         let mut taken: Vec<usize> = Vec::new();
         for (n, score) in ranked {
