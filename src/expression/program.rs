@@ -144,8 +144,8 @@ impl<'a> Frame<'a> {
                 Cow::Borrowed(self.input.locals.get(*position).ok_or(Reason::NotBound("a local value"))?)
             }
             Binding::Timestamp => Cow::Owned(Value::Timestamp(self.record()?.timestamp)),
-            Binding::Topic => Cow::Owned(Value::text(self.record()?.origin.topic.as_ref())),
-            Binding::Partition => Cow::Owned(Value::Int(i64::from(self.record()?.origin.partition))),
+            Binding::Topic => Cow::Owned(Value::text(self.record()?.origin.topic().as_ref())),
+            Binding::Partition => Cow::Owned(Value::Int(i64::from(self.record()?.origin.partition()))),
             Binding::Offset => Cow::Owned(Value::Int(self.record()?.origin.offset)),
             Binding::Headers => Cow::Owned(self.headers()?),
             Binding::Window => {

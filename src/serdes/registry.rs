@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::avro::{Schema, SharedSchema, Type};
 use super::error::{nearest, prefix, suggestion};
-use super::inline::Definitions;
+use super::inline::{Definitions, PRIMITIVES};
 use crate::record::Shape;
 
 /// Schemas by name and by id. Cloning shares the schemas.
@@ -137,14 +137,15 @@ impl SchemaRegistry {
         let name = stem(source.file);
         let json = self.definitions.inline(&source.json).map_err(|unknown| {
             let short = |full: &'_ str| full.rsplit('.').next().unwrap_or_default().to_owned();
-            let known: Vec<String> = PRIMITIVE_TYPES.iter().map(|name| (*name).to_owned())
-                .chain(self.definitions.names().map(short)).collect();
+            let known: Vec<String> =
+                PRIMITIVES.iter().map(|name| (*name).to_owned()).chain(self.definitions.names().map(short)).collect();
             let hint = suggestion(&nearest(&unknown, known.iter().map(String::as_str)));
             source.error_at(&unknown, format!("there is no type `{unknown}`{hint}"))
         })?;
         let parsed = apache_avro::Schema::parse(&json).map_err(|error| source.error(error.to_string()))?;
-        let kind = Type::new(&parsed)
-            .map_err(|(path, message)| source.error_at(path.rsplit('.').next().unwrap_or_default(), prefix(&path) + &message))?;
+        let kind = Type::new(&parsed).map_err(|(path, message)| {
+            source.error_at(path.rsplit('.').next().unwrap_or_default(), prefix(&path) + &message)
+        })?;
         let canonical: Arc<str> = parsed.canonical_form().into();
         let id = id(&parsed);
         let existing = self.schemas.get(name);
@@ -187,8 +188,6 @@ impl SchemaRegistry {
         self.schemas.values().map(|registered| registered.schema.as_ref())
     }
 }
-
-const PRIMITIVE_TYPES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
 
 fn id(schema: &apache_avro::Schema) -> u32 {
     let fingerprint = schema.fingerprint::<Rabin>();
@@ -248,12 +247,18 @@ mod tests {
         let shape = registry.shape("ai.signalstream.events.MessageCreated").unwrap();
         assert_eq!(Some(&shape), registry.shape("MessageCreated").as_ref());
         let Shape::Struct(fields) = shape else { panic!("a record") };
-        let shown: Vec<String> = fields.fields().iter().map(|field| format!("{}: {}", field.name, field.shape)).collect();
+        let shown: Vec<String> =
+            fields.fields().iter().map(|field| format!("{}: {}", field.name, field.shape)).collect();
         assert_eq!(
             shown,
             [
-                "message_id: string", "conversation_id: string", "tenant_id: string", "sender: enum Sender",
-                "message: string", "channel: enum Channel", "timestamp: timestamp"
+                "message_id: string",
+                "conversation_id: string",
+                "tenant_id: string",
+                "sender: enum Sender",
+                "message: string",
+                "channel: enum Channel",
+                "timestamp: timestamp"
             ]
         );
         assert_eq!(registry.shape("Message"), None);
@@ -271,10 +276,16 @@ mod tests {
     fn files_may_refer_to_each_other_in_any_order() {
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
-        write("A.avsc", r#"{"type": "record", "name": "A", "namespace": "n", "fields": [
-            {"name": "b", "type": "B"}, {"name": "again", "type": ["null", "n.B"]}, {"name": "mood", "type": "n.Mood"}]}"#);
-        write("B.avsc", r#"{"type": "record", "name": "B", "namespace": "n", "fields": [
-            {"name": "mood", "type": {"type": "enum", "name": "Mood", "symbols": ["GOOD", "BAD"]}}]}"#);
+        write(
+            "A.avsc",
+            r#"{"type": "record", "name": "A", "namespace": "n", "fields": [
+            {"name": "b", "type": "B"}, {"name": "again", "type": ["null", "n.B"]}, {"name": "mood", "type": "n.Mood"}]}"#,
+        );
+        write(
+            "B.avsc",
+            r#"{"type": "record", "name": "B", "namespace": "n", "fields": [
+            {"name": "mood", "type": {"type": "enum", "name": "Mood", "symbols": ["GOOD", "BAD"]}}]}"#,
+        );
         write("notes.txt", "not a schema");
         let mut registry = SchemaRegistry::new();
         registry.load_directory(directory.path()).unwrap();
@@ -290,11 +301,16 @@ mod tests {
         let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
         write("Broken.avsc", "{\"type\": \"record\",\n  \"name\": }");
         write("Good.avsc", "\"string\"");
-        write("Unknown.avsc", "{\"type\": \"record\", \"name\": \"U\", \"fields\": [\n  {\"name\": \"f\", \"type\": \"strnig\"}]}");
+        write(
+            "Unknown.avsc",
+            "{\"type\": \"record\", \"name\": \"U\", \"fields\": [\n  {\"name\": \"f\", \"type\": \"strnig\"}]}",
+        );
         let mut registry = SchemaRegistry::new();
         let errors = registry.load_directory(directory.path()).unwrap_err();
-        let said: Vec<String> =
-            errors.iter().map(|error| error.to_string().replace(&format!("{}/", directory.path().display()), "")).collect();
+        let said: Vec<String> = errors
+            .iter()
+            .map(|error| error.to_string().replace(&format!("{}/", directory.path().display()), ""))
+            .collect();
         assert_eq!(
             said,
             [
@@ -308,7 +324,9 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_is_refused_by_name_and_place() {
-        let record = |kind: &str| format!("{{\"type\": \"record\", \"name\": \"R\", \"fields\": [\n{{\"name\": \"f\", \"type\": {kind}}}]}}");
+        let record = |kind: &str| {
+            format!("{{\"type\": \"record\", \"name\": \"R\", \"fields\": [\n{{\"name\": \"f\", \"type\": {kind}}}]}}")
+        };
         assert_eq!(
             refused(&record(r#"["null", "R"]"#)),
             "Bad.avsc:2:10: f: `R` refers to itself; recursive schemas are not supported yet"
@@ -321,7 +339,10 @@ mod tests {
         assert!(date.starts_with("Bad.avsc:2:10: f: the logical type Date"), "{date}");
         assert!(refused(r#"{"type": "enum", "name": "E", "symbols": ["A", "A"]}"#).starts_with("Bad.avsc"));
         assert!(refused("[]").starts_with("Bad.avsc"));
-        assert!(refused(&format!("{}\"int\"{}", "{\"type\":\"array\",\"items\":".repeat(90), "}".repeat(90))).contains("deep"));
+        assert!(
+            refused(&format!("{}\"int\"{}", "{\"type\":\"array\",\"items\":".repeat(90), "}".repeat(90)))
+                .contains("deep")
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Binding, Expression, Input, Scope};
-use crate::record::{EnumShape, Header, Headers, Key, Origin, Record, Shape, StructShape, StructValue, Text, Value};
+use crate::record::{EnumShape, Header, Headers, Key, Origin, Record, Shape, StructShape, StructValue, Text, TopicPartition, Value};
 use crate::window::Window;
 
 /// The value that the tables read.
@@ -111,7 +111,7 @@ fn record() -> Record {
             header("trace", Some(b"last")),
             header("x-id", Some(b"\xff!")),
         ]),
-        origin: Arc::new(Origin { topic: "messages".into(), partition: 3, offset: 1_000 }),
+        origin: Origin { source: Arc::new(TopicPartition::new("messages", 3)), offset: 1_000 },
     }
 }
 

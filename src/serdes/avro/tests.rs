@@ -72,7 +72,10 @@ fn each_fault_of_a_payload_is_named_with_field_and_byte() {
         (refused(&field(r#""boolean""#), &[2]), "f: expected a boolean, which is 0 or 1, found the byte 2 at byte 5"),
         (refused(&field(r#""double""#), &[1; 3]), "f: the payload ends where 5 more bytes were expected at byte 8"),
         (refused(&field(r#""long""#), &[0xff; 11]), "f: an integer longer than 64 bits at byte 5"),
-        (refused(&field(r#""int""#), &[0x80, 0x80, 0x80, 0x80, 0x10]), "f: the int 2147483648 does not fit 32 bits at byte 5"),
+        (
+            refused(&field(r#""int""#), &[0x80, 0x80, 0x80, 0x80, 0x10]),
+            "f: the int 2147483648 does not fit 32 bits at byte 5",
+        ),
         (refused(&field(r#"["null", "long"]"#), &[4]), "f: the union has 2 branches, found the index 2 at byte 5"),
         (
             refused(&field(r#"{"type": "enum", "name": "E", "symbols": ["A", "B"]}"#), &[6]),
@@ -134,7 +137,10 @@ fn blocks_that_say_their_size_are_read_and_passed_over() {
     assert_eq!(whole.get("list"), Some(&Value::list(vec![Value::Int(1), Value::Int(2), Value::Int(3)])));
     let part = serde.deserializer(&Fields::path(&["after"])).deserialize(&payload).unwrap();
     assert_eq!((part.get("list"), part.get("after")), (Some(&Value::Null), Some(&Value::Int(4))));
-    assert_eq!(refused(schema, &[3, 6, 2, 4, 0, 8]), "list: a block of 3 bytes announced, but its items take 2 at byte 7");
+    assert_eq!(
+        refused(schema, &[3, 6, 2, 4, 0, 8]),
+        "list: a block of 3 bytes announced, but its items take 2 at byte 7"
+    );
 }
 
 #[test]
@@ -166,7 +172,8 @@ fn aliases_find_fields_and_types_under_their_old_names() {
     let new = r#"{"type": "record", "name": "New", "aliases": ["Old"], "fields": [
         {"name": "text", "aliases": ["b"], "type": "string"}, {"name": "number", "aliases": ["x", "a"], "type": "double"}]}"#;
     let registry = registry(&[("Old", old), ("New", new)]);
-    let read = serde(&registry, "New").deserializer(&Fields::All).deserialize(&payload(&registry, "Old", &[6, 2, b'x']));
+    let read =
+        serde(&registry, "New").deserializer(&Fields::All).deserialize(&payload(&registry, "Old", &[6, 2, b'x']));
     let expected = Shape::structure("New", [("text", Shape::String), ("number", Shape::Double)]);
     let Shape::Struct(shape) = expected else { panic!("a record") };
     assert_eq!(read, Ok(Value::Struct(StructValue::new(shape, Arc::new([Value::from("x"), Value::Double(3.0)])))));
@@ -243,7 +250,7 @@ fn a_value_that_cannot_be_written_leaves_the_buffer_as_it_was() {
         };
         error
     };
-    let said = |path: &str, message: &str| SerdeError::Value { path: path.to_owned(), message: message.to_owned() };
+    let said = |path: &str, message: &str| SerdeError::value(path, message);
     assert_eq!(
         refuse("channel", Some(Value::from("fax"))),
         said("channel", "`fax` is not a symbol of enum Channel, which has chat, email, voice, sms")

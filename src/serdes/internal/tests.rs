@@ -160,7 +160,8 @@ proptest! {
 
 #[test]
 fn an_aggregate_is_stored_in_few_bytes() {
-    let shape = Shape::structure("", [("count", Shape::Int), ("label", Shape::String), ("worst", Shape::Int.optional())]);
+    let shape =
+        Shape::structure("", [("count", Shape::Int), ("label", Shape::String), ("worst", Shape::Int.optional())]);
     let Shape::Struct(fields) = &shape else { panic!("a struct") };
     let values = Arc::new([Value::Int(3), Value::from("ok"), Value::Null]);
     let value = Value::Struct(StructValue::new(Arc::clone(fields), values));
@@ -170,7 +171,8 @@ fn an_aggregate_is_stored_in_few_bytes() {
 
 #[test]
 fn the_order_of_a_map_survives() {
-    let map: MapValue = [("b", 1), ("a", 2)].map(|(key, number)| (Text::from(key), Value::Int(number))).into_iter().collect();
+    let map: MapValue =
+        [("b", 1), ("a", 2)].map(|(key, number)| (Text::from(key), Value::Int(number))).into_iter().collect();
     let codec = Codec::new(&Shape::Any);
     let (_, read) = codec.decode(&stored(&codec, 0, &Value::Map(Arc::new(map)))).unwrap();
     let Value::Map(entries) = read else { panic!("a map") };
@@ -205,5 +207,8 @@ fn shapes_stored_differently_have_different_fingerprints() {
     ];
     let distinct: std::collections::HashSet<u64> = shapes.iter().cloned().map(fingerprint).collect();
     assert_eq!(distinct.len(), shapes.len());
-    assert_eq!(fingerprint(Shape::structure("X", [("a", Shape::Int)])), fingerprint(Shape::structure("", [("a", Shape::Int)])));
+    assert_eq!(
+        fingerprint(Shape::structure("X", [("a", Shape::Int)])),
+        fingerprint(Shape::structure("", [("a", Shape::Int)]))
+    );
 }

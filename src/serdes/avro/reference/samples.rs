@@ -216,9 +216,10 @@ impl Kind {
             }
             (Kind::Array(items), _) => Kind::Array(Box::new(items.evolve(random))),
             (Kind::Map(values), _) => Kind::Map(Box::new(values.evolve(random))),
-            (Kind::Nullable { null_first, other }, _) => {
-                Kind::Nullable { null_first: *null_first != (choice == 0), other: Box::new(other.evolve_inside(random)) }
-            }
+            (Kind::Nullable { null_first, other }, _) => Kind::Nullable {
+                null_first: *null_first != (choice == 0),
+                other: Box::new(other.evolve_inside(random)),
+            },
             (Kind::Record { name, fields }, _) => {
                 let mut evolved = Vec::new();
                 for field in fields.iter().filter(|_| random.below(6) > 0).collect::<Vec<_>>() {
