@@ -33,13 +33,16 @@ pub fn split_call(source: &str) -> Result<CallSyntax, ExpressionError> {
     let example = || Some("write a call such as `count()` or `sum(value.amount)`".to_owned());
     let whole = 0..source.len();
     let refuse = |range: Range<usize>, message: &str| ExpressionError::new(range, message).with_hint(example());
-    let name = tokens.get(0).ok_or_else(|| refuse(whole.clone(), "a function call is expected here, and there is nothing"))?;
+    let name =
+        tokens.get(0).ok_or_else(|| refuse(whole.clone(), "a function call is expected here, and there is nothing"))?;
     if name.kind != Kind::Word {
         return Err(refuse(name.range.clone(), "the name of a function is expected here"));
     }
     let open = tokens.get(1).filter(|token| source.get(token.range.clone()) == Some("("));
     let open = open.ok_or_else(|| refuse(whole.clone(), "a function call is expected here"))?;
-    let close = open.partner.ok_or_else(|| ExpressionError::new(open.range.clone(), "this `(` is never closed; `)` is expected"))?;
+    let close = open
+        .partner
+        .ok_or_else(|| ExpressionError::new(open.range.clone(), "this `(` is never closed; `)` is expected"))?;
     if let Some(extra) = tokens.get(close + 1) {
         return Err(refuse(extra.range.start..source.len(), "nothing is expected after the call"));
     }
@@ -85,16 +88,24 @@ mod tests {
     fn a_call_is_taken_apart_at_its_own_commas_only() {
         let call = split_call(" top_k( [value.a, 'b,('][0] , 3 )").unwrap();
         assert_eq!((call.name.as_str(), call.name_range), ("top_k", 1..6));
-        let arguments: Vec<_> = call.arguments.iter().map(|argument| (argument.source.as_str(), argument.range.clone())).collect();
+        let arguments: Vec<_> =
+            call.arguments.iter().map(|argument| (argument.source.as_str(), argument.range.clone())).collect();
         assert_eq!(arguments, [("[value.a, 'b,('][0]", 8..27), ("3", 30..31)]);
         assert_eq!(split_call("count()").unwrap().arguments, []);
     }
 
     #[test]
     fn what_is_not_a_call_is_refused_where_it_goes_wrong() {
-        for (source, range) in
-            [("", 0..0), ("count", 0..5), ("3()", 0..1), ("sum(a", 3..4), ("sum(a,)", 6..7), ("sum(,a)", 4..5), ("f(a) + 1", 5..8), ("f(a]", 1..2)]
-        {
+        for (source, range) in [
+            ("", 0..0),
+            ("count", 0..5),
+            ("3()", 0..1),
+            ("sum(a", 3..4),
+            ("sum(a,)", 6..7),
+            ("sum(,a)", 4..5),
+            ("f(a) + 1", 5..8),
+            ("f(a]", 1..2),
+        ] {
             assert_eq!(split_call(source).unwrap_err().range, range, "{source}");
         }
     }

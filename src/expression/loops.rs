@@ -84,7 +84,12 @@ fn inner<'b>(frame: &'b Frame<'b>, element: &'b Value) -> Frame<'b> {
 }
 
 /// Whether the body is `wanted` for any element; only if for none does an error on one of them count.
-fn any<'v>(body: &Node, elements: impl Iterator<Item = Cow<'v, Value>>, frame: &Frame<'_>, wanted: bool) -> Result<bool, Failure> {
+fn any<'v>(
+    body: &Node,
+    elements: impl Iterator<Item = Cow<'v, Value>>,
+    frame: &Frame<'_>,
+    wanted: bool,
+) -> Result<bool, Failure> {
     let mut failed = None;
     for element in elements {
         match body.test(&inner(frame, &element)) {

@@ -181,7 +181,11 @@ impl Expression {
     /// The result for one input.
     pub fn evaluate(&self, input: &Input<'_>) -> Result<Value, EvaluationError> {
         let frame = Frame::new(input);
-        self.0.root.evaluate(&frame).map(Cow::into_owned).map_err(|failure| EvaluationError::new(&self.0.source, failure))
+        self.0
+            .root
+            .evaluate(&frame)
+            .map(Cow::into_owned)
+            .map_err(|failure| EvaluationError::new(&self.0.source, failure))
     }
 
     /// The result as a condition; an error when it is not a bool. Copies nothing that exists already.
@@ -204,6 +208,7 @@ impl fmt::Debug for Expression {
 impl PartialEq for Expression {
     /// Two expressions are equal when they are written alike and read and give values of the same shapes.
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || (self.0.source == other.0.source && self.0.shape == other.0.shape && self.0.uses == other.0.uses)
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.0.source == other.0.source && self.0.shape == other.0.shape && self.0.uses == other.0.uses)
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, SourceInfo, operators};
 
 use super::error::ExpressionError;
-use super::lex::Tokens;
+use super::lex::{Kind, Tokens};
 use crate::record::Value;
 
 /// The longest source, in bytes.
@@ -20,7 +20,7 @@ const MAX_DEPTH: usize = 200;
 /// How deep brackets may nest.
 const MAX_BRACKETS: usize = 64;
 /// Stack for the parser, which recurses once for each operator of a chain. Only what is used is ever paid for.
-const PARSER_STACK: usize = 256 * 1024 * 1024;
+const PARSER_STACK: usize = 64 * 1024 * 1024;
 
 /// A node of the syntax tree.
 #[derive(Clone, Debug)]
@@ -137,7 +137,8 @@ fn check_limits(source: &str, tokens: &Tokens) -> Result<(), ExpressionError> {
         return Err(ExpressionError::new(0..source.len(), "an expression is expected here, and there is none"));
     }
     if let Some(deep) = tokens.iter().find(|token| token.depth >= MAX_BRACKETS) {
-        let message = format!("brackets nest more than {MAX_BRACKETS} deep here; split the expression over several steps");
+        let message =
+            format!("brackets nest more than {MAX_BRACKETS} deep here; split the expression over several steps");
         return Err(ExpressionError::new(deep.range.clone(), message));
     }
     Ok(())
@@ -146,7 +147,9 @@ fn check_limits(source: &str, tokens: &Tokens) -> Result<(), ExpressionError> {
 fn parse_here(source: &str, tokens: &Tokens) -> Result<Syntax, Vec<ExpressionError>> {
     // An environment without macros, so that calls stay as they were written.
     let parser = cel::Env::default().with_optional_support(false).parser().max_recursion_depth(250);
-    let (tree, info) = parser.parse_with_source_info(source).map_err(|errors| super::syntax_error::translate(source, tokens, errors))?;
+    let (tree, info) = parser
+        .parse_with_source_info(source)
+        .map_err(|errors| super::syntax_error::translate(source, tokens, errors))?;
     let mut converter = Converter { source, tokens, info: &info, depth: 0 };
     converter.convert(&tree).map_err(|error| vec![error])
 }
@@ -161,9 +164,11 @@ struct Converter<'a> {
 impl Converter<'_> {
     fn convert(&mut self, node: &IdedExpr) -> Result<Syntax, ExpressionError> {
         let token = self.info.offset_for(node.id).and_then(|(start, _)| self.tokens.position_at(start as usize));
-        let here = token.and_then(|token| self.tokens.get(token)).map_or(0..self.source.len(), |token| token.range.clone());
+        let here =
+            token.and_then(|token| self.tokens.get(token)).map_or(0..self.source.len(), |token| token.range.clone());
         if self.depth >= MAX_DEPTH {
-            let message = format!("the expression nests more than {MAX_DEPTH} operations here; split it over several steps");
+            let message =
+                format!("the expression nests more than {MAX_DEPTH} operations here; split it over several steps");
             return Err(ExpressionError::new(here, message));
         }
         self.depth += 1;
@@ -175,7 +180,7 @@ impl Converter<'_> {
             Expr::Select(select) => {
                 let operand = Box::new(self.convert(&select.operand)?);
                 let field_range = self.after(token).unwrap_or(here);
-                let range = operand.range.start..field_range.end;
+                let range = self.outer(&operand.range).start..field_range.end;
                 Ok(Syntax { range, kind: SyntaxKind::Select { operand, field: select.field.clone(), field_range } })
             }
             Expr::Call(call) => self.call(call, token, here),
@@ -184,14 +189,17 @@ impl Converter<'_> {
                 Ok(Syntax { range: self.bracketed(token, here), kind: SyntaxKind::List(elements) })
             }
             Expr::Map(map) => {
-                let entries = map.entries.iter().map(|entry| self.entry(&entry.expr, &here)).collect::<Result<_, _>>()?;
+                let entries =
+                    map.entries.iter().map(|entry| self.entry(&entry.expr, &here)).collect::<Result<_, _>>()?;
                 Ok(Syntax { range: self.bracketed(token, here), kind: SyntaxKind::Map(entries) })
             }
             Expr::Struct(message) => {
                 let text = format!("there is no message type `{}` to build", message.type_name);
                 Err(ExpressionError::new(here, text).with_hint(Some("write a map: `{'name': value}`".to_owned())))
             }
-            Expr::Comprehension(_) | Expr::Unspecified => Err(ExpressionError::new(here, "this cannot be read as an expression")),
+            Expr::Comprehension(_) | Expr::Unspecified => {
+                Err(ExpressionError::new(here, "this cannot be read as an expression"))
+            }
         };
         self.depth -= 1;
         converted
@@ -204,7 +212,9 @@ impl Converter<'_> {
     fn entry(&mut self, entry: &EntryExpr, here: &Range<usize>) -> Result<(Syntax, Syntax), ExpressionError> {
         match entry {
             EntryExpr::MapEntry(entry) => Ok((self.convert(&entry.key)?, self.convert(&entry.value)?)),
-            EntryExpr::StructField(_) => Err(ExpressionError::new(here.clone(), "an entry `key: value` is expected here")),
+            EntryExpr::StructField(_) => {
+                Err(ExpressionError::new(here.clone(), "an entry `key: value` is expected here"))
+            }
         }
     }
 
@@ -218,6 +228,25 @@ impl Converter<'_> {
 
     fn bracketed(&self, token: Option<usize>, here: Range<usize>) -> Range<usize> {
         token.and_then(|token| self.tokens.bracketed(token)).unwrap_or(here)
+    }
+
+    /// A range with the parentheses around it that belong to no call.
+    fn outer(&self, range: &Range<usize>) -> Range<usize> {
+        let mut range = range.clone();
+        while let Some(wider) = self.parenthesised(&range) {
+            range = wider;
+        }
+        range
+    }
+
+    fn parenthesised(&self, range: &Range<usize>) -> Option<Range<usize>> {
+        let position = self.tokens.position_at(range.start)?.checked_sub(1)?;
+        let open = self.tokens.get(position).filter(|token| self.source.get(token.range.clone()) == Some("("))?;
+        let is_call = position.checked_sub(1).and_then(|before| self.tokens.get(before)).is_some_and(|before| {
+            matches!(before.kind, Kind::Word | Kind::Close) && self.source.get(before.range.clone()) != Some("in")
+        });
+        let last = self.tokens.position_at(range.end.checked_sub(1)?)?;
+        (!is_call && open.partner == Some(last + 1)).then(|| self.tokens.bracketed(position)).flatten()
     }
 
     fn literal(&self, value: &LiteralValue, token: Option<usize>, here: Range<usize>) -> Syntax {
@@ -242,29 +271,42 @@ impl Converter<'_> {
         Syntax { range, kind: SyntaxKind::Literal(value) }
     }
 
-    fn call(&mut self, call: &cel::common::ast::CallExpr, token: Option<usize>, here: Range<usize>) -> Result<Syntax, ExpressionError> {
+    fn call(
+        &mut self,
+        call: &cel::common::ast::CallExpr,
+        token: Option<usize>,
+        here: Range<usize>,
+    ) -> Result<Syntax, ExpressionError> {
         let mut arguments = self.all(&call.args)?;
         let name = call.func_name.as_str();
-        if call.target.is_none() && let Some(syntax) = self.operator(name, &mut arguments, token, &here) {
+        if call.target.is_none()
+            && let Some(syntax) = self.operator(name, &mut arguments, token, &here)
+        {
             return Ok(syntax);
         }
         let target = call.target.as_deref().map(|target| self.convert(target)).transpose()?.map(Box::new);
         let name_range = self.before(token).unwrap_or_else(|| here.clone());
-        let start = target.as_ref().map_or(name_range.start, |target| target.range.start);
+        let start = target.as_ref().map_or(name_range.start, |target| self.outer(&target.range).start);
         let range = start..self.bracketed(token, here).end;
         let name = name.trim_start_matches('.').to_owned();
         Ok(Syntax { range, kind: SyntaxKind::Call { target, name, name_range, arguments } })
     }
 
     /// The node of an operator; `None` when `name` is a function's.
-    fn operator(&self, name: &str, operands: &mut Vec<Syntax>, token: Option<usize>, here: &Range<usize>) -> Option<Syntax> {
+    fn operator(
+        &self,
+        name: &str,
+        operands: &mut Vec<Syntax>,
+        token: Option<usize>,
+        here: &Range<usize>,
+    ) -> Option<Syntax> {
         let is_word = self.source.get(here.clone()).is_some_and(|text| text == "(");
         if is_word {
             return None;
         }
         if operands.len() == 3 && name == operators::CONDITIONAL {
             let (otherwise, then, condition) = (operands.pop()?, operands.pop()?, operands.pop()?);
-            let range = condition.range.start..otherwise.range.end;
+            let range = self.outer(&condition.range).start..self.outer(&otherwise.range).end;
             let (condition, then, otherwise) = (Box::new(condition), Box::new(then), Box::new(otherwise));
             return Some(Syntax { range, kind: SyntaxKind::Conditional { condition, then, otherwise } });
         }
@@ -275,16 +317,16 @@ impl Converter<'_> {
                 _ => return None,
             };
             let operand = Box::new(operands.pop()?);
-            let range = here.start..operand.range.end;
+            let range = here.start..self.outer(&operand.range).end;
             return Some(Syntax { range, kind: SyntaxKind::Unary { operator, operand } });
         }
         let right = Box::new(operands.pop()?);
         let left = Box::new(operands.pop()?);
         if name == operators::INDEX {
-            let range = left.range.start..self.bracketed(token, here.clone()).end;
+            let range = self.outer(&left.range).start..self.bracketed(token, here.clone()).end;
             return Some(Syntax { range, kind: SyntaxKind::Index { operand: left, index: right } });
         }
-        let range = left.range.start..right.range.end;
+        let range = self.outer(&left.range).start..self.outer(&right.range).end;
         let operator = BinaryOperator::named(name)?;
         Some(Syntax { range, kind: SyntaxKind::Binary { operator, left, right } })
     }

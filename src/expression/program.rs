@@ -39,30 +39,76 @@ pub(super) enum NodeKind {
     Header(Box<Node>),
     HasHeader(Box<Node>),
     /// A field of a struct, by position.
-    Field { operand: Box<Node>, shape: Arc<StructShape>, index: usize, name: Text },
+    Field {
+        operand: Box<Node>,
+        shape: Arc<StructShape>,
+        index: usize,
+        name: Text,
+    },
     /// A field or entry by name, of a map or of a value whose shape is not known.
-    Member { operand: Box<Node>, name: Text },
+    Member {
+        operand: Box<Node>,
+        name: Text,
+    },
     /// Whether a field or entry is there and not null.
-    Has { operand: Box<Node>, name: Text },
-    Index { operand: Box<Node>, index: Box<Node> },
+    Has {
+        operand: Box<Node>,
+        name: Text,
+    },
+    Index {
+        operand: Box<Node>,
+        index: Box<Node>,
+    },
     Not(Box<Node>),
     Negate(Box<Node>),
     And(Box<Node>, Box<Node>),
     Or(Box<Node>, Box<Node>),
-    Equal { left: Box<Node>, right: Box<Node>, expected: bool },
-    Compare { operator: BinaryOperator, left: Box<Node>, right: Box<Node> },
+    Equal {
+        left: Box<Node>,
+        right: Box<Node>,
+        expected: bool,
+    },
+    Compare {
+        operator: BinaryOperator,
+        left: Box<Node>,
+        right: Box<Node>,
+    },
     In(Box<Node>, Box<Node>),
-    Arithmetic { operator: BinaryOperator, left: Box<Node>, right: Box<Node> },
-    Conditional { condition: Box<Node>, then: Box<Node>, otherwise: Box<Node> },
+    Arithmetic {
+        operator: BinaryOperator,
+        left: Box<Node>,
+        right: Box<Node>,
+    },
+    Conditional {
+        condition: Box<Node>,
+        then: Box<Node>,
+        otherwise: Box<Node>,
+    },
     List(Vec<Node>),
-    Struct { shape: Arc<StructShape>, values: Vec<Node> },
+    Struct {
+        shape: Arc<StructShape>,
+        values: Vec<Node>,
+    },
     Map(Vec<(Node, Node)>),
-    Call { function: &'static Function, arguments: Vec<Node> },
-    Matches { text: Box<Node>, pattern: Arc<Regex> },
+    Call {
+        function: &'static Function,
+        arguments: Vec<Node>,
+    },
+    Matches {
+        text: Box<Node>,
+        pattern: Arc<Regex>,
+    },
     Coalesce(Vec<Node>),
     /// Picks fields of one or two structs whose shapes are known into a struct of another shape.
-    Pick { from: Vec<Node>, shape: Arc<StructShape>, plan: Arc<[(usize, usize)]> },
-    Loop { operand: Box<Node>, body: super::loops::Loop },
+    Pick {
+        from: Vec<Node>,
+        shape: Arc<StructShape>,
+        plan: Arc<[(usize, usize)]>,
+    },
+    Loop {
+        operand: Box<Node>,
+        body: super::loops::Loop,
+    },
 }
 
 /// What names stand for while an expression is evaluated. Macros stack a frame for their variable.
@@ -94,10 +140,12 @@ impl<'a> Frame<'a> {
             Binding::Key => Cow::Borrowed(self.input.key),
             Binding::Value => Cow::Borrowed(self.input.value),
             Binding::Old => Cow::Borrowed(self.record()?.old.as_ref().unwrap_or(&NULL)),
-            Binding::Local(position) => Cow::Borrowed(self.input.locals.get(*position).ok_or(Reason::NotBound("a local value"))?),
+            Binding::Local(position) => {
+                Cow::Borrowed(self.input.locals.get(*position).ok_or(Reason::NotBound("a local value"))?)
+            }
             Binding::Timestamp => Cow::Owned(Value::Timestamp(self.record()?.timestamp)),
-            Binding::Topic => Cow::Owned(Value::text(self.record()?.origin.topic.as_ref())),
-            Binding::Partition => Cow::Owned(Value::Int(i64::from(self.record()?.origin.partition))),
+            Binding::Topic => Cow::Owned(Value::text(self.record()?.origin.topic().as_ref())),
+            Binding::Partition => Cow::Owned(Value::Int(i64::from(self.record()?.origin.partition()))),
             Binding::Offset => Cow::Owned(Value::Int(self.record()?.origin.offset)),
             Binding::Headers => Cow::Owned(self.headers()?),
             Binding::Window => {
@@ -115,7 +163,9 @@ impl<'a> Frame<'a> {
     fn headers(&self) -> Result<Value, Reason> {
         let mut map = MapValue::default();
         for header in self.record()?.headers.as_slice() {
-            map.insert(header.name.clone(), header_text(header.value.as_ref()));
+            if let Some(value) = &header.value {
+                map.insert(header.name.clone(), header_text(value));
+            }
         }
         Ok(Value::Map(Arc::new(map)))
     }
@@ -124,15 +174,16 @@ impl<'a> Frame<'a> {
         let Value::String(name) = name else {
             return Err(Reason::Kind { expected: "the name of a header".to_owned(), found: name.kind() });
         };
-        Ok(self.record()?.headers.last(name).map(|header| header_text(header.value.as_ref())))
+        // A header whose value is null counts as one that is not there.
+        Ok(self.record()?.headers.last(name).and_then(|header| header.value.as_ref()).map(header_text))
     }
 }
 
-fn header_text(value: Option<&bytes::Bytes>) -> Value {
-    value.map_or(Value::Null, |bytes| match Text::try_from(bytes.clone()) {
+fn header_text(value: &bytes::Bytes) -> Value {
+    match Text::try_from(value.clone()) {
         Ok(text) => Value::String(text),
-        Err(_) => Value::text(String::from_utf8_lossy(bytes).into_owned()),
-    })
+        Err(_) => Value::text(String::from_utf8_lossy(value).into_owned()),
+    }
 }
 
 impl Node {
@@ -168,9 +219,15 @@ impl Node {
             NodeKind::And(left, right) => logic(left, right, frame, false).map(boolean),
             NodeKind::Or(left, right) => logic(left, right, frame, true).map(boolean),
             NodeKind::Not(operand) => Ok(boolean(!operand.test(frame)?)),
-            NodeKind::Negate(operand) => operate::negate(operand.evaluate(frame)?.as_ref()).map(Cow::Owned).map_err(fail),
+            NodeKind::Negate(operand) => {
+                operate::negate(operand.evaluate(frame)?.as_ref()).map(Cow::Owned).map_err(fail)
+            }
             NodeKind::Conditional { condition, then, otherwise } => {
-                if condition.test(frame)? { then.evaluate(frame) } else { otherwise.evaluate(frame) }
+                if condition.test(frame)? {
+                    then.evaluate(frame)
+                } else {
+                    otherwise.evaluate(frame)
+                }
             }
             NodeKind::Loop { operand, body } => body.run(operand, frame, self.span),
             _ => self.evaluate_rarer(frame),
@@ -180,7 +237,9 @@ impl Node {
     fn evaluate_rarer<'a>(&'a self, frame: &Frame<'a>) -> Evaluated<'a> {
         let fail = |reason: Reason| reason.at(self.span);
         match &self.kind {
-            NodeKind::WindowStart => frame.window().map(|window| Cow::Owned(Value::Timestamp(window.start))).map_err(fail),
+            NodeKind::WindowStart => {
+                frame.window().map(|window| Cow::Owned(Value::Timestamp(window.start))).map_err(fail)
+            }
             NodeKind::WindowEnd => frame.window().map(|window| Cow::Owned(Value::Timestamp(window.end))).map_err(fail),
             NodeKind::Header(name) => {
                 let name = name.evaluate(frame)?;
@@ -224,7 +283,10 @@ impl Node {
                     let name = match owned(key)? {
                         Value::String(name) => name,
                         other => {
-                            let reason = Reason::Kind { expected: "a string as the key of a map".to_owned(), found: other.kind() };
+                            let reason = Reason::Kind {
+                                expected: "a string as the key of a map".to_owned(),
+                                found: other.kind(),
+                            };
                             return Err(reason.at(key.span));
                         }
                     };
@@ -235,7 +297,8 @@ impl Node {
                 Ok(Value::Map(Arc::new(map)))
             }
             NodeKind::Pick { from, shape, plan } => {
-                let from: Vec<Cow<'_, Value>> = from.iter().map(|node| node.evaluate(frame)).collect::<Result<_, _>>()?;
+                let from: Vec<Cow<'_, Value>> =
+                    from.iter().map(|node| node.evaluate(frame)).collect::<Result<_, _>>()?;
                 let values = plan.iter().zip(shape.fields()).map(|((side, index), wanted)| {
                     pick(from.get(*side).map(Cow::as_ref), *index, &wanted.name).map_err(|reason| reason.at(self.span))
                 });
@@ -293,7 +356,12 @@ fn coalesce<'a>(candidates: &'a [Node], frame: &Frame<'a>) -> Evaluated<'a> {
     Ok(Cow::Borrowed(&NULL))
 }
 
-fn field<'a>(operand: Cow<'a, Value>, shape: &Arc<StructShape>, index: usize, name: &Text) -> Result<Cow<'a, Value>, Reason> {
+fn field<'a>(
+    operand: Cow<'a, Value>,
+    shape: &Arc<StructShape>,
+    index: usize,
+    name: &Text,
+) -> Result<Cow<'a, Value>, Reason> {
     let is_same = matches!(operand.as_ref(), Value::Struct(fields) if Arc::ptr_eq(fields.shape(), shape));
     if !is_same {
         return member(operand, name);
@@ -312,7 +380,9 @@ fn member<'a>(operand: Cow<'a, Value>, name: &Text) -> Result<Cow<'a, Value>, Re
     match operand.as_ref() {
         Value::Struct(_) | Value::Map(_) => {}
         Value::Null => return Err(Reason::FieldOfNull(name.clone())),
-        other => return Err(Reason::Kind { expected: format!("something with a field `{name}`"), found: other.kind() }),
+        other => {
+            return Err(Reason::Kind { expected: format!("something with a field `{name}`"), found: other.kind() });
+        }
     }
     let found = match operand {
         Cow::Borrowed(value) => value.get(name).map(Cow::Borrowed),

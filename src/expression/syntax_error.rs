@@ -13,6 +13,11 @@ use super::lex::{Kind, Tokens};
 /// structure follow from the guess: only the first is passed on. Each literal that is wrong in itself is
 /// reported.
 pub(super) fn translate(source: &str, tokens: &Tokens, errors: ParseErrors) -> Vec<ExpressionError> {
+    if let Some(error) = errors.errors.iter().find(|error| error.msg.contains("Recursion limit")) {
+        let start = offset_of(source, error.pos);
+        let message = "the expression nests too deep for the parser here; split it over several steps";
+        return vec![ExpressionError::new(token_at(source, tokens, start).unwrap_or(0..source.len()), message)];
+    }
     let mut translated: Vec<ExpressionError> = Vec::new();
     let mut structural = false;
     for error in &errors.errors {
@@ -144,7 +149,6 @@ fn unclosed_quote(source: &str, tokens: &Tokens) -> Option<ExpressionError> {
     let quote = text.trim_start_matches(['r', 'R', 'b', 'B']).chars().next()?;
     let closed = text.len() > 1 && text.ends_with(quote) && !text.ends_with(&format!("\\{quote}"));
     let opens = text.trim_start_matches(['r', 'R', 'b', 'B']).len() == 1;
-    (!closed || opens).then(|| {
-        ExpressionError::new(last.range.clone(), format!("this text is never closed; `{quote}` is expected"))
-    })
+    (!closed || opens)
+        .then(|| ExpressionError::new(last.range.clone(), format!("this text is never closed; `{quote}` is expected")))
 }

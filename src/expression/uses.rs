@@ -42,7 +42,9 @@ fn path(node: &Node) -> Option<(Binding, Vec<&str>)> {
             NodeKind::Constant(name) => Some((Binding::Headers, vec![name.as_str()?])),
             _ => None,
         },
-        NodeKind::Field { operand, name, .. } | NodeKind::Member { operand, name } | NodeKind::Has { operand, name } => {
+        NodeKind::Field { operand, name, .. }
+        | NodeKind::Member { operand, name }
+        | NodeKind::Has { operand, name } => {
             let (binding, mut names) = path(operand)?;
             names.push(name);
             Some((binding, names))
@@ -58,11 +60,17 @@ impl Node {
             Box::new(nodes.into_iter())
         }
         match &self.kind {
-            NodeKind::Constant(_) | NodeKind::Slot(_) | NodeKind::Variable(_) | NodeKind::WindowStart | NodeKind::WindowEnd => {
-                Box::new(std::iter::empty())
+            NodeKind::Constant(_)
+            | NodeKind::Slot(_)
+            | NodeKind::Variable(_)
+            | NodeKind::WindowStart
+            | NodeKind::WindowEnd => Box::new(std::iter::empty()),
+            NodeKind::Header(node) | NodeKind::HasHeader(node) | NodeKind::Not(node) | NodeKind::Negate(node) => {
+                of([node])
             }
-            NodeKind::Header(node) | NodeKind::HasHeader(node) | NodeKind::Not(node) | NodeKind::Negate(node) => of([node]),
-            NodeKind::Field { operand, .. } | NodeKind::Member { operand, .. } | NodeKind::Has { operand, .. } => of([operand]),
+            NodeKind::Field { operand, .. } | NodeKind::Member { operand, .. } | NodeKind::Has { operand, .. } => {
+                of([operand])
+            }
             NodeKind::Matches { text, .. } => of([text]),
             NodeKind::Index { operand, index } => of([operand, index]),
             NodeKind::And(left, right) | NodeKind::Or(left, right) | NodeKind::In(left, right) => of([left, right]),

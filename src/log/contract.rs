@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{
-    CommittedOffset, Log, LogConsumer, LogError, LogRecord, ProducerRecord, TopicConfig, TransactionalProducer,
-};
+use super::{CommittedOffset, Log, LogConsumer, LogError, LogRecord, ProducerRecord, TopicConfig};
 use crate::record::{Header, Headers, TopicPartition};
 
 /// Long enough for anything that happens at all.
@@ -413,7 +411,10 @@ pub(crate) fn compaction_keeps_the_last_record_of_each_key(log: &dyn Log) {
     let config = TopicConfig { compacted: true, delete_retention: 1_000, ..TopicConfig::new(1) };
     log.admin().create_topic("a", &config).unwrap();
     let contents = || -> Vec<(i64, String)> {
-        read(log, "a", 0).iter().map(|record| (record.offset, format!("{}={}", text(&record.key), text(&record.value)))).collect()
+        read(log, "a", 0)
+            .iter()
+            .map(|record| (record.offset, format!("{}={}", text(&record.key), text(&record.value))))
+            .collect()
     };
     write(log, [record("a", 0, "x", "1"), record("a", 0, "y", "1"), record("a", 0, "x", "2"), tombstone("a", "y")]);
     log.admin().clean(5_000).unwrap();

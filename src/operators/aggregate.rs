@@ -5,7 +5,7 @@
 //! operator's own stream time; a null result deletes.
 
 use super::emission::Held;
-use super::{Operator, OperatorContext, Result};
+use super::{Operator, OperatorContext, OperatorError, Result};
 use crate::metrics::DropReason;
 use crate::record::{Key, Record, Value};
 use crate::serdes::Deserializer;
@@ -59,20 +59,19 @@ impl<F: Combine> Aggregation<F> {
 
     /// Adds the record to the group under `self.store_key` and hands on the change.
     fn update(&mut self, window: Option<Window>, record: &Record, context: &mut OperatorContext<'_>) -> Result<()> {
-        let before = context.stores.get(self.store, &self.store_key)?;
-        let (old_timestamp, old) = match before {
-            Some(StateValue { timestamp, value }) => (timestamp, Some(value)),
-            None => (Timestamp::MIN, None),
-        };
-        let old_state = if self.sends_old { Some(old.clone().unwrap_or_default()) } else { None };
-        let timestamp = old_timestamp.max(record.timestamp);
-        let state = self.function.add(old, record)?;
-        let row = (!state.is_null()).then(|| StateValue { timestamp, value: state.clone() });
-        context.stores.put(self.store, &self.store_key, row);
+        let function = &self.function;
+        let (before, after) = context.stores.update(self.store, &self.store_key, |row| {
+            let timestamp = row.as_ref().map_or(record.timestamp, |row| row.timestamp.max(record.timestamp));
+            let state = function.add(row.as_ref().map(|row| row.value.clone()), record)?;
+            let after = StateValue { timestamp, value: state };
+            let changed = (!after.value.is_null()).then(|| after.clone());
+            Ok::<_, OperatorError>((std::mem::replace(row, changed), after))
+        })?;
         if self.emit == Emit::OnClose {
             return Ok(());
         }
-        let change = Record { window, value: state, old: old_state, timestamp, ..record.clone() };
+        let old = self.sends_old.then(|| before.map(|row| row.value).unwrap_or_default());
+        let change = Record { window, value: after.value, old, timestamp: after.timestamp, ..record.clone() };
         if context.caching {
             self.held.hold(&self.store_key, change);
         } else {

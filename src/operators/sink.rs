@@ -84,7 +84,7 @@ impl Operator for Sink {
             value,
             timestamp: record.timestamp,
             headers: record.headers,
-            input_partition: record.origin.partition,
+            input_partition: record.origin.partition(),
         })?;
         context.counters.records_out += 1;
         Ok(())

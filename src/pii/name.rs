@@ -15,7 +15,7 @@ const PART: &str = r"\p{Lu}[\p{L}\p{M}'’-]*\.?";
 /// "my name is": whatever follows is a name, capitalised or not.
 static STATED: LazyLock<Option<Regex>> = LazyLock::new(|| {
     pattern(
-        r"(?i)\b(?:(?:my|full|the|customer|first|last|sur)\s?names?(?:['’]?s|\s+is)?|my\s+names|name\s?:|name\s+is)\s*:?\s+(\p{L}[\p{L}\p{M}'’-]*\.?(?:[ \x{a0}]\p{L}[\p{L}\p{M}'’-]*\.?){0,3})",
+        r"(?i)\b(?:(?:my|full|customer|first|last|sur)\s?name(?:['’]?s|\s+is|\s+is\s*:|\s*:)|my\s+names|name\s*:|name\s+is)\s+(\p{L}[\p{L}\p{M}'’-]*\.?(?:[ \x{a0}]\p{L}[\p{L}\p{M}'’-]*\.?){0,3})",
     )
 });
 
@@ -41,6 +41,11 @@ static SIGNED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// Words that begin no name and end one: what follows "my name is" or "I am" in other sentences.
 const NO_NAME: &[&str] = &[
+    "http",
+    "https",
+    "name",
+    "names",
+    "www",
     "a",
     "an",
     "the",

@@ -104,8 +104,9 @@ fn is_card(digits: &[u8]) -> bool {
         // Mastercard's second range; Mir.
         2 if (222_100..=272_099).contains(&six) => length == 16,
         2 => (2200..=2204).contains(&four) && length >= 16,
-        // Discover, UnionPay, RuPay and Maestro share the sixes.
-        6 => length >= 16 || matches!(two, 63 | 67),
+        // Discover, UnionPay and RuPay; Maestro.
+        6 if matches!(two, 60 | 62 | 64 | 65) => length >= 16,
+        6 => two == 67 || matches!(four, 6304 | 6333 | 6334 | 6390),
         // RuPay; Verve is in 50.
         8 => matches!(two, 81 | 82) && length == 16,
         // Troy.
@@ -125,5 +126,5 @@ fn luhn(digits: &[u8]) -> bool {
             if doubled > 9 { doubled - 9 } else { doubled }
         })
         .sum();
-    sum % 10 == 0 && digits.iter().any(|digit| *digit != 0)
+    sum.is_multiple_of(10) && digits.iter().any(|digit| *digit != 0)
 }

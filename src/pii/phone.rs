@@ -49,13 +49,8 @@ static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
         // 0044 20 7946 0958
         form(r"00SEP?[1-9]\d{0,2}(?:SEP{0,2}\(?\d{1,12}\)?){1,7}", 10..=17, 0.85, Asks::NoOther),
         // (415) 555-2671, 1-800-555-0199, 415.555.2671
-        form(r"(?:1SEP?)?(?:\([2-9]\d{2}\)|[2-9]\d{2})SEP{0,3}\d{3}SEP{1,3}\d{4}", 10..=11, 0.95, Asks::Nothing),
-        form(
-            r"(?:1SEP?)?(?:\([2-9]\d{2}\)SEP{0,3}|[2-9]\d{2}(?:SEP{1,3}|/))\d{3}SEP{0,3}\d{4}",
-            10..=11,
-            0.95,
-            Asks::Nothing,
-        ),
+        form(r"(?:1SEP?)?(?:\(\d{3}\)|\d{3})SEP{0,3}\d{3}SEP{1,3}\d{4}", 10..=11, 0.95, Asks::Nothing),
+        form(r"(?:1SEP?)?(?:\(\d{3}\)SEP{0,3}|\d{3}(?:SEP{1,3}|/))\d{3}SEP{0,3}\d{4}", 10..=11, 0.95, Asks::Nothing),
         // 1-800-FLOWERS, 1-800-GO-FEDEX
         form(r"(?:1SEP?)?\(?8(?:00|33|44|55|66|77|88)\)?SEP[A-Z\d](?:-?[A-Z\d]){6,9}", 3..=11, 0.85, Asks::Nothing),
         // 020 7946 0958, 01 23 45 67 89, 089/1234567, (02) 9374 4000
@@ -179,7 +174,7 @@ pub(super) fn recognize(text: &str, signals: &Signals, found: &mut Vec<Finding>)
 fn accept(text: &str, form: &Form, start: usize, end: usize) -> Option<usize> {
     let end = shorten(text, start, end, *form.digits.end());
     let number = text.get(start..end)?;
-    if !form.digits.contains(&count_digits(number)) || touches_more(text, start, end) {
+    if !form.digits.contains(&count_digits(number)) || touches_more(text, start, end, form.asks == Asks::Nothing) {
         return None;
     }
     if in_url_path(text, start) || is_date(number) {
@@ -211,10 +206,12 @@ fn shorten(text: &str, start: usize, mut end: usize, most: usize) -> usize {
 }
 
 /// Whether digits, letters, or signs that make it part of something else stand right before or after.
-fn touches_more(text: &str, start: usize, end: usize) -> bool {
+/// A form that speaks for itself may follow a `#`.
+fn touches_more(text: &str, start: usize, end: usize, certain: bool) -> bool {
     let left = before(text, start);
     // "+1…/+1…": the sign starts a number whatever stands before it.
-    let left = left.filter(|c| !(*c == '/' && after(text, start) == Some('+')));
+    let separates = |c: char| (c == '/' && after(text, start) == Some('+')) || (c == '#' && certain);
+    let left = left.filter(|c| !separates(*c));
     if is_word(left) || matches!(left, Some('/' | '=' | '#' | '&' | '$' | '€' | '£' | '¥' | '₹' | '%' | '+')) {
         return true;
     }

@@ -86,17 +86,27 @@ impl Headers {
 /// The input record that a record was derived from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The topic it was read from.
-    pub topic: Arc<str>,
-    /// The partition it was read from.
-    pub partition: i32,
+    /// The partition it was read from, shared by all records of it.
+    pub source: Arc<TopicPartition>,
     /// Its offset in that partition.
     pub offset: i64,
 }
 
+impl Origin {
+    /// The topic it was read from.
+    pub fn topic(&self) -> &Arc<str> {
+        &self.source.topic
+    }
+
+    /// The partition it was read from.
+    pub fn partition(&self) -> i32 {
+        self.source.partition
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{} offset {}", self.topic, self.partition, self.offset)
+        write!(f, "{} offset {}", self.source, self.offset)
     }
 }
 
@@ -118,5 +128,5 @@ pub struct Record {
     /// Headers of the input record.
     pub headers: Headers,
     /// The input record this was derived from.
-    pub origin: Arc<Origin>,
+    pub origin: Origin,
 }

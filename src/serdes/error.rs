@@ -10,46 +10,64 @@ use thiserror::Error;
 use crate::error::{Classified, ErrorClass};
 
 /// Why bytes could not be turned into a value, or a value into bytes.
+///
+/// The particulars are boxed: the error stays as small as a pointer, and reading a value costs no more for
+/// all that could be wrong with it.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum SerdeError {
     /// The payload is not what its format or schema says.
     #[error(transparent)]
     Payload(Box<PayloadError>),
     /// The value does not fit what is to be written (or, for JSON, read).
-    #[error("{}{message}", prefix(.path))]
-    Value {
-        /// Where in the value, such as `sentiment.confidence` or `items[3]`; empty for the whole.
-        path: String,
-        /// What was expected and what was found.
-        message: String,
-    },
+    #[error(transparent)]
+    Value(Box<ValueError>),
     /// No schema of that name is registered.
-    #[error("there is no schema `{name}`{}", suggestion(.nearest))]
-    UnknownSchema {
-        /// The name asked for.
-        name: String,
-        /// The most similar name that exists.
-        nearest: Option<String>,
-    },
+    #[error(transparent)]
+    UnknownSchema(Box<UnknownSchema>),
     /// The payload names a writer's schema that is registered, but cannot be read as the schema expected.
-    #[error("a payload written as {writer} cannot be read as {reader}: {}{message}", prefix(.path))]
-    Incompatible {
-        /// The writer's schema.
-        writer: String,
-        /// The schema expected.
-        reader: String,
-        /// Where in the schema they part.
-        path: String,
-        /// How they part.
-        message: String,
-    },
+    #[error(transparent)]
+    Incompatible(Box<Incompatible>),
+}
+
+/// A value that does not fit what is to be written (or, for JSON, read).
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{}{message}", prefix(.path))]
+pub struct ValueError {
+    /// Where in the value, such as `sentiment.confidence` or `items[3]`; empty for the whole.
+    pub path: String,
+    /// What was expected and what was found.
+    pub message: String,
+}
+
+/// A schema's name that is not registered.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("there is no schema `{name}`{}", suggestion(.nearest))]
+pub struct UnknownSchema {
+    /// The name asked for.
+    pub name: String,
+    /// The most similar name that exists.
+    pub nearest: Option<String>,
+}
+
+/// Two schemas of which one cannot read what the other writes.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("a payload written as {writer} cannot be read as {reader}: {}{message}", prefix(.path))]
+pub struct Incompatible {
+    /// The writer's schema.
+    pub writer: String,
+    /// The schema expected.
+    pub reader: String,
+    /// Where in the schemas they part; empty for the whole.
+    pub path: String,
+    /// How they part.
+    pub message: String,
 }
 
 impl Classified for SerdeError {
     /// A schema that does not exist is a mistake of the deployment; everything else is the record's fault.
     fn class(&self) -> ErrorClass {
         match self {
-            SerdeError::UnknownSchema { .. } => ErrorClass::Fatal,
+            SerdeError::UnknownSchema(_) => ErrorClass::Fatal,
             _ => ErrorClass::Skip,
         }
     }
@@ -57,15 +75,19 @@ impl Classified for SerdeError {
 
 impl SerdeError {
     /// An error about the value at `path`.
+    #[cold]
     pub(super) fn value(path: impl Into<String>, message: impl Into<String>) -> Self {
-        SerdeError::Value { path: path.into(), message: message.into() }
+        SerdeError::Value(Box::new(ValueError { path: path.into(), message: message.into() }))
     }
 
     /// The same error, found inside `segment`.
     #[cold]
     pub(super) fn within(self, segment: &dyn fmt::Display) -> Self {
         match self {
-            SerdeError::Value { path, message } => SerdeError::Value { path: join(segment, &path), message },
+            SerdeError::Value(mut error) => {
+                error.path = join(segment, &error.path);
+                SerdeError::Value(error)
+            }
             SerdeError::Payload(mut error) => {
                 error.path = join(segment, &error.path);
                 SerdeError::Payload(error)

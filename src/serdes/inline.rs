@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value as Json};
 
-const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
+/// The types that have no definition.
+pub(super) const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
 
 /// How deep a schema may nest before it is refused, which also stops files that contain each other.
 const MAX_DEPTH: usize = 200;

@@ -27,7 +27,9 @@ pub fn to_json(value: &Value) -> Json {
         Value::String(text) => Json::String(text.to_string()),
         Value::Bytes(bytes) => Json::String(BASE64.encode(bytes)),
         Value::List(items) => Json::Array(items.iter().map(to_json).collect()),
-        Value::Map(entries) => Json::Object(entries.iter().map(|(key, value)| (key.to_string(), to_json(value))).collect()),
+        Value::Map(entries) => {
+            Json::Object(entries.iter().map(|(key, value)| (key.to_string(), to_json(value))).collect())
+        }
         Value::Struct(fields) => {
             Json::Object(fields.iter().map(|(name, value)| (name.to_string(), to_json(value))).collect())
         }
@@ -115,7 +117,9 @@ fn read_struct(shape: &Arc<StructShape>, entries: &serde_json::Map<String, Json>
         match entries.get(name) {
             Some(json) => read(json, &field.shape).map_err(|error| error.within(&name)),
             None if field.shape.is_nullable() => Ok(Value::Null),
-            None => Err(SerdeError::value(name, format!("expected {}, but the field is missing", expected(&field.shape)))),
+            None => {
+                Err(SerdeError::value(name, format!("expected {}, but the field is missing", expected(&field.shape))))
+            }
         }
     };
     let values = shape.fields().iter().map(field).collect::<Result<Vec<_>, _>>()?;
@@ -192,7 +196,9 @@ impl Serialize for AsJson<'_> {
         match self.0 {
             Value::Null => serializer.serialize_unit(),
             Value::Bool(boolean) => serializer.serialize_bool(*boolean),
-            Value::Int(number) | Value::Timestamp(number) | Value::Duration(number) => serializer.serialize_i64(*number),
+            Value::Int(number) | Value::Timestamp(number) | Value::Duration(number) => {
+                serializer.serialize_i64(*number)
+            }
             Value::UInt(number) => serializer.serialize_u64(*number),
             Value::Double(number) => serializer.serialize_f64(*number),
             Value::String(text) => serializer.serialize_str(text),

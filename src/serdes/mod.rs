@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use crate::record::{Fields, Shape, Value};
 
-pub use error::{PayloadError, Problem, SerdeError, ShapeMismatch};
+pub use error::{Incompatible, PayloadError, Problem, SerdeError, ShapeMismatch, UnknownSchema, ValueError};
 pub use registry::{SchemaError, SchemaRegistry};
 pub use topic::TopicSerde;
 
@@ -76,10 +76,11 @@ impl Serde {
             Format::Bytes => (Shape::Bytes, None),
             Format::Json => (Shape::Any, None),
             Format::Avro(name) => {
-                let schema = registry.schema(name).ok_or_else(|| SerdeError::UnknownSchema {
-                    name: name.clone(),
-                    nearest: error::nearest(name, registry.names()),
-                })?;
+                let unknown = || {
+                    let nearest = error::nearest(name, registry.names());
+                    SerdeError::UnknownSchema(Box::new(UnknownSchema { name: name.clone(), nearest }))
+                };
+                let schema = registry.schema(name).ok_or_else(unknown)?;
                 (schema.kind.shape(), Some((Arc::clone(schema), registry.clone())))
             }
         };
@@ -117,14 +118,15 @@ impl Serde {
         if let Some((schema, _)) = &self.avro {
             return Ok(Serializer { write: Write::Avro(Arc::new(avro::Writer::new(schema, input)?)) });
         }
-        let accepted = match (&self.format, input) {
-            (Format::Json, _) | (_, Shape::Any | Shape::Never) => true,
-            (Format::String, Shape::String | Shape::Enum(_)) => true,
-            (Format::Long, Shape::Int | Shape::UInt | Shape::Timestamp | Shape::Duration) => true,
-            (Format::Double, Shape::Double | Shape::Int | Shape::UInt) => true,
-            (Format::Bytes, Shape::Bytes) => true,
-            _ => false,
-        };
+        let accepted = matches!(
+            (&self.format, input),
+            (Format::Json, _)
+                | (_, Shape::Any | Shape::Never)
+                | (Format::String, Shape::String | Shape::Enum(_))
+                | (Format::Long, Shape::Int | Shape::UInt | Shape::Timestamp | Shape::Duration)
+                | (Format::Double, Shape::Double | Shape::Int | Shape::UInt)
+                | (Format::Bytes, Shape::Bytes)
+        );
         if !accepted {
             let message = format!("expected {}, found {input}", self.format);
             return Err(vec![ShapeMismatch { path: Vec::new(), message }]);

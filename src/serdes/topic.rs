@@ -20,7 +20,7 @@ impl Side {
         let shape = serde.shape().clone();
         let serializer = serde.serializer(&shape).map_err(|mismatches| {
             let messages: Vec<String> = mismatches.into_iter().map(|mismatch| mismatch.message).collect();
-            SerdeError::Value { path: String::new(), message: messages.join("; ") }
+            SerdeError::value("", messages.join("; "))
         })?;
         Ok(Side { deserializer: serde.deserializer(&Fields::All), shape, serializer })
     }

@@ -65,7 +65,7 @@ impl DeadLetterWriter {
             value: Some(value.into()),
             timestamp: record.timestamp.max(0),
             headers: headers(failure, origin),
-            input_partition: origin.partition,
+            input_partition: origin.partition(),
         })
     }
 
@@ -76,8 +76,8 @@ impl DeadLetterWriter {
             .fields()
             .iter()
             .map(|field| match &*field.name {
-                "original_topic" => Value::text(origin.topic.to_string()),
-                "original_partition" => Value::Int(origin.partition.into()),
+                "original_topic" => Value::text(origin.topic().to_string()),
+                "original_partition" => Value::Int(origin.partition().into()),
                 "original_offset" => Value::Int(origin.offset),
                 "key" => bytes(&record.key),
                 "value" if !failure.personal_data => bytes(&record.value),
@@ -124,8 +124,8 @@ fn headers(failure: &Failure, origin: &Origin) -> Headers {
     Headers::new(vec![
         header("__streams.errors.exception", failure.class.to_owned()),
         header("__streams.errors.message", message_of(failure)),
-        header("__streams.errors.topic", origin.topic.to_string()),
-        header("__streams.errors.partition", origin.partition.to_string()),
+        header("__streams.errors.topic", origin.topic().to_string()),
+        header("__streams.errors.partition", origin.partition().to_string()),
         header("__streams.errors.offset", origin.offset.to_string()),
     ])
 }

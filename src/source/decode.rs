@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::expression::{EvaluationError, Input};
 use crate::log::LogRecord;
-use crate::record::{Key, Origin, Record, Value};
+use crate::record::{Key, Origin, Record, TopicPartition, Value};
 use crate::serdes::SerdeError;
 use crate::serdes::internal::Codec;
 use crate::time::{MAX_TIMESTAMP, Timestamp};
@@ -48,25 +48,27 @@ pub struct SourceDecoder {
     plan: Source,
     value: ValueDecoder,
     max_ahead: Option<i64>,
+    partition: Arc<TopicPartition>,
 }
 
 impl SourceDecoder {
-    /// Decodes for this source. Timestamps may be at most `max_ahead` milliseconds ahead of the clock.
-    pub fn new(plan: &Source, max_ahead: Option<i64>) -> Self {
+    /// Decodes one partition of this source. Timestamps may be at most `max_ahead` milliseconds ahead of the clock.
+    pub fn new(plan: &Source, partition: i32, max_ahead: Option<i64>) -> Self {
         let value = match &plan.value {
             Payload::Serde(deserializer) => ValueDecoder::Serde(deserializer.clone()),
             Payload::Internal(shape) => ValueDecoder::Internal(Codec::new(shape)),
         };
-        SourceDecoder { plan: plan.clone(), value, max_ahead }
+        let partition = Arc::new(TopicPartition::new(plan.topic.clone(), partition));
+        SourceDecoder { plan: plan.clone(), value, max_ahead, partition }
     }
 
-    /// The source's plan.
-    pub fn plan(&self) -> &Source {
-        &self.plan
+    /// Where the record at an offset comes from.
+    pub fn origin(&self, offset: i64) -> Origin {
+        Origin { source: self.partition.clone(), offset }
     }
 
-    /// Decodes a record that was read from `partition` of the source's topic.
-    pub fn decode(&self, raw: &LogRecord, partition: i32, now: Timestamp) -> Result<Record, DecodeError> {
+    /// Decodes a record.
+    pub fn decode(&self, raw: &LogRecord, now: Timestamp) -> Result<Record, DecodeError> {
         let key = match &raw.key {
             None => None,
             Some(bytes) => {
@@ -79,7 +81,6 @@ impl SourceDecoder {
             (Some(bytes), ValueDecoder::Serde(serde)) => serde.deserialize(bytes).map_err(DecodeError::Value)?,
             (Some(bytes), ValueDecoder::Internal(codec)) => codec.decode(bytes).map_err(DecodeError::Value)?.1,
         };
-        let origin = Arc::new(Origin { topic: self.plan.topic.clone(), partition, offset: raw.offset });
         let mut record = Record {
             key,
             window: None,
@@ -87,7 +88,7 @@ impl SourceDecoder {
             old: None,
             timestamp: raw.timestamp,
             headers: raw.headers.clone(),
-            origin,
+            origin: self.origin(raw.offset),
         };
         record.timestamp = self.timestamp(&record, now)?;
         Ok(record)

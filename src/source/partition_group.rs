@@ -4,13 +4,15 @@ use std::collections::VecDeque;
 
 use super::decode::{DecodeError, SourceDecoder};
 use crate::log::LogRecord;
-use crate::record::Record;
+use crate::record::{Origin, Record};
 use crate::time::Timestamp;
 
 /// The next record of a task, or the one that could not be decoded.
 pub struct Chosen {
     /// The source it came from: its position in the sub-topology's sources.
     pub source: usize,
+    /// Where it was read.
+    pub origin: Origin,
     /// The record as it was read.
     pub raw: LogRecord,
     /// The record as operators see it.
@@ -31,11 +33,11 @@ struct RecordQueue {
 }
 
 impl RecordQueue {
-    fn fill_head(&mut self, partition: i32, now: Timestamp) {
+    fn fill_head(&mut self, now: Timestamp) {
         if self.head.is_none()
             && let Some(raw) = self.waiting.pop_front()
         {
-            let record = self.decoder.decode(&raw, partition, now);
+            let record = self.decoder.decode(&raw, now);
             self.head = Some((raw, record));
         }
     }
@@ -53,14 +55,13 @@ impl RecordQueue {
 
 /// One queue per source; all are of the same partition number.
 pub struct PartitionGroup {
-    partition: i32,
     queues: Vec<RecordQueue>,
     queued: usize,
 }
 
 impl PartitionGroup {
     /// Queues for these sources, each read from the position given (the next offset to process).
-    pub fn new(partition: i32, sources: Vec<(SourceDecoder, i64)>) -> Self {
+    pub fn new(sources: Vec<(SourceDecoder, i64)>) -> Self {
         let queues = sources
             .into_iter()
             .map(|(decoder, position)| RecordQueue {
@@ -72,7 +73,7 @@ impl PartitionGroup {
                 end: position,
             })
             .collect();
-        PartitionGroup { partition, queues, queued: 0 }
+        PartitionGroup { queues, queued: 0 }
     }
 
     /// Queues records of a source; `next` is the offset that the fetch after them starts at.
@@ -107,7 +108,7 @@ impl PartitionGroup {
     pub fn next(&mut self, now: Timestamp) -> Option<Chosen> {
         let mut lowest: Option<(Timestamp, usize)> = None;
         for (source, queue) in self.queues.iter_mut().enumerate() {
-            queue.fill_head(self.partition, now);
+            queue.fill_head(now);
             if queue.awaits_fetch() {
                 return None;
             }
@@ -125,7 +126,7 @@ impl PartitionGroup {
             queue.position = queue.fetched;
         }
         self.queued -= 1;
-        Some(Chosen { source, raw, record })
+        Some(Chosen { source, origin: queue.decoder.origin(raw.offset), raw, record })
     }
 
     /// The next offset to process of a source.

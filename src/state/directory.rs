@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::checkpoint::{Identity, StoreIdentity};
 use super::error::from_io;
-use super::rocksdb::{Batch, Database, Resources};
-use super::{Codec, Result, StateError, StateOptions, StoreSpec, TaskStores};
+use super::{Batch, Codec, Database, MemoryUsage, Resources, Result, StateError, StateOptions, StoreSpec, TaskStores};
 
 /// The key of the identity in the metadata.
 pub(super) const IDENTITY_KEY: &[u8] = b"identity";
@@ -72,6 +71,12 @@ impl StateDirectory {
     /// The application's directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The memory that RocksDB uses for the tasks that are open.
+    pub fn memory_usage(&self) -> MemoryUsage {
+        let (block_cache, write_buffers) = self.shared.resources.usage();
+        MemoryUsage { block_cache, write_buffers }
     }
 
     /// Opens the stores of a task, named as in Kafka Streams `<sub-topology>_<partition>`. A new store is added; a

@@ -30,9 +30,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::config::Config;
 use crate::record::{Shape, Value};
 use crate::serdes::internal::Codec;
 use crate::time::Timestamp;
+
+use self::rocksdb::{Batch, Database, Resources};
 
 pub use checkpoint::Checkpoint;
 pub use directory::StateDirectory;
@@ -129,6 +132,18 @@ pub struct StateOptions {
     pub max_open_files: i32,
 }
 
+impl From<&Config> for StateOptions {
+    fn from(config: &Config) -> Self {
+        StateOptions {
+            block_cache_bytes: config.state_block_cache_bytes,
+            write_buffer_bytes: config.state_write_buffer_bytes,
+            read_cache_bytes: config.state_read_cache_bytes,
+            overlay_bytes: config.state_uncommitted_bytes,
+            ..StateOptions::default()
+        }
+    }
+}
+
 impl Default for StateOptions {
     fn default() -> Self {
         StateOptions {
@@ -141,4 +156,13 @@ impl Default for StateOptions {
             max_open_files: 128,
         }
     }
+}
+
+/// The memory that RocksDB uses, for all tasks of a [`StateDirectory`], in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryUsage {
+    /// Of [`StateOptions::block_cache_bytes`].
+    pub block_cache: usize,
+    /// Of [`StateOptions::write_buffer_bytes`].
+    pub write_buffers: usize,
 }

@@ -11,9 +11,8 @@ use bytes::Bytes;
 use super::checkpoint::Identity;
 use super::directory::{Shared, read_identity};
 use super::error::{from_io, printable};
-use super::rocksdb::Database;
 use super::task_stores::CHECKPOINT_KEY;
-use super::{Checkpoint, Codec, Result, StateError, StateOptions, StateValue};
+use super::{Checkpoint, Codec, Database, Result, StateError, StateOptions, StateValue};
 
 /// What a store is and how large.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -49,6 +49,11 @@ impl Resources {
         self.in_memory
     }
 
+    /// What is in use: of the block cache, and of the write buffers, in bytes.
+    pub(super) fn usage(&self) -> (usize, usize) {
+        (self.cache.get_usage(), self.write_buffers.get_usage())
+    }
+
     fn database_options(&self, options: &StateOptions) -> Options {
         let mut database = self.family_options(options);
         database.set_env(&self.env);

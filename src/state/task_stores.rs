@@ -8,10 +8,9 @@ use bytes::Bytes;
 
 use super::checkpoint::Checkpoint;
 use super::directory::Shared;
-use super::rocksdb::{Batch, Database};
 use super::store::{Store, decode};
 use super::verify::{Fold, Verification, compare};
-use super::{ChangelogRecord, Result, StateError, StateValue, StoreSpec};
+use super::{Batch, ChangelogRecord, Database, Result, StateError, StateValue, StoreSpec};
 use crate::log::LogRecord;
 
 /// The key of the checkpoint in the metadata.

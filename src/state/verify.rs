@@ -11,8 +11,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 
 use super::error::printable;
-use super::rocksdb::Database;
-use super::{Result, TaskReader};
+use super::{Database, Result, TaskReader};
 use crate::log::LogRecord;
 
 /// The last value of each key of a changelog. Holds all of them in memory.

@@ -22,7 +22,7 @@ impl Task {
     pub fn prepare_commit(&mut self, now: Timestamp) -> Result<Commit, TaskError> {
         self.flush(now)?;
         let mut records = self.collector.drain();
-        let changes = self.stores.changelog().map_err(|source| TaskError::State { task: self.id, source })?;
+        let changes = self.stores.changelog();
         self.counters.changelog_records += changes.len() as u64;
         records.reserve(changes.len());
         for change in changes {
@@ -31,7 +31,8 @@ impl Task {
             records.push(ProducerRecord {
                 topic,
                 partition: self.id.partition,
-                timestamp: change.timestamp,
+                // A tombstone counts its `delete.retention.ms` from the commit that wrote it.
+                timestamp: change.timestamp.unwrap_or(now),
                 key: Some(change.key),
                 value: change.value,
                 headers: Default::default(),

@@ -1,23 +1,20 @@
 //! One record after the other through the operators.
 
-use std::sync::Arc;
-
 use super::{Task, TaskError};
 use crate::log::LogRecord;
 use crate::metrics::DropReason;
 use crate::operators::{Operator, OperatorContext, OperatorError};
-use crate::record::{Headers, Key, Origin, Record};
+use crate::record::{Headers, Origin, Record};
 use crate::sink::Failure;
 use crate::source::Chosen;
 use crate::time::Timestamp;
 use crate::topology::plan::{Edge, NodeId, OnError, Verb};
 
-/// What a record that fails is known by.
-struct Failed<'a> {
-    policy: OnError,
-    failure: Failure,
-    origin: &'a Origin,
-    raw: &'a LogRecord,
+/// The input record at hand, from which everything in progress derives.
+pub(super) struct InHand {
+    origin: Origin,
+    raw: LogRecord,
+    personal_data: bool,
 }
 
 impl Task {
@@ -38,25 +35,20 @@ impl Task {
         self.counters.records_in += 1;
         let subtopology = self.subtopology.clone();
         let Some(source) = subtopology.sources.get(chosen.source) else { return Ok(()) };
+        let input = InHand { origin: chosen.origin, raw: chosen.raw, personal_data: source.personal_data };
         match chosen.record {
             Ok(record) => {
                 self.push(&source.outputs, record);
-                self.run(Some((&chosen.raw, source.personal_data)), now)
+                self.run(Some(&input), now)
             }
             Err(error) => {
-                let origin = Origin {
-                    topic: source.topic.clone(),
-                    partition: self.id.partition,
-                    offset: chosen.raw.offset,
-                };
                 let failure = Failure {
                     class: "decode",
                     node: source.name.clone(),
                     message: error.to_string(),
                     personal_data: source.personal_data,
                 };
-                let policy = source.on_decode_error;
-                self.handle(Failed { policy, failure, origin: &origin, raw: &chosen.raw }, now)
+                self.handle(source.on_decode_error, failure, &input, now)
             }
         }
     }
@@ -72,45 +64,19 @@ impl Task {
 
     /// Works off everything that is pending, depth first: what an operator hands on is taken all the way
     /// down before its next record is, as in Kafka Streams.
-    pub(super) fn run(&mut self, input: Option<(&LogRecord, bool)>, now: Timestamp) -> Result<(), TaskError> {
+    pub(super) fn run(&mut self, input: Option<&InHand>, now: Timestamp) -> Result<(), TaskError> {
         while let Some((edge, record)) = self.pending.pop() {
-            let origin = record.origin.clone();
-            let key = record.key.clone();
-            let timestamp = record.timestamp;
+            // A record that was held back derives from an input that is no longer at hand.
+            let derived = if input.is_none() { Some(derived_from(&record)) } else { None };
             let outcome = self.with_operator(edge.node, |operator, context| {
                 operator.process(edge.input, record, context)
             });
             self.distribute(edge.node, now)?;
-            let Some(Err(error)) = outcome else { continue };
-            match input {
-                Some((raw, personal_data)) if raw.offset == origin.offset => {
-                    self.operator_failed(edge.node, error, &origin, raw, personal_data, now)?;
-                }
-                _ => self.derived_failed(edge.node, error, &origin, key, timestamp, now)?,
+            if let (Some(Err(error)), Some(input)) = (outcome, input.or(derived.as_ref())) {
+                self.operator_failed(edge.node, error, input, now)?;
             }
         }
         Ok(())
-    }
-
-    /// Deals with the failure of a record whose input record is no longer at hand: it was held back since
-    /// an earlier one. Of that one, key and time are still known.
-    fn derived_failed(
-        &mut self,
-        node: NodeId,
-        error: OperatorError,
-        origin: &Arc<Origin>,
-        key: Option<Key>,
-        timestamp: Timestamp,
-        now: Timestamp,
-    ) -> Result<(), TaskError> {
-        let raw = LogRecord {
-            offset: origin.offset,
-            timestamp,
-            key: key.map(|key| key.encoded),
-            value: None,
-            headers: Headers::default(),
-        };
-        self.operator_failed(node, error, origin, &raw, true, now)
     }
 
     /// Lets an operator work in the context of this task.
@@ -135,7 +101,7 @@ impl Task {
     /// reported as failed.
     pub(super) fn distribute(&mut self, node: NodeId, now: Timestamp) -> Result<(), TaskError> {
         for (record, error) in std::mem::take(&mut self.failed) {
-            self.derived_failed(node, error, &record.origin, record.key, record.timestamp, now)?;
+            self.operator_failed(node, error, &derived_from(&record), now)?;
         }
         if self.emitted.is_empty() {
             return Ok(());
@@ -156,9 +122,7 @@ impl Task {
         &mut self,
         node: NodeId,
         error: OperatorError,
-        origin: &Arc<Origin>,
-        raw: &LogRecord,
-        personal_data: bool,
+        input: &InHand,
         now: Timestamp,
     ) -> Result<(), TaskError> {
         let subtopology = self.subtopology.clone();
@@ -173,13 +137,20 @@ impl Task {
         if let OperatorError::State(source) = error {
             return Err(TaskError::State { task: self.id, source });
         }
+        let personal_data = input.personal_data;
         let failure = Failure { class, node: plan.name.clone(), message: error.to_string(), personal_data };
-        self.handle(Failed { policy, failure, origin, raw }, now)
+        self.handle(policy, failure, input, now)
     }
 
     /// Deals with a record that failed as its policy says (invariant I4).
-    fn handle(&mut self, failed: Failed<'_>, now: Timestamp) -> Result<(), TaskError> {
-        let Failed { policy, failure, origin, raw } = failed;
+    fn handle(
+        &mut self,
+        policy: OnError,
+        failure: Failure,
+        input: &InHand,
+        now: Timestamp,
+    ) -> Result<(), TaskError> {
+        let InHand { origin, raw, .. } = input;
         match (policy, &self.dead_letters) {
             (OnError::Skip, _) => {
                 tracing::warn!(task = %self.id, %origin, node = failure.node, "skipped a record that failed");
@@ -202,4 +173,17 @@ impl Task {
             }),
         }
     }
+}
+
+/// What is still known of the input of a record that was held back: key and time, not its bytes. Whether those
+/// held personal data is not known either, so errors about it are kept as if they had.
+fn derived_from(record: &Record) -> InHand {
+    let raw = LogRecord {
+        offset: record.origin.offset,
+        timestamp: record.timestamp,
+        key: record.key.as_ref().map(|key| key.encoded.clone()),
+        value: None,
+        headers: Headers::default(),
+    };
+    InHand { origin: record.origin.clone(), raw, personal_data: true }
 }

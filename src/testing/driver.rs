@@ -162,6 +162,8 @@ pub struct TopologyDriver {
     committed_at: Timestamp,
     counters: Counters,
     outputs: Vec<OutputRecord>,
+    commits: u64,
+    crash_at: Option<(u64, CommitStep)>,
 }
 
 impl TopologyDriver {
@@ -172,7 +174,7 @@ impl TopologyDriver {
         options: DriverOptions,
     ) -> Result<Self, DriverError> {
         let clock = ManualClock::at(0);
-        let log = EmbeddedLog::in_memory(EmbeddedOptions { clock: Arc::new(clock.clone()), ..Default::default() })?;
+        let log = EmbeddedLog::in_memory(EmbeddedOptions::default())?;
         let existing = driver_topics(&topology, &options.partitions);
         let topics = partitioning::resolve(&topology, &existing)?;
         let admin = log.admin();
@@ -205,6 +207,8 @@ impl TopologyDriver {
             committed_at: 0,
             counters: Counters::default(),
             outputs: Vec::new(),
+            commits: 0,
+            crash_at: None,
             topology,
             options,
             topics,
@@ -262,12 +266,26 @@ impl TopologyDriver {
 
     /// Loses everything that is not committed, as a crash does, and starts again from the last commit.
     pub fn crash(&mut self) -> Result<(), DriverError> {
+        self.reopen()?;
+        self.settle()
+    }
+
+    fn reopen(&mut self) -> Result<(), DriverError> {
         self.tasks.clear();
         self.routes.clear();
         self.producer = self.log.transactional_producer(&self.topology.name)?;
         self.consumer = self.log.consumer(Some(&self.topology.name))?;
-        self.open_tasks()?;
-        self.settle()
+        self.open_tasks()
+    }
+
+    /// Crashes in the middle of a coming commit: of that number, counted from 0, and at that step.
+    pub fn crash_at(&mut self, commit: u64, step: CommitStep) {
+        self.crash_at = Some((commit, step));
+    }
+
+    /// How many commits there were.
+    pub fn commits(&self) -> u64 {
+        self.commits
     }
 
     /// Takes out the records that came out since the last call, in order of emission.
@@ -414,13 +432,21 @@ impl TopologyDriver {
     fn commit(&mut self) -> Result<(), DriverError> {
         let now = self.clock.now();
         let group = self.consumer.group_metadata()?;
-        let mut emitted = Emitted::default();
-        transaction::commit(self.tasks.iter_mut(), self.producer.as_mut(), &group, now, &mut emitted)?;
-        for task in &mut self.tasks {
+        let stop_at = self.crash_at.filter(|(commit, _)| *commit == self.commits).map(|(_, step)| step);
+        let mut emitted = Emitted { stop_at, ..Emitted::default() };
+        let done = transaction::commit(self.tasks.iter_mut(), self.producer.as_mut(), &group, now, &mut emitted)?;
+        self.commits += 1;
+        self.committed_at = now;
+        for task in self.tasks.iter_mut().filter(|_| emitted.committed) {
             self.counters.add(&task.take_counters());
         }
-        self.committed_at = now;
-        for record in emitted.records {
+        self.collect(emitted)?;
+        if done { Ok(()) } else { self.reopen() }
+    }
+
+    /// Shows what a transaction wrote, if it was committed.
+    fn collect(&mut self, emitted: Emitted) -> Result<(), DriverError> {
+        for record in emitted.records.into_iter().filter(|_| emitted.committed) {
             if let Some(serde) = self.serdes.get(&*record.topic) {
                 self.outputs.push(OutputRecord {
                     topic: record.topic.to_string(),
@@ -436,15 +462,18 @@ impl TopologyDriver {
     }
 }
 
-/// Notes the records of a transaction in the order in which they were sent.
+/// Notes the records of a transaction in the order in which they were sent, and stops it where asked.
 #[derive(Default)]
 struct Emitted {
     records: Vec<ProducerRecord>,
+    committed: bool,
+    stop_at: Option<CommitStep>,
 }
 
 impl CommitObserver for Emitted {
-    fn reached(&mut self, _step: CommitStep) -> bool {
-        true
+    fn reached(&mut self, step: CommitStep) -> bool {
+        self.committed |= matches!(step, CommitStep::Committed | CommitStep::StoresWritten);
+        self.stop_at != Some(step)
     }
 
     fn sending(&mut self, record: &ProducerRecord) {

@@ -62,7 +62,8 @@ impl Checker<'_> {
             Shape::Map(_) | Shape::Struct(_) => Shape::String,
             Shape::Any | Shape::Never => Shape::Any,
             other => {
-                let message = format!("`{name}` goes over a list or the keys of a map, and this is {}", describe(other));
+                let message =
+                    format!("`{name}` goes over a list or the keys of a map, and this is {}", describe(other));
                 return self.error(ExpressionError::new(target.range.clone(), message));
             }
         };
@@ -100,15 +101,19 @@ impl Checker<'_> {
         })
     }
 
-    fn function(&mut self, target: Option<&Syntax>, name: &str, name_range: &Range<usize>, arguments: &[Syntax], range: &Range<usize>) -> Typed {
+    fn function(
+        &mut self,
+        target: Option<&Syntax>,
+        name: &str,
+        name_range: &Range<usize>,
+        arguments: &[Syntax],
+        range: &Range<usize>,
+    ) -> Typed {
+        let Some(function) = functions::find(name) else {
+            return self.unknown_function(target, name, name_range, arguments);
+        };
         let all: Vec<&Syntax> = target.into_iter().chain(arguments).collect();
         let checked: Vec<Typed> = all.iter().map(|argument| self.check(argument)).collect();
-        let Some(function) = functions::find(name) else {
-            let special = ["has", "coalesce", "merge", "without"];
-            let names: Vec<&str> = functions::names().chain(special).chain(MACROS.map(|(name, _)| name)).collect();
-            let hint = suggest::nearest(name, names).map(|near| format!("did you mean `{near}`?"));
-            return self.error(ExpressionError::new(name_range.clone(), format!("there is no function `{name}`")).with_hint(hint));
-        };
         if let Some(error) = wrong_style(function, target.is_some(), name_range) {
             return self.error(error);
         }
@@ -143,11 +148,40 @@ impl Checker<'_> {
         }
     }
 
+    fn unknown_function(
+        &mut self,
+        target: Option<&Syntax>,
+        name: &str,
+        name_range: &Range<usize>,
+        arguments: &[Syntax],
+    ) -> Typed {
+        let special = ["has", "coalesce", "merge", "without"];
+        let macros = MACROS.map(|(name, _)| name);
+        let near = suggest::nearest(name, functions::names().chain(special).chain(macros));
+        target.into_iter().for_each(|target| drop(self.check(target)));
+        // In what was meant to be a macro the arguments use its variable, which is not known.
+        if !near.is_some_and(|near| target.is_some() && macros.contains(&near)) {
+            arguments.iter().for_each(|argument| drop(self.check(argument)));
+        }
+        let hint = near.map(|near| format!("did you mean `{near}`?"));
+        self.error(ExpressionError::new(name_range.clone(), format!("there is no function `{name}`")).with_hint(hint))
+    }
+
     /// Compiles what does not depend on the record now.
-    fn finish(&mut self, function: &'static Function, arguments: Vec<Node>, shape: Shape, range: &Range<usize>) -> Typed {
-        if let ("matches", [text, Node { kind: NodeKind::Constant(Value::String(pattern)), span }]) = (function.name, &arguments[..]) {
+    fn finish(
+        &mut self,
+        function: &'static Function,
+        arguments: Vec<Node>,
+        shape: Shape,
+        range: &Range<usize>,
+    ) -> Typed {
+        if let ("matches", [text, Node { kind: NodeKind::Constant(Value::String(pattern)), span }]) =
+            (function.name, &arguments[..])
+        {
             return match functions::compile_pattern(pattern) {
-                Ok(pattern) => typed(NodeKind::Matches { text: Box::new(text.clone()), pattern: Arc::new(pattern) }, shape, range),
+                Ok(pattern) => {
+                    typed(NodeKind::Matches { text: Box::new(text.clone()), pattern: Arc::new(pattern) }, shape, range)
+                }
                 Err(message) => {
                     let message = format!("the regular expression cannot be read: {message}");
                     self.error(ExpressionError::new(span.range(), message))

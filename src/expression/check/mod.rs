@@ -50,7 +50,9 @@ impl Checker<'_> {
         let mut typed = match &syntax.kind {
             SyntaxKind::Literal(value) => literal(value, &syntax.range),
             SyntaxKind::Name(name) => self.name(name, &syntax.range),
-            SyntaxKind::Select { operand, field, field_range } => self.select(operand, field, field_range, &syntax.range),
+            SyntaxKind::Select { operand, field, field_range } => {
+                self.select(operand, field, field_range, &syntax.range)
+            }
             SyntaxKind::Index { operand, index } => self.index(operand, index, &syntax.range),
             SyntaxKind::Call { target, name, name_range, arguments } => {
                 self.call(target.as_deref(), name, name_range, arguments, &syntax.range)
@@ -79,8 +81,10 @@ impl Checker<'_> {
     }
 
     fn name(&mut self, name: &str, range: &Range<usize>) -> Typed {
-        let variables = self.variables.iter().rev().enumerate();
-        if let Some((depth, (_, shape))) = variables.clone().find(|(_, (variable, _))| variable == name) {
+        let innermost = self.variables.iter().rev().position(|(variable, _)| variable == name);
+        if let Some((depth, (_, shape))) =
+            innermost.and_then(|depth| Some((depth, self.variables.iter().rev().nth(depth)?)))
+        {
             return typed(NodeKind::Variable(depth), shape.clone(), range);
         }
         if let Some((binding, shape)) = self.scope.get(name) {
@@ -89,7 +93,8 @@ impl Checker<'_> {
         if let Some(type_name) = functions::type_name(name) {
             return typed(NodeKind::Constant(Value::from(type_name)), Shape::String, range);
         }
-        let names: Vec<&str> = variables.map(|(_, (variable, _))| variable.as_str()).chain(self.scope.names()).collect();
+        let names: Vec<&str> =
+            self.variables.iter().rev().map(|(variable, _)| variable.as_str()).chain(self.scope.names()).collect();
         let mut hint = suggest::hint(name, "names that can be used here", &names);
         if hint.as_ref().is_none_or(|hint| !hint.starts_with("did you mean"))
             && let Some(Shape::Struct(fields)) = self.scope.get("value").map(|(_, shape)| shape.required())
@@ -144,7 +149,9 @@ impl Checker<'_> {
     }
 
     fn unknown_field(&mut self, shape: &Shape, name: &str, range: &Range<usize>) -> Typed {
-        let Shape::Struct(fields) = shape else { return self.error(ExpressionError::new(range.clone(), "no such field")) };
+        let Shape::Struct(fields) = shape else {
+            return self.error(ExpressionError::new(range.clone(), "no such field"));
+        };
         let names: Vec<&str> = fields.fields().iter().map(|field| field.name.as_ref()).collect();
         let owner = if fields.name().is_empty() { "this value".to_owned() } else { format!("`{}`", fields.name()) };
         let hint = suggest::hint(name, "fields", &names);
@@ -155,7 +162,8 @@ impl Checker<'_> {
         if self.binding(operand) == Some(&Binding::Headers) {
             let name = self.check(index);
             if !functions::Kinds::STRING.accepts(&name.shape) {
-                let message = format!("headers are found by their names, which are strings; this is {}", describe(&name.shape));
+                let message =
+                    format!("headers are found by their names, which are strings; this is {}", describe(&name.shape));
                 return self.error(ExpressionError::new(index.range.clone(), message));
             }
             return typed(NodeKind::Header(Box::new(name.node)), Shape::String, range);
@@ -259,7 +267,10 @@ impl Checker<'_> {
         match names {
             Some(names) if !names.is_empty() => self.structure(entries, names, values, range),
             _ => {
-                let shape = values.iter().try_fold(Shape::Never, |shape, value| shape.unify(&value.shape)).unwrap_or(Shape::Any);
+                let shape = values
+                    .iter()
+                    .try_fold(Shape::Never, |shape, value| shape.unify(&value.shape))
+                    .unwrap_or(Shape::Any);
                 let entries = keys.into_iter().zip(values).map(|(key, value)| (key, value.node)).collect();
                 fold(typed(NodeKind::Map(entries), Shape::map(shape), range))
             }
@@ -267,7 +278,13 @@ impl Checker<'_> {
     }
 
     /// A map literal whose keys are all known has named fields.
-    fn structure(&mut self, entries: &[(Syntax, Syntax)], names: Vec<Text>, values: Vec<Typed>, range: &Range<usize>) -> Typed {
+    fn structure(
+        &mut self,
+        entries: &[(Syntax, Syntax)],
+        names: Vec<Text>,
+        values: Vec<Typed>,
+        range: &Range<usize>,
+    ) -> Typed {
         for (position, name) in names.iter().enumerate() {
             let earlier = names.iter().take(position).any(|other| other == name);
             if let (true, Some((key, _))) = (earlier, entries.get(position)) {
@@ -275,7 +292,8 @@ impl Checker<'_> {
                 self.errors.push(ExpressionError::new(key.range.clone(), message));
             }
         }
-        let fields = names.into_iter().zip(&values).map(|(name, value)| Field { name, shape: value.shape.clone() }).collect();
+        let fields =
+            names.into_iter().zip(&values).map(|(name, value)| Field { name, shape: value.shape.clone() }).collect();
         let shape = Arc::new(StructShape::new("", fields));
         let values = values.into_iter().map(|value| value.node).collect();
         fold(typed(NodeKind::Struct { shape: Arc::clone(&shape), values }, Shape::Struct(shape), range))
@@ -310,7 +328,9 @@ fn literal(value: &Value, range: &Range<usize>) -> Typed {
 /// Replaces a node that depends on literals only by its value. One that fails stays, to fail if it is reached.
 fn fold(typed: Typed) -> Typed {
     match constant_value(&typed.node) {
-        Some(Ok(value)) => Typed { node: Node { span: typed.node.span, kind: NodeKind::Constant(value) }, shape: typed.shape },
+        Some(Ok(value)) => {
+            Typed { node: Node { span: typed.node.span, kind: NodeKind::Constant(value) }, shape: typed.shape }
+        }
         _ => typed,
     }
 }
@@ -344,6 +364,7 @@ fn conversion_hint(left: &Shape, right: &Shape) -> Option<String> {
     };
     let text = |shape: &Shape| matches!(shape.required(), Shape::String | Shape::Enum(_));
     match (number(left), number(right)) {
+        (left, right) if left == right => None,
         (Some(_), Some(_)) if number(left) == Some("double") || number(right) == Some("double") => {
             Some("convert the other one with `double(...)`".to_owned())
         }

@@ -8,6 +8,10 @@ pub(super) fn path(syntax: &Syntax) -> Option<String> {
     match &syntax.kind {
         SyntaxKind::Name(name) => Some(name.clone()),
         SyntaxKind::Select { operand, field, .. } => Some(format!("{}.{field}", path(operand)?)),
+        SyntaxKind::Index { operand, index } => match &index.kind {
+            SyntaxKind::Literal(Value::String(field)) => Some(format!("{}.{field}", path(operand)?)),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -26,14 +26,21 @@ impl Checker<'_> {
         fold(typed(NodeKind::Negate(Box::new(value.node)), shape, range))
     }
 
-    pub(super) fn binary(&mut self, operator: BinaryOperator, left: &Syntax, right: &Syntax, range: &Range<usize>) -> Typed {
+    pub(super) fn binary(
+        &mut self,
+        operator: BinaryOperator,
+        left: &Syntax,
+        right: &Syntax,
+        range: &Range<usize>,
+    ) -> Typed {
         match operator {
             BinaryOperator::And | BinaryOperator::Or => self.logic(operator, left, right, range),
             BinaryOperator::Equal | BinaryOperator::NotEqual => self.equality(operator, left, right, range),
             BinaryOperator::In => self.contained(left, right, range),
-            BinaryOperator::Less | BinaryOperator::LessOrEqual | BinaryOperator::Greater | BinaryOperator::GreaterOrEqual => {
-                self.comparison(operator, left, right, range)
-            }
+            BinaryOperator::Less
+            | BinaryOperator::LessOrEqual
+            | BinaryOperator::Greater
+            | BinaryOperator::GreaterOrEqual => self.comparison(operator, left, right, range),
             _ => self.arithmetic(operator, left, right, range),
         }
     }
@@ -82,7 +89,7 @@ impl Checker<'_> {
 
     fn contained(&mut self, element: &Syntax, container: &Syntax, range: &Range<usize>) -> Typed {
         let element_typed = self.check(element);
-        if self.binding(container) == Some(&Binding::Headers) {
+        if self.binding(container) == Some(&Binding::Headers) && is_text_or_any(&element_typed.shape) {
             return typed(NodeKind::HasHeader(Box::new(element_typed.node)), Shape::Bool, range);
         }
         let container_typed = self.check(container);
@@ -117,7 +124,14 @@ impl Checker<'_> {
         }
     }
 
-    fn mismatch(&mut self, operator: BinaryOperator, left: &Typed, right: &Typed, range: &Range<usize>, because: &str) -> Typed {
+    fn mismatch(
+        &mut self,
+        operator: BinaryOperator,
+        left: &Typed,
+        right: &Typed,
+        range: &Range<usize>,
+        because: &str,
+    ) -> Typed {
         let message = format!(
             "`{}` cannot be applied to {} and {}; {because}",
             operator.symbol(),
@@ -149,6 +163,10 @@ fn is_text(shape: &Shape) -> bool {
     matches!(shape, Shape::String | Shape::Enum(_))
 }
 
+fn is_text_or_any(shape: &Shape) -> bool {
+    matches!(shape.required(), Shape::String | Shape::Enum(_) | Shape::Any)
+}
+
 fn is_time(shape: &Shape) -> bool {
     matches!(shape, Shape::Timestamp | Shape::Duration)
 }
@@ -168,7 +186,10 @@ fn are_comparable(left: &Shape, right: &Shape) -> bool {
 /// Whether values of these shapes, which are not optional, have an order.
 fn are_ordered(left: &Shape, right: &Shape) -> bool {
     let has_order = |shape: &Shape| {
-        is_number(shape) || is_text(shape) || is_time(shape) || matches!(shape, Shape::Bool | Shape::Bytes | Shape::Any | Shape::Never)
+        is_number(shape)
+            || is_text(shape)
+            || is_time(shape)
+            || matches!(shape, Shape::Bool | Shape::Bytes | Shape::Any | Shape::Never)
     };
     has_order(left) && has_order(right) && are_comparable(left, right)
 }
@@ -198,7 +219,9 @@ fn arithmetic_shape(operator: BinaryOperator, left: &Shape, right: &Shape) -> Op
         (Shape::Timestamp, Shape::Timestamp) if operator == BinaryOperator::Subtract => Some(Shape::Duration),
         (Shape::Timestamp, Shape::Duration | Shape::Int) if additive => Some(Shape::Timestamp),
         (Shape::Duration | Shape::Int, Shape::Timestamp) if is_add => Some(Shape::Timestamp),
-        (Shape::Duration, Shape::Duration | Shape::Int) | (Shape::Int, Shape::Duration) if additive => Some(Shape::Duration),
+        (Shape::Duration, Shape::Duration | Shape::Int) | (Shape::Int, Shape::Duration) if additive => {
+            Some(Shape::Duration)
+        }
         _ => None,
     }
 }

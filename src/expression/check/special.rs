@@ -145,7 +145,12 @@ impl Checker<'_> {
     }
 }
 
-fn pick(from: Vec<crate::expression::program::Node>, fields: Vec<Field>, plan: Vec<(usize, usize)>, range: &Range<usize>) -> Typed {
+fn pick(
+    from: Vec<crate::expression::program::Node>,
+    fields: Vec<Field>,
+    plan: Vec<(usize, usize)>,
+    range: &Range<usize>,
+) -> Typed {
     let shape = Arc::new(StructShape::new("", fields));
     typed(NodeKind::Pick { from, shape: Arc::clone(&shape), plan: plan.into() }, Shape::Struct(shape), range)
 }

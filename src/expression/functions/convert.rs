@@ -13,21 +13,52 @@ const STRING: Kinds = Kinds::STRING;
 const TIME: Kinds = Kinds::TIMESTAMP.or(Kinds::DURATION);
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::new("int", Style::Global, &[NUMBER.or(STRING).or(TIME)], |_| Ok(Shape::Int), |a| with(a, to_int)).strict(),
+    Function::new("int", Style::Global, &[NUMBER.or(STRING).or(TIME)], |_| Ok(Shape::Int), |a| with(a, to_int))
+        .strict(),
     Function::new("uint", Style::Global, &[NUMBER.or(STRING)], |_| Ok(Shape::UInt), |a| with(a, to_uint)).strict(),
-    Function::new("double", Style::Global, &[NUMBER.or(STRING)], |_| Ok(Shape::Double), |a| with(a, to_double)).strict(),
-    Function::new("string", Style::Global, &[NUMBER.or(STRING).or(TIME).or(Kinds::BOOL).or(Kinds::BYTES)], |_| Ok(Shape::String), |a| with(a, to_text)).strict(),
+    Function::new("double", Style::Global, &[NUMBER.or(STRING)], |_| Ok(Shape::Double), |a| with(a, to_double))
+        .strict(),
+    Function::new(
+        "string",
+        Style::Global,
+        &[NUMBER.or(STRING).or(TIME).or(Kinds::BOOL).or(Kinds::BYTES)],
+        |_| Ok(Shape::String),
+        |a| with(a, to_text),
+    )
+    .strict(),
     Function::new("bool", Style::Global, &[STRING.or(Kinds::BOOL)], |_| Ok(Shape::Bool), |a| with(a, to_bool)).strict(),
-    Function::new("bytes", Style::Global, &[STRING.or(Kinds::BYTES)], |_| Ok(Shape::Bytes), |a| with(a, to_bytes)).strict(),
-    Function::new("timestamp", Style::Global, &[STRING.or(Kinds::INT).or(Kinds::TIMESTAMP)], |_| Ok(Shape::Timestamp), |a| with(a, to_timestamp)).strict(),
-    Function::new("duration", Style::Global, &[STRING.or(Kinds::INT).or(Kinds::DURATION)], |_| Ok(Shape::Duration), |a| with(a, to_duration)).strict(),
+    Function::new("bytes", Style::Global, &[STRING.or(Kinds::BYTES)], |_| Ok(Shape::Bytes), |a| with(a, to_bytes))
+        .strict(),
+    Function::new(
+        "timestamp",
+        Style::Global,
+        &[STRING.or(Kinds::INT).or(Kinds::TIMESTAMP)],
+        |_| Ok(Shape::Timestamp),
+        |a| with(a, to_timestamp),
+    )
+    .strict(),
+    Function::new(
+        "duration",
+        Style::Global,
+        &[STRING.or(Kinds::INT).or(Kinds::DURATION)],
+        |_| Ok(Shape::Duration),
+        |a| with(a, to_duration),
+    )
+    .strict(),
     Function::new("dyn", Style::Global, &[Kinds::ANYTHING], |_| Ok(Shape::Any), |a| with(a, |value| Ok(value.clone()))),
-    Function::new("type", Style::Global, &[Kinds::ANYTHING], |_| Ok(Shape::String), |a| with(a, |value| Ok(Value::from(type_of(value))))),
+    Function::new(
+        "type",
+        Style::Global,
+        &[Kinds::ANYTHING],
+        |_| Ok(Shape::String),
+        |a| with(a, |value| Ok(Value::from(type_of(value)))),
+    ),
 ];
 
 /// What a bare type name such as `int` stands for beside `type(x)`: its name.
 pub(in crate::expression) fn type_name(name: &str) -> Option<&'static str> {
-    let names = ["bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration", "list", "map", "null_type"];
+    let names =
+        ["bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration", "list", "map", "null_type"];
     names.into_iter().find(|candidate| *candidate == name)
 }
 
@@ -102,7 +133,9 @@ fn to_text(value: &Value) -> Result<Value, Reason> {
         Value::Double(n) => n.to_string(),
         Value::Bytes(bytes) => match Text::try_from(bytes.clone()) {
             Ok(text) => return Ok(Value::String(text)),
-            Err(_) => return Err(Reason::Argument("these bytes are not UTF-8 and cannot be converted to string".to_owned())),
+            Err(_) => {
+                return Err(Reason::Argument("these bytes are not UTF-8 and cannot be converted to string".to_owned()));
+            }
         },
         Value::Timestamp(millis) => times::format_timestamp(*millis).ok_or_else(|| refused(value, "string"))?,
         Value::Duration(millis) => times::format_duration(*millis),

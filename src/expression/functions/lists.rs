@@ -12,8 +12,12 @@ const LIST: Kinds = Kinds::LIST;
 const INT: Kinds = Kinds::INT;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::new("first", Style::Both, &[LIST], element_or_null, |a| Ok(list(a, 0)?.first().cloned().unwrap_or_default())),
-    Function::new("last", Style::Both, &[LIST], element_or_null, |a| Ok(list(a, 0)?.last().cloned().unwrap_or_default())),
+    Function::new("first", Style::Both, &[LIST], element_or_null, |a| {
+        Ok(list(a, 0)?.first().cloned().unwrap_or_default())
+    }),
+    Function::new("last", Style::Both, &[LIST], element_or_null, |a| {
+        Ok(list(a, 0)?.last().cloned().unwrap_or_default())
+    }),
     Function::new("take", Style::Both, &[LIST, INT], same, take),
     Function::new("take_last", Style::Both, &[LIST, INT], same, take_last),
     Function::new("slice", Style::Both, &[LIST, INT, INT], same, slice),
@@ -50,7 +54,9 @@ fn element_or_null(arguments: &[Shape]) -> Result<Shape, String> {
 fn sortable(arguments: &[Shape]) -> Result<Shape, String> {
     let element = element(arguments);
     match element.required() {
-        Shape::List(_) | Shape::Map(_) | Shape::Struct(_) => Err(format!("values of {element} have no order to sort by")),
+        Shape::List(_) | Shape::Map(_) | Shape::Struct(_) => {
+            Err(format!("values of {element} have no order to sort by"))
+        }
         _ => same(arguments),
     }
 }
@@ -89,7 +95,12 @@ fn take_last(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {
 fn slice(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {
     let elements = list(arguments, 0)?;
     let (start, end) = (count(arguments, 1, 0)?, count(arguments, 2, 0)?);
-    let outside = || Reason::Argument(format!("the slice {start}..{end} is not within the list, which has {} elements", elements.len()));
+    let outside = || {
+        Reason::Argument(format!(
+            "the slice {start}..{end} is not within the list, which has {} elements",
+            elements.len()
+        ))
+    };
     elements.get(start..end).map(|part| Value::List(part.iter().cloned().collect())).ok_or_else(outside)
 }
 

@@ -168,7 +168,16 @@ impl Function {
         result: fn(&[Shape]) -> Result<Shape, String>,
         evaluate: fn(Arguments<'_, '_>) -> Result<Value, Reason>,
     ) -> Self {
-        Function { name, style, parameters, required: parameters.len(), variadic: false, result, evaluate, strict_literals: false }
+        Function {
+            name,
+            style,
+            parameters,
+            required: parameters.len(),
+            variadic: false,
+            result,
+            evaluate,
+            strict_literals: false,
+        }
     }
 
     const fn requiring(mut self, required: usize) -> Self {
@@ -196,7 +205,10 @@ impl Function {
         for (position, argument) in arguments.iter().enumerate() {
             let accepted = self.parameter(position);
             if !accepted.admits(argument) {
-                return Err(Reason::Kind { expected: format!("{accepted} for `{}`", self.name), found: argument.kind() });
+                return Err(Reason::Kind {
+                    expected: format!("{accepted} for `{}`", self.name),
+                    found: argument.kind(),
+                });
             }
         }
         (self.evaluate)(arguments)
@@ -243,7 +255,8 @@ fn count(arguments: Arguments<'_, '_>, position: usize, default: usize) -> Resul
         return Ok(default);
     }
     let number = integer(arguments, position)?;
-    usize::try_from(number).map_err(|_| Reason::Argument(format!("{number} is negative; a position or a count cannot be")))
+    usize::try_from(number)
+        .map_err(|_| Reason::Argument(format!("{number} is negative; a position or a count cannot be")))
 }
 
 fn list<'a>(arguments: Arguments<'a, '_>, position: usize) -> Result<&'a [Value], Reason> {

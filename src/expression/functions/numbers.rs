@@ -11,8 +11,14 @@ const NUMBER: Kinds = Kinds::NUMBER;
 const DOUBLE: Kinds = Kinds::DOUBLE;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::new("math.greatest", Style::Global, &[NUMBER.or(Kinds::LIST), NUMBER], extreme, |a| pick(a, Ordering::Greater)).requiring(1).variadic(),
-    Function::new("math.least", Style::Global, &[NUMBER.or(Kinds::LIST), NUMBER], extreme, |a| pick(a, Ordering::Less)).requiring(1).variadic(),
+    Function::new("math.greatest", Style::Global, &[NUMBER.or(Kinds::LIST), NUMBER], extreme, |a| {
+        pick(a, Ordering::Greater)
+    })
+    .requiring(1)
+    .variadic(),
+    Function::new("math.least", Style::Global, &[NUMBER.or(Kinds::LIST), NUMBER], extreme, |a| pick(a, Ordering::Less))
+        .requiring(1)
+        .variadic(),
     Function::new("math.abs", Style::Global, &[NUMBER], same, absolute),
     Function::new("math.ceil", Style::Global, &[DOUBLE], double, |a| map(a, f64::ceil)),
     Function::new("math.floor", Style::Global, &[DOUBLE], double, |a| map(a, f64::floor)),

@@ -10,17 +10,30 @@ const STRING: Kinds = Kinds::STRING;
 const INT: Kinds = Kinds::INT;
 /// The largest compiled form of a regular expression, in bytes.
 const PATTERN_LIMIT: usize = 1 << 20;
+/// The longest text that `replace` and `join` make, in bytes.
+const TEXT_LIMIT: usize = 64 << 20;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("size", Style::Both, &[Kinds::STRING.or(Kinds::BYTES).or(Kinds::LIST).or(Kinds::MAP)], int, size),
-    Function::new("contains", Style::Method, &[STRING, STRING], boolean, |a| Ok(Value::Bool(text(a, 0)?.contains(text(a, 1)?)))),
-    Function::new("startsWith", Style::Method, &[STRING, STRING], boolean, |a| Ok(Value::Bool(text(a, 0)?.starts_with(text(a, 1)?)))),
-    Function::new("endsWith", Style::Method, &[STRING, STRING], boolean, |a| Ok(Value::Bool(text(a, 0)?.ends_with(text(a, 1)?)))),
+    Function::new("contains", Style::Method, &[STRING, STRING], boolean, |a| {
+        Ok(Value::Bool(text(a, 0)?.contains(text(a, 1)?)))
+    }),
+    Function::new("startsWith", Style::Method, &[STRING, STRING], boolean, |a| {
+        Ok(Value::Bool(text(a, 0)?.starts_with(text(a, 1)?)))
+    }),
+    Function::new("endsWith", Style::Method, &[STRING, STRING], boolean, |a| {
+        Ok(Value::Bool(text(a, 0)?.ends_with(text(a, 1)?)))
+    }),
     Function::new("matches", Style::Both, &[STRING, STRING], boolean, matches),
-    Function::new("lowerAscii", Style::Method, &[STRING], string, |a| Ok(Value::text(text(a, 0)?.to_ascii_lowercase()))),
-    Function::new("upperAscii", Style::Method, &[STRING], string, |a| Ok(Value::text(text(a, 0)?.to_ascii_uppercase()))),
+    Function::new("lowerAscii", Style::Method, &[STRING], string, |a| {
+        Ok(Value::text(text(a, 0)?.to_ascii_lowercase()))
+    }),
+    Function::new("upperAscii", Style::Method, &[STRING], string, |a| {
+        Ok(Value::text(text(a, 0)?.to_ascii_uppercase()))
+    }),
     Function::new("trim", Style::Method, &[STRING], string, |a| Ok(Value::text(text(a, 0)?.trim()))),
-    Function::new("split", Style::Method, &[STRING, STRING, INT], |_| Ok(Shape::list(Shape::String)), split).requiring(2),
+    Function::new("split", Style::Method, &[STRING, STRING, INT], |_| Ok(Shape::list(Shape::String)), split)
+        .requiring(2),
     Function::new("join", Style::Method, &[Kinds::LIST, STRING], joined, join).requiring(1),
     Function::new("replace", Style::Method, &[STRING, STRING, STRING, INT], string, replace).requiring(3),
     Function::new("substring", Style::Method, &[STRING, INT, INT], string, substring).requiring(2),
@@ -50,13 +63,19 @@ fn joined(arguments: &[Shape]) -> Result<Shape, String> {
     }
 }
 
-fn whole(length: usize) -> Value {
-    Value::Int(i64::try_from(length).unwrap_or(i64::MAX))
+fn length(count: usize) -> Value {
+    Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// Keeps a few nested calls from making a text that fills the memory.
+fn check_length(bytes: usize) -> Result<(), Reason> {
+    let message = || Reason::Argument(format!("the text would be longer than {TEXT_LIMIT} bytes"));
+    (bytes <= TEXT_LIMIT).then_some(()).ok_or_else(message)
 }
 
 fn size(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {
     let value = arguments.first();
-    Ok(whole(match value.map(|value| value.as_ref()) {
+    Ok(length(match value.map(|value| value.as_ref()) {
         Some(Value::String(text)) => text.chars().count(),
         Some(Value::Bytes(bytes)) => bytes.len(),
         Some(Value::List(elements)) => elements.len(),
@@ -111,6 +130,7 @@ fn join(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {
             joined.push_str(separator);
         }
         joined.push_str(part);
+        check_length(joined.len())?;
     }
     Ok(Value::text(joined))
 }
@@ -118,15 +138,20 @@ fn join(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {
 fn replace(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {
     let (whole, old, new) = (text(arguments, 0)?, text(arguments, 1)?, text(arguments, 2)?);
     let limit = if arguments.len() > 3 { integer(arguments, 3)? } else { -1 };
-    Ok(Value::text(match usize::try_from(limit) {
-        Ok(limit) => whole.replacen(old, new, limit),
-        Err(_) => whole.replace(old, new),
-    }))
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let times = whole.matches(old).take(limit).count();
+    check_length(whole.len().saturating_add(times.saturating_mul(new.len())))?;
+    Ok(Value::text(whole.replacen(old, new, limit)))
 }
 
 /// The byte offset of a character position; the position after the last character is the end.
 fn offset(text: &str, position: usize) -> Result<usize, Reason> {
-    let outside = || Reason::Argument(format!("position {position} is outside the text, which has {} characters", text.chars().count()));
+    let outside = || {
+        Reason::Argument(format!(
+            "position {position} is outside the text, which has {} characters",
+            text.chars().count()
+        ))
+    };
     text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(position).ok_or_else(outside)
 }
 
@@ -134,7 +159,9 @@ fn substring(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {
     let whole = text(arguments, 0)?;
     let start = offset(whole, count(arguments, 1, 0)?)?;
     let end = if arguments.len() > 2 { offset(whole, count(arguments, 2, 0)?)? } else { whole.len() };
-    let part = whole.get(start..end).ok_or_else(|| Reason::Argument("the end of a substring lies before its start".to_owned()))?;
+    let part = whole
+        .get(start..end)
+        .ok_or_else(|| Reason::Argument("the end of a substring lies before its start".to_owned()))?;
     Ok(Value::text(part))
 }
 
@@ -146,11 +173,7 @@ fn char_at(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {
 }
 
 fn position_of(whole: &str, offset: Option<usize>) -> Value {
-    offset.and_then(|offset| whole.get(..offset)).map_or(Value::Int(-1), |before| size_of(before))
-}
-
-fn size_of(text: &str) -> Value {
-    whole(text.chars().count())
+    offset.and_then(|offset| whole.get(..offset)).map_or(Value::Int(-1), |before| length(before.chars().count()))
 }
 
 fn index_of(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {

@@ -12,19 +12,37 @@ const EITHER: Kinds = Kinds::TIMESTAMP.or(Kinds::DURATION);
 const ZONE: Kinds = Kinds::STRING;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::new("getFullYear", Style::Method, &[TIMESTAMP, ZONE], int, |a| date(a, |t| i64::from(t.year()))).requiring(1).strict(),
-    Function::new("getMonth", Style::Method, &[TIMESTAMP, ZONE], int, |a| date(a, |t| i64::from(t.month()) - 1)).requiring(1).strict(),
-    Function::new("getDate", Style::Method, &[TIMESTAMP, ZONE], int, |a| date(a, |t| i64::from(t.day()))).requiring(1).strict(),
-    Function::new("getDayOfMonth", Style::Method, &[TIMESTAMP, ZONE], int, |a| date(a, |t| i64::from(t.day()) - 1)).requiring(1).strict(),
+    Function::new("getFullYear", Style::Method, &[TIMESTAMP, ZONE], int, |a| date(a, |t| i64::from(t.year())))
+        .requiring(1)
+        .strict(),
+    Function::new("getMonth", Style::Method, &[TIMESTAMP, ZONE], int, |a| date(a, |t| i64::from(t.month()) - 1))
+        .requiring(1)
+        .strict(),
+    Function::new("getDate", Style::Method, &[TIMESTAMP, ZONE], int, |a| date(a, |t| i64::from(t.day())))
+        .requiring(1)
+        .strict(),
+    Function::new("getDayOfMonth", Style::Method, &[TIMESTAMP, ZONE], int, |a| date(a, |t| i64::from(t.day()) - 1))
+        .requiring(1)
+        .strict(),
     Function::new("getDayOfWeek", Style::Method, &[TIMESTAMP, ZONE], int, |a| {
         date(a, |t| i64::from(t.weekday().to_sunday_zero_offset()))
     })
     .requiring(1)
     .strict(),
-    Function::new("getDayOfYear", Style::Method, &[TIMESTAMP, ZONE], int, |a| date(a, |t| i64::from(t.day_of_year()) - 1)).requiring(1).strict(),
-    Function::new("getHours", Style::Method, &[EITHER, ZONE], int, |a| part(a, 3_600_000, |t| i64::from(t.hour()))).requiring(1).strict(),
-    Function::new("getMinutes", Style::Method, &[EITHER, ZONE], int, |a| part(a, 60_000, |t| i64::from(t.minute()))).requiring(1).strict(),
-    Function::new("getSeconds", Style::Method, &[EITHER, ZONE], int, |a| part(a, 1_000, |t| i64::from(t.second()))).requiring(1).strict(),
+    Function::new("getDayOfYear", Style::Method, &[TIMESTAMP, ZONE], int, |a| {
+        date(a, |t| i64::from(t.day_of_year()) - 1)
+    })
+    .requiring(1)
+    .strict(),
+    Function::new("getHours", Style::Method, &[EITHER, ZONE], int, |a| part(a, 3_600_000, |t| i64::from(t.hour())))
+        .requiring(1)
+        .strict(),
+    Function::new("getMinutes", Style::Method, &[EITHER, ZONE], int, |a| part(a, 60_000, |t| i64::from(t.minute())))
+        .requiring(1)
+        .strict(),
+    Function::new("getSeconds", Style::Method, &[EITHER, ZONE], int, |a| part(a, 1_000, |t| i64::from(t.second())))
+        .requiring(1)
+        .strict(),
     Function::new("getMilliseconds", Style::Method, &[EITHER, ZONE], int, milliseconds).requiring(1).strict(),
 ];
 

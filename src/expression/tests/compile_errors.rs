@@ -39,44 +39,72 @@ fn an_unknown_name_is_told_with_the_nearest_one() {
         ("siz(value.tags)", "0..3 there is no function `siz` | did you mean `size`?"),
         ("math.abss(1)", "0..9 there is no function `math.abss` | did you mean `math.abs`?"),
         ("[1].exist(x, x > 0)", "4..9 there is no function `exist` | did you mean `exists`?"),
-        ("value.tags.exists(t, tt == 'x')", "21..23 `tt` is not known here | did you mean `t`?"),
+        ("value.tags.exists(tag, tog == 'x')", "23..26 `tog` is not known here | did you mean `tag`?"),
     ]);
 }
 
 #[test]
 fn an_unknown_symbol_of_an_enumeration_is_refused() {
     check(&[
-        ("value.sentiment == 'negativ'", "19..28 `negativ` is not a symbol of enum Sentiment | did you mean `negative`?"),
+        (
+            "value.sentiment == 'negativ'",
+            "19..28 `negativ` is not a symbol of enum Sentiment | did you mean `negative`?",
+        ),
         (
             "value.sentiment in ['negative', 'angry']",
             "32..39 `angry` is not a symbol of enum Sentiment | the symbols are `positive`, `neutral`, `negative`",
         ),
-        ("'Positive' != value.sentiment", "0..10 `Positive` is not a symbol of enum Sentiment | did you mean `positive`?"),
+        (
+            "'Positive' != value.sentiment",
+            "0..10 `Positive` is not a symbol of enum Sentiment | did you mean `positive`?",
+        ),
     ]);
 }
 
 #[test]
 fn operands_that_do_not_go_together_are_refused() {
     check(&[
-        ("1 + 1.0", "0..7 `+` cannot be applied to an int and a double; it does not combine them | convert the other one with `double(...)`"),
-        ("1u * 1", "0..6 `*` cannot be applied to a uint and an int; it does not combine them | convert one of them with `int(...)`"),
-        ("value.text + value.id", "0..21 `+` cannot be applied to a string and an int; it does not combine them | convert with `string(...)` or `int(...)`"),
-        ("value.text == 1", "0..15 `==` cannot be applied to a string and an int; they are never equal | convert with `string(...)` or `int(...)`"),
-        ("value.tags < value.tags", "0..23 `<` cannot be applied to a list<string> and a list<string>; they have no order"),
+        (
+            "1 + 1.0",
+            "0..7 `+` cannot be applied to an int and a double; it does not combine them | convert the other one with `double(...)`",
+        ),
+        (
+            "1u * 1",
+            "0..6 `*` cannot be applied to a uint and an int; it does not combine them | convert one of them with `int(...)`",
+        ),
+        (
+            "value.text + value.id",
+            "0..21 `+` cannot be applied to a string and an int; it does not combine them | convert with `string(...)` or `int(...)`",
+        ),
+        (
+            "value.text == 1",
+            "0..15 `==` cannot be applied to a string and an int; they are never equal | convert with `string(...)` or `int(...)`",
+        ),
+        (
+            "value.tags < value.tags",
+            "0..23 `<` cannot be applied to a list<string> and a list<string>; they have no order",
+        ),
         ("1.5 % 2.0", "0..9 `%` cannot be applied to a double and a double; it does not combine them"),
         ("1 in ['a']", "0..10 `in` cannot be applied to an int and a list<string>; it is never in there"),
         ("1 in 2", "5..6 `in` needs a list or a map on its right, and this is an int"),
+        ("1 in headers", "0..12 `in` cannot be applied to an int and a map<string, string>; it is never in there"),
         ("-value.text", "1..11 `-` needs an int, a double or a duration, and this is a string"),
         ("!value.id", "1..9 a bool is expected here, and this is an int"),
         ("value.id && true", "0..8 a bool is expected here, and this is an int"),
         ("value.id ? 1 : 2", "0..8 a bool is expected here, and this is an int"),
-        ("true ? 1 : 'a'", "7..14 the two results differ: an int and a string; both must be of one type | convert with `string(...)` or `int(...)`"),
+        (
+            "true ? 1 : 'a'",
+            "7..14 the two results differ: an int and a string; both must be of one type | convert with `string(...)` or `int(...)`",
+        ),
         ("value.tags['a']", "11..14 a list is indexed by an int, and this is a string"),
         ("value.id[0]", "0..8 an int cannot be indexed; only lists and maps can"),
         ("value.id.x", "9..10 an int has no fields, so there is no `x` in it"),
         ("{1: 2}", "1..2 the keys of a map are strings, and this is an int"),
         ("{'a': 1, 'a': 2}", "9..12 the key `a` occurs twice"),
-        ("timestamp + timestamp", "0..21 `+` cannot be applied to a timestamp and a timestamp; it does not combine them"),
+        (
+            "timestamp + timestamp",
+            "0..21 `+` cannot be applied to a timestamp and a timestamp; it does not combine them",
+        ),
     ]);
 }
 
@@ -87,11 +115,20 @@ fn calls_are_checked() {
         ("value.text.split()", "0..18 `split` takes 1 to 2 arguments, and 0 are given"),
         ("size(1)", "5..6 `size` needs string, bytes, list or map here, and this is an int"),
         ("value.text.contains(1)", "20..21 `contains` needs string here, and this is an int"),
-        ("contains(value.text, 'a')", "0..8 `contains` is a method | write it behind its first argument: `x.contains(...)`"),
+        (
+            "contains(value.text, 'a')",
+            "0..8 `contains` is a method | write it behind its first argument: `x.contains(...)`",
+        ),
         ("value.id.string()", "9..15 `string` is not a method | write `string(x)`"),
         ("value.text.matches('(')", "19..22 the regular expression cannot be read: unclosed group"),
-        ("timestamp('yesterday')", "0..22 'yesterday' cannot be converted to timestamp, which is written as '2026-01-31T12:00:00Z'"),
-        ("duration('5 minutes')", "0..21 '5 minutes' cannot be converted to duration, which is written as '1h30m' or '1.5s'"),
+        (
+            "timestamp('yesterday')",
+            "0..22 'yesterday' cannot be converted to timestamp, which is written as '2026-01-31T12:00:00Z'",
+        ),
+        (
+            "duration('5 minutes')",
+            "0..21 '5 minutes' cannot be converted to duration, which is written as '1h30m' or '1.5s'",
+        ),
         ("int('x')", "0..8 'x' cannot be converted to int"),
         ("timestamp.getHours('Europe/Berlin')", "19..34 `Europe/Berlin` is not a time zone known here; only `UTC` is"),
         ("value.text.all(c, true)", "0..10 `all` goes over a list or the keys of a map, and this is a string"),
@@ -102,7 +139,10 @@ fn calls_are_checked() {
         ("sum(value.tags)", "4..14 `sum` adds numbers or durations, and this is a list of string"),
         ("sort(value.customers)", "5..20 values of Customer have no order to sort by"),
         ("value.numbers.join(',')", "0..13 `join` joins a list of strings, and this is a list of int"),
-        ("coalesce(value.note, 1)", "21..22 an int does not go with a string before it; all arguments of `coalesce` must be of one type | convert with `string(...)` or `int(...)`"),
+        (
+            "coalesce(value.note, 1)",
+            "21..22 an int does not go with a string before it; all arguments of `coalesce` must be of one type | convert with `string(...)` or `int(...)`",
+        ),
         ("merge(value, 1)", "13..14 `merge` needs structs or maps, and this is an int"),
         ("without(value.customer, 'nme')", "24..29 `Customer` has no field `nme` | did you mean `name`?"),
         ("Thing{a: 1}", "5..6 there is no message type `Thing` to build | write a map: `{'name': value}`"),
@@ -158,12 +198,12 @@ fn syntax_errors_are_short_and_in_place() {
 fn depth_and_length_are_bounded() {
     let deep = format!("{}1{}", "(".repeat(5_000), ")".repeat(5_000));
     assert!(refused(&deep).contains("brackets nest more than 64 deep"));
-    let chain = vec!["1"; 5_000].join("+");
+    let chain = vec!["1"; 8_000].join("+");
     assert!(refused(&chain).contains("nests more than 200 operations"));
-    let members = format!("value{}", ".a".repeat(5_000));
+    let members = format!("value{}", ".a".repeat(8_000));
     assert!(refused(&members).contains("nests more than 200 operations"));
     let ternaries = format!("{}1", "true ? 1 : ".repeat(1_000));
-    assert!(refused(&ternaries).contains("nests more than"));
+    assert!(refused(&ternaries).contains("nests too deep for the parser"));
     let negations = format!("{}true", "!".repeat(10_001));
     assert!(Expression::compile(&negations, &scope()).is_ok());
     let long = format!("'{}'", "a".repeat(20_000));
@@ -174,7 +214,10 @@ fn depth_and_length_are_bounded() {
 
 #[test]
 fn no_input_makes_the_compiler_panic() {
-    let pieces = ["value", ".", "id", "(", ")", "[", "]", "{", "}", "'", "\"", "\\", "?", ":", "&&", "||", "!", "-", "1", "0x", "1e", "u", "ä", "`", "r'", "b\"", ",", "in", "has(", ".map(x,", "\n", "//", "@", "\u{0}"];
+    let pieces = [
+        "value", ".", "id", "(", ")", "[", "]", "{", "}", "'", "\"", "\\", "?", ":", "&&", "||", "!", "-", "1", "0x",
+        "1e", "u", "ä", "`", "r'", "b\"", ",", "in", "has(", ".map(x,", "\n", "//", "@", "\u{0}",
+    ];
     let mut state = 12_345_u64;
     for _ in 0..1_500 {
         let mut source = String::new();

@@ -10,12 +10,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Binding, Expression, Input, Scope};
-use crate::record::{EnumShape, Header, Headers, Key, Origin, Record, Shape, StructShape, StructValue, Text, Value};
+use crate::record::{EnumShape, Header, Headers, Key, Origin, Record, Shape, StructShape, StructValue, Text, TopicPartition, Value};
 use crate::window::Window;
 
 /// The value that the tables read.
 fn value_shape() -> Shape {
-    let sentiment = EnumShape { name: "Sentiment".to_owned(), symbols: ["positive", "neutral", "negative"].map(Text::from_static).to_vec() };
+    let sentiment = EnumShape {
+        name: "Sentiment".to_owned(),
+        symbols: ["positive", "neutral", "negative"].map(Text::from_static).to_vec(),
+    };
     let customer = Shape::structure("Customer", [("name", Shape::String), ("age", Shape::Int.optional())]);
     Shape::structure(
         "Message",
@@ -58,7 +61,8 @@ fn json(entries: Vec<(&'static str, Value)>) -> Value {
 fn value() -> Value {
     let shape = value_shape();
     let fields = struct_shape(&shape);
-    let customer = |name: &'static str, age| structure(&fields.field("customer").unwrap().shape, vec![name.into(), age]);
+    let customer =
+        |name: &'static str, age| structure(&fields.field("customer").unwrap().shape, vec![name.into(), age]);
     let any = json(vec![
         ("n", Value::Int(7)),
         ("d", Value::Double(2.5)),
@@ -92,15 +96,22 @@ fn value() -> Value {
 }
 
 fn record() -> Record {
-    let header = |name: &'static str, value: Option<&'static [u8]>| Header { name: Text::from_static(name), value: value.map(Bytes::from_static) };
+    let header = |name: &'static str, value: Option<&'static [u8]>| Header {
+        name: Text::from_static(name),
+        value: value.map(Bytes::from_static),
+    };
     Record {
         key: Some(Key { value: "tenant-1".into(), encoded: Bytes::from_static(b"tenant-1") }),
         window: Some(Window { start: 60_000, end: 120_000 }),
         value: value(),
         old: None,
         timestamp: 90_000,
-        headers: Headers::new(vec![header("trace", Some(b"first")), header("trace", Some(b"last")), header("x-id", Some(b"\xff!"))]),
-        origin: Arc::new(Origin { topic: "messages".into(), partition: 3, offset: 1_000 }),
+        headers: Headers::new(vec![
+            header("trace", Some(b"first")),
+            header("trace", Some(b"last")),
+            header("x-id", Some(b"\xff!")),
+        ]),
+        origin: Origin { source: Arc::new(TopicPartition::new("messages", 3)), offset: 1_000 },
     }
 }
 
@@ -138,12 +149,15 @@ fn fits(value: &Value, shape: &Shape) -> bool {
         (Shape::Optional(inner), value) => fits(value, inner),
         (Shape::Bool, Value::Bool(_)) | (Shape::Int, Value::Int(_)) | (Shape::UInt, Value::UInt(_)) => true,
         (Shape::Double, Value::Double(_)) | (Shape::String | Shape::Enum(_), Value::String(_)) => true,
-        (Shape::Bytes, Value::Bytes(_)) | (Shape::Timestamp, Value::Timestamp(_)) | (Shape::Duration, Value::Duration(_)) => true,
+        (Shape::Bytes, Value::Bytes(_))
+        | (Shape::Timestamp, Value::Timestamp(_))
+        | (Shape::Duration, Value::Duration(_)) => true,
         (Shape::List(element), Value::List(elements)) => elements.iter().all(|value| fits(value, element)),
         (Shape::Map(inner), Value::Map(map)) => map.values().all(|value| fits(value, inner)),
         (Shape::Struct(shape), Value::Struct(fields)) => {
             let names = |shape: &StructShape| shape.fields().iter().map(|field| field.name.clone()).collect::<Vec<_>>();
-            names(shape) == names(fields.shape()) && fields.values().iter().zip(shape.fields()).all(|(value, field)| fits(value, &field.shape))
+            names(shape) == names(fields.shape())
+                && fields.values().iter().zip(shape.fields()).all(|(value, field)| fits(value, &field.shape))
         }
         _ => false,
     }

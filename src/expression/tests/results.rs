@@ -7,8 +7,12 @@ fn check(cases: &[(&str, &str)]) {
     for (source, expected) in cases {
         let wanted = evaluate(expected).unwrap_or_else(|error| panic!("{expected}: {error}")).0;
         match evaluate(source) {
-            Ok((value, shape)) if value != wanted => wrong.push(format!("{source}\n  gives {value:?}, not {wanted:?} ({shape})")),
-            Ok((value, shape)) if !fits(&value, &shape) => wrong.push(format!("{source}\n  gives {value:?}, which is not {shape}")),
+            Ok((value, shape)) if value != wanted => {
+                wrong.push(format!("{source}\n  gives {value:?}, not {wanted:?} ({shape})"))
+            }
+            Ok((value, shape)) if !fits(&value, &shape) => {
+                wrong.push(format!("{source}\n  gives {value:?}, which is not {shape}"))
+            }
             Ok(_) => {}
             Err(error) => wrong.push(format!("{source}\n  {error}")),
         }
@@ -29,6 +33,11 @@ fn operators_follow_the_specification() {
         ("1.0 / 0.0 > 1e308", "true"),
         ("-value.id", "-42"),
         ("--value.id", "42"),
+        ("value.id -1", "41"),
+        ("value.id-1", "41"),
+        ("2 - -1", "3"),
+        ("-value.numbers[0] + 3", "0"),
+        ("!(value.id in [1]) && !value.numbers.exists(n, n > 9)", "true"),
         ("-9223372036854775808", "-9223372036854775807 - 1"),
         ("'a' + 'b'", "'ab'"),
         ("b'a' + b'b'", "b'ab'"),
@@ -253,7 +262,10 @@ fn values_are_converted() {
         ("timestamp(1000) + 500", "timestamp(1500)"),
         ("duration('1s') - 250", "duration('750ms')"),
         ("value.created.getFullYear() * 10000 + value.created.getMonth() * 100 + value.created.getDate()", "20260001"),
-        ("[value.created.getHours(), value.created.getMinutes(), value.created.getSeconds(), value.created.getMilliseconds()]", "[0, 9, 13, 250]"),
+        (
+            "[value.created.getHours(), value.created.getMinutes(), value.created.getSeconds(), value.created.getMilliseconds()]",
+            "[0, 9, 13, 250]",
+        ),
         ("value.created.getDayOfWeek('UTC')", "4"),
         ("value.created.getDayOfYear() + value.created.getDayOfMonth()", "0"),
         ("duration('90m').getHours() * 1000 + duration('90m').getMinutes()", "1090"),
@@ -286,4 +298,12 @@ fn structs_are_built_with_fields_known_beforehand() {
         ("value.active ? {'a': 1, 'b': null} : {'a': 2, 'b': 'x'}", "{'a': 1, 'b': null}"),
         ("(value.active ? {'a': 1, 'b': null} : {'a': 2, 'b': 'x'}).a", "1"),
     ]);
+}
+
+#[test]
+fn the_deepest_expressions_that_compile_also_evaluate() {
+    let sum = vec!["value.id"; 190].join(" + ");
+    let nested = format!("{}value.id{}", "[1].map(x, x + ".repeat(60), ")[0]".repeat(60));
+    let lists = format!("{}1{} != []", "[".repeat(60), "]".repeat(60));
+    check(&[(&sum, "7980"), (&nested, "102"), (&lists, "true")]);
 }

@@ -9,7 +9,8 @@ fn paths(source: &str, binding: &Binding) -> String {
         match fields {
             Fields::All => "*".to_owned(),
             Fields::Some(fields) => {
-                let parts: Vec<String> = fields.iter().map(|(name, inner)| format!("{name}:{}", write(inner))).collect();
+                let parts: Vec<String> =
+                    fields.iter().map(|(name, inner)| format!("{name}:{}", write(inner))).collect();
                 format!("{{{}}}", parts.join(" "))
             }
         }
@@ -60,6 +61,7 @@ fn the_shape_of_a_result_is_known() {
         ("!has(value.note) ? '' : value.note", "string"),
         ("value.customers.filter(c, c.age != null).map(c, c.age)", "list<int or null>"),
         ("value.customers.map(c, c.age != null, c.age)", "list<int or null>"),
+        ("value['note'] != null ? value.note : ''", "string"),
         ("coalesce(value.note, '')", "string"),
         ("coalesce(value.note, null)", "string or null"),
         ("coalesce(value.referrer.age, value.customer.age)", "int or null"),
@@ -83,7 +85,10 @@ fn the_shape_of_a_result_is_known() {
         ("without(value.customer, 'name')", "{age: int or null}"),
         ("value.sentiment", "enum Sentiment"),
     ] {
-        let shape = Expression::compile(source, &scope()).unwrap_or_else(|errors| panic!("{source}: {errors:?}")).shape().to_string();
+        let shape = Expression::compile(source, &scope())
+            .unwrap_or_else(|errors| panic!("{source}: {errors:?}"))
+            .shape()
+            .to_string();
         assert_eq!(shape, expected, "{source}");
     }
 }
@@ -92,7 +97,11 @@ fn the_shape_of_a_result_is_known() {
 fn a_projection_builds_structs_of_expressions() {
     let part = |source| Projection::from(Expression::compile(source, &scope()).unwrap());
     let inner = Projection::structure([("name", part("value.customer.name"))]);
-    let projection = Projection::structure([("tenant", part("key")), ("customer", inner), ("ids", Projection::list(vec![part("value.id"), part("acc")]))]);
+    let projection = Projection::structure([
+        ("tenant", part("key")),
+        ("customer", inner),
+        ("ids", Projection::list(vec![part("value.id"), part("acc")])),
+    ]);
     assert_eq!(projection.shape().to_string(), "{tenant: string, customer: {name: string}, ids: list<int>}");
     let record = record();
     let input = Input { locals: &[Value::Int(1)], ..Input::of(&record) };

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::super::{LogAdmin, LogError, Result, TopicConfig};
 use super::catalogue::{Partition, Topic};
 use super::clean::{clean, delete_before};
-use super::encoding::{StoredTopic, committed_topic, partition_key, record_key, to_bytes};
 use super::encoding::PartitionPart;
-use super::storage::Family;
+use super::encoding::{StoredTopic, committed_topic, partition_key, record_key, to_bytes};
+use super::storage::{Durability, Family};
 use super::{Shared, State, lock};
 use crate::record::TopicPartition;
 use crate::time::{Timestamp, format_duration};
@@ -51,7 +51,6 @@ impl LogAdmin for EmbeddedAdmin {
     fn create_topic(&self, topic: &str, config: &TopicConfig) -> Result<()> {
         self.shared.writable("create a topic")?;
         check_topic(topic, config)?;
-        let _maintenance = lock(&self.shared.maintenance);
         let mut state = lock(&self.shared.state);
         if let Some(existing) = state.catalogue.find(topic) {
             return match difference(&existing.config, config) {
@@ -62,7 +61,7 @@ impl LogAdmin for EmbeddedAdmin {
         let id = self.next_topic_id()?;
         let storage = &self.shared.storage;
         let stored = to_bytes(&StoredTopic::new(id, config)).map_err(|detail| storage.corrupt(detail))?;
-        storage.write(|batch| {
+        storage.write(Durability::Configured, |batch| {
             batch.put(Family::Topics, topic.as_bytes(), &stored);
             batch.put(Family::Meta, NEXT_TOPIC_KEY, &id.wrapping_add(1).to_be_bytes());
         })?;
@@ -95,7 +94,7 @@ impl LogAdmin for EmbeddedAdmin {
         })?;
         let records = (record_key(id, 0, 0), record_key(id.wrapping_add(1), 0, 0));
         let parts = [id, id.wrapping_add(1)].map(|id| partition_key(id, 0, PartitionPart::Next));
-        shared.storage.write(|batch| {
+        shared.storage.write(Durability::Configured, |batch| {
             batch.delete(Family::Topics, topic.as_bytes());
             batch.delete_range(Family::Partitions, &parts[0], &parts[1]);
             batch.delete_range(Family::Records, &records.0, &records.1);
@@ -112,7 +111,6 @@ impl LogAdmin for EmbeddedAdmin {
 
     fn delete_records(&self, name: &TopicPartition, offset: i64) -> Result<()> {
         self.shared.writable("delete records")?;
-        let _maintenance = lock(&self.shared.maintenance);
         let partition = self.partition(name)?;
         let end = partition.next();
         if offset > end {

@@ -1,11 +1,12 @@
 //! The topics and partitions as they stand, in memory; consumers read a partition's ends without a lock.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::super::{LogError, Result, TopicConfig};
 use super::encoding::{Kept, PartitionPart, StoredTopic, from_bytes, partition_key};
+use super::lock;
 use super::storage::{Family, Storage};
 use crate::record::TopicPartition;
 
@@ -24,6 +25,7 @@ pub(super) struct Partition {
     start: AtomicI64,
     next: AtomicI64,
     deleted: AtomicBool,
+    cleaning: Mutex<()>,
 }
 
 impl Topic {
@@ -37,6 +39,7 @@ impl Topic {
                 start: AtomicI64::new(0),
                 next: AtomicI64::new(0),
                 deleted: AtomicBool::new(false),
+                cleaning: Mutex::default(),
             })
         };
         Topic { id, partitions: (0..config.partitions).map(partition).collect(), config, name }
@@ -86,6 +89,11 @@ impl Partition {
     pub(super) fn key(&self, part: PartitionPart) -> [u8; 9] {
         let (topic, partition) = self.id();
         partition_key(topic, partition, part)
+    }
+
+    /// To be held by who reads how far it is cleaned and writes that anew. Nothing else is locked meanwhile.
+    pub(super) fn cleaning(&self) -> MutexGuard<'_, ()> {
+        lock(&self.cleaning)
     }
 
     /// How far it is cleaned.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::super::{Result, TopicConfig};
 use super::catalogue::Partition;
 use super::encoding::{Kept, PartitionPart, RecordView, record_key, to_bytes, view_record};
-use super::storage::Family;
+use super::storage::{Durability, Family};
 use super::{Shared, lock};
 use crate::time::Timestamp;
 
@@ -49,17 +49,23 @@ pub(super) fn clean(shared: &Shared, now: Timestamp) -> Result<()> {
     }
     let ranges: Vec<_> = unerased.iter().map(|(_, _, range)| *range).collect();
     shared.storage.erase(&ranges)?;
-    for (partition, mut kept, _) in unerased {
-        kept.unerased = None;
-        save(shared, partition, &kept, &[])?;
+    for (partition, erased, _) in unerased {
+        let _cleaning = partition.cleaning();
+        let mut kept = partition.kept(&shared.storage)?;
+        // If more was deleted meanwhile, the next cleaning looks after all of it.
+        if kept.unerased == erased.unerased {
+            kept.unerased = None;
+            save(shared, partition, &kept, &[])?;
+        }
     }
     Ok(())
 }
 
 /// Moves the log start to `offset`, if it is before it. The records go from the database once `step` are to go.
 pub(super) fn delete_before(shared: &Shared, partition: &Arc<Partition>, offset: i64, step: i64) -> Result<()> {
+    let _cleaning = partition.cleaning();
     let mut kept = partition.kept(&shared.storage)?;
-    if offset <= kept.start {
+    if offset <= kept.start || partition.is_deleted() {
         return Ok(());
     }
     kept.start = offset;
@@ -71,6 +77,7 @@ pub(super) fn delete_before(shared: &Shared, partition: &Arc<Partition>, offset:
 }
 
 fn clean_partition(shared: &Shared, config: &TopicConfig, partition: &Partition, now: Timestamp) -> Result<Kept> {
+    let _cleaning = partition.cleaning();
     let mut kept = partition.kept(&shared.storage)?;
     if let Some(retention) = config.retention {
         kept.start = first_since(shared, partition, kept.start, now.saturating_sub(retention))?;
@@ -204,7 +211,7 @@ fn delete(shared: &Shared, partition: &Partition, kept: &mut Kept, runs: &mut Ve
 fn save(shared: &Shared, partition: &Partition, kept: &Kept, runs: &[(i64, i64)]) -> Result<()> {
     let stored = to_bytes(kept).map_err(|detail| shared.storage.corrupt(detail))?;
     let (topic, number) = partition.id();
-    shared.storage.write(|batch| {
+    shared.storage.write(Durability::Repeatable, |batch| {
         for &(from, to) in runs {
             if to - from == 1 {
                 batch.delete(Family::Records, &record_key(topic, number, from));

@@ -18,6 +18,9 @@ use crate::record::TopicPartition;
 /// How many bytes one poll brings at most, unless its first record alone is larger.
 const MAX_POLL_BYTES: usize = 16 << 20;
 
+/// For how many records a batch makes room before it has seen one.
+const MAX_RESERVED: i64 = 4_096;
+
 /// How often a reader of another process's log looks for news: nothing signals across processes.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -104,7 +107,7 @@ impl EmbeddedConsumer {
             let share = Budget { records: left.records.div_ceil(waiting), bytes: left.bytes / waiting };
             let limit = if batches.is_empty() { usize::MAX } else { left.bytes };
             let Some((name, fetch)) = self.fetched.get_index_mut(*index) else { continue };
-            let (batch, bytes) = match fetch.read(&self.shared, name, share, limit) {
+            let (batch, bytes) = match self.shared.storage.retrying(|| fetch.read(&self.shared, name, share, limit)) {
                 Ok(Some(read)) => read,
                 Ok(None) => continue,
                 // What was read must not get lost (I4); the error comes again at the next poll.
@@ -142,7 +145,8 @@ impl Fetch {
             self.position = start;
         }
         let end = self.partition.next();
-        let mut records: Vec<LogRecord> = Vec::with_capacity(share.records.min((end - self.position).max(0) as usize));
+        let mut records: Vec<LogRecord> =
+            Vec::with_capacity(share.records.min((end - self.position).clamp(0, MAX_RESERVED) as usize));
         let mut bytes = 0;
         let mut position = end;
         shared.storage.records(self.partition.id(), self.position, end, |offset, stored| {
@@ -243,7 +247,7 @@ impl LogConsumer for EmbeddedConsumer {
         self.shared.refresh()?;
         let storage = &self.shared.storage;
         let key = committed_key(group, &partition.topic, partition.partition);
-        let Some(stored) = storage.get(Family::Offsets, &key)? else { return Ok(None) };
+        let Some(stored) = storage.retrying(|| storage.get(Family::Offsets, &key))? else { return Ok(None) };
         let stored: StoredOffset = from_bytes(&stored)
             .map_err(|detail| storage.corrupt(format!("the offset of group `{group}` in {partition}: {detail}")))?;
         Ok(Some(stored.committed()))

@@ -309,7 +309,9 @@ mod tests {
 
     #[test]
     fn null_and_empty_are_not_the_same() {
-        for (key, value) in [(None, None), (Some(&b""[..]), None), (None, Some(&b""[..])), (Some(&b""[..]), Some(&b""[..]))] {
+        for (key, value) in
+            [(None, None), (Some(&b""[..]), None), (None, Some(&b""[..])), (Some(&b""[..]), Some(&b""[..]))]
+        {
             let mut stored = Vec::new();
             encode_record(1, key, value, &Headers::default(), &mut stored);
             let record = decode_record(0, &stored).unwrap();
@@ -334,7 +336,13 @@ mod tests {
 
     #[test]
     fn keys_sort_by_topic_partition_and_offset() {
-        let keys = [record_key(0, 1, i64::MAX), record_key(0, 2, 0), record_key(0, 2, 255), record_key(0, 2, 256), record_key(1, 0, 0)];
+        let keys = [
+            record_key(0, 1, i64::MAX),
+            record_key(0, 2, 0),
+            record_key(0, 2, 255),
+            record_key(0, 2, 256),
+            record_key(1, 0, 0),
+        ];
         assert!(keys.is_sorted());
         assert_eq!(record_offset(&keys[3]), Some(256));
         assert_eq!(committed_topic(&committed_key("group", "topic", 3)), Some(&b"topic"[..]));

@@ -105,7 +105,9 @@ impl Groups {
         let Some(member) = group.members.get_mut(&number) else { return Ok(()) };
         for partition in partitions {
             if member.owned.contains(partition) && !member.revoking.contains(partition) {
-                return Err(LogError::IllegalState(format!("{partition} was not revoked, but its revocation acknowledged")));
+                return Err(LogError::IllegalState(format!(
+                    "{partition} was not revoked, but its revocation acknowledged"
+                )));
             }
         }
         for partition in partitions {
@@ -225,4 +227,84 @@ impl Group {
 
 fn member_name(group: &str, number: u64) -> String {
     format!("{group}-{number}")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::super::TopicConfig;
+    use super::super::catalogue::Topic;
+    use super::*;
+
+    /// What a member believes.
+    #[derive(Default)]
+    struct Believer {
+        number: u64,
+        owned: BTreeSet<TopicPartition>,
+        revoking: Vec<TopicPartition>,
+    }
+
+    impl Believer {
+        fn poll(&mut self, groups: &mut Groups) -> bool {
+            assert!(groups.is_pending("g", self.number) || groups.rebalance("g", self.number).is_none());
+            let Some(rebalance) = groups.rebalance("g", self.number) else { return false };
+            rebalance.assigned.into_iter().for_each(|partition| assert!(self.owned.insert(partition)));
+            assert!(rebalance.revoked.iter().all(|partition| self.owned.contains(partition)));
+            self.revoking.extend(rebalance.revoked);
+            true
+        }
+
+        fn acknowledge(&mut self, groups: &mut Groups) -> bool {
+            groups.acknowledge("g", self.number, &self.revoking).unwrap();
+            self.revoking.drain(..).map(|partition| assert!(self.owned.remove(&partition))).count() > 0
+        }
+    }
+
+    fn each_is_owned_once(members: &[Believer]) {
+        let mut seen = BTreeSet::new();
+        for partition in members.iter().flat_map(|member| &member.owned) {
+            assert!(seen.insert(partition), "{partition} has two owners");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_members_do_each_partition_has_one_owner_and_in_the_end_all_have_their_share(
+            partitions in 1..20,
+            steps in proptest::collection::vec((0..4, 0..8usize), 0..60),
+        ) {
+            let mut catalogue = Catalogue::default();
+            catalogue.insert(Arc::new(Topic::new("in", 0, TopicConfig::new(partitions))));
+            let mut groups = Groups::default();
+            let mut members: Vec<Believer> = Vec::new();
+            for (action, which) in steps {
+                let index = which.checked_rem(members.len());
+                match (action, index) {
+                    (0, _) | (_, None) => {
+                        let number = groups.join("g", ["in".into()].into(), &catalogue);
+                        members.push(Believer { number, ..Believer::default() });
+                    }
+                    (1, Some(index)) => groups.leave("g", members.swap_remove(index).number, &catalogue),
+                    (2, Some(index)) => _ = members[index].poll(&mut groups),
+                    (_, Some(index)) => _ = members[index].acknowledge(&mut groups),
+                }
+                each_is_owned_once(&members);
+            }
+            let mut changed = true;
+            while changed {
+                changed = false;
+                for index in 0..members.len() {
+                    changed |= members[index].poll(&mut groups);
+                    changed |= members[index].acknowledge(&mut groups);
+                    each_is_owned_once(&members);
+                }
+            }
+            let shares: Vec<_> = members.iter().map(|member| member.owned.len()).collect();
+            if let (Some(most), Some(least)) = (shares.iter().max(), shares.iter().min()) {
+                prop_assert_eq!(shares.iter().sum::<usize>(), partitions as usize);
+                prop_assert!(most - least <= 1, "{:?}", shares);
+            }
+        }
+    }
 }

@@ -21,6 +21,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::config::Config;
 use super::{Log, LogAdmin, LogConsumer, LogError, Result, TransactionalProducer};
 use admin::EmbeddedAdmin;
 use catalogue::Catalogue;
@@ -43,6 +44,17 @@ pub struct EmbeddedOptions {
     pub fsync: bool,
 }
 
+impl From<&Config> for EmbeddedOptions {
+    fn from(config: &Config) -> Self {
+        EmbeddedOptions {
+            block_cache_bytes: config.log_block_cache_bytes,
+            write_buffer_bytes: config.log_write_buffer_bytes,
+            max_record_bytes: config.max_record_bytes,
+            fsync: config.log_fsync,
+        }
+    }
+}
+
 impl Default for EmbeddedOptions {
     fn default() -> Self {
         EmbeddedOptions {
@@ -60,7 +72,8 @@ pub struct EmbeddedLog {
 }
 
 impl EmbeddedLog {
-    /// Opens the log in a directory for reading and writing; makes the directory and the log if there is none.
+    /// Opens the log in a directory for reading and writing; makes the directory and the log if there is none. It
+    /// stays open until this and all its consumers, producers and admins are dropped.
     ///
     /// # Errors
     /// [`LogError::InUse`] if another process (or this one) has it open for writing; [`LogError::Corrupt`] if the
@@ -90,7 +103,7 @@ impl EmbeddedLog {
     fn at(place: &Place<'_>, options: EmbeddedOptions) -> Result<Arc<EmbeddedLog>> {
         let storage = Storage::open(place, &options)?;
         let mut state = State::default();
-        state.catalogue.load(&storage)?;
+        storage.retrying(|| state.catalogue.load(&storage))?;
         let shared = Shared {
             storage,
             options,
@@ -128,7 +141,7 @@ impl Log for EmbeddedLog {
 struct Shared {
     storage: Storage,
     options: EmbeddedOptions,
-    /// Held while records are deleted, so that cleaning and deleting do not overtake each other.
+    /// Held while the log is cleaned or a topic deleted: that compacts files, and one at a time is enough.
     maintenance: Mutex<()>,
     /// Held while a transaction is written, and while what decides on its validity changes: offsets are contiguous,
     /// and nobody is fenced half-way through a commit.
@@ -162,7 +175,9 @@ impl Shared {
         }
         let mut state = lock(&self.state);
         self.storage.catch_up()?;
-        state.catalogue.load(&self.storage)
+        self.storage.retrying(|| state.catalogue.load(&self.storage))?;
+        // Twice, as the first may have missed records before the partitions' ends that it has shown.
+        self.storage.catch_up()
     }
 }
 

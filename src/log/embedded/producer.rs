@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::super::{
-    CommittedOffset, GroupMetadata, LogError, ProducerRecord, Result, TransactionalProducer,
-};
+use super::super::{CommittedOffset, GroupMetadata, LogError, ProducerRecord, Result, TransactionalProducer};
 use super::catalogue::{Partition, Topic};
 use super::encoding::{PartitionPart, StoredOffset, committed_key, encode_record, record_key, to_bytes};
-use super::storage::{Batch, Family};
+use super::storage::{Batch, Durability, Family};
 use super::{Shared, lock};
 use crate::record::TopicPartition;
 
@@ -31,10 +29,20 @@ struct Transaction {
     offsets: Vec<(GroupMetadata, TopicPartition, CommittedOffset)>,
 }
 
+/// The partitions that a transaction wrote to, each with the offset after its last record there.
+type Placed<'a> = BTreeMap<(u32, u32), (&'a Arc<Partition>, i64)>;
+
 impl EmbeddedProducer {
     pub(super) fn new(shared: Arc<Shared>, transactional_id: &str, epoch: u64, newest: Arc<AtomicU64>) -> Self {
         let topics = HashMap::default();
-        EmbeddedProducer { shared, transactional_id: transactional_id.to_owned(), epoch, newest, transaction: None, topics }
+        EmbeddedProducer {
+            shared,
+            transactional_id: transactional_id.to_owned(),
+            epoch,
+            newest,
+            transaction: None,
+            topics,
+        }
     }
 
     fn check_epoch(&self) -> Result<()> {
@@ -45,7 +53,9 @@ impl EmbeddedProducer {
     }
 
     fn open(&mut self, action: &str) -> Result<&mut Transaction> {
-        self.transaction.as_mut().ok_or_else(|| LogError::IllegalState(format!("cannot {action}: no transaction is open")))
+        self.transaction
+            .as_mut()
+            .ok_or_else(|| LogError::IllegalState(format!("cannot {action}: no transaction is open")))
     }
 
     fn partition(&mut self, record: &ProducerRecord) -> Result<Arc<Partition>> {
@@ -162,8 +172,8 @@ impl Transaction {
     }
 
     /// Writes everything in one batch (I1). Returns the partitions written to, with the offset after the last record.
-    fn write(&self, shared: &Shared) -> Result<BTreeMap<(u32, u32), (&Arc<Partition>, i64)>> {
-        let mut placed = BTreeMap::new();
+    fn write(&self, shared: &Shared) -> Result<Placed<'_>> {
+        let mut placed = Placed::new();
         if self.records.is_empty() && self.offsets.is_empty() {
             return Ok(placed);
         }
@@ -172,7 +182,7 @@ impl Transaction {
             let stored = to_bytes(&StoredOffset::new(committed)).map_err(|detail| shared.storage.corrupt(detail))?;
             offsets.push((committed_key(&group.group, &partition.topic, partition.partition), stored));
         }
-        shared.storage.write(|batch| {
+        shared.storage.write(Durability::Configured, |batch| {
             self.put_records(batch, &mut placed);
             for (partition, next) in placed.values() {
                 batch.put(Family::Partitions, &partition.key(PartitionPart::Next), &next.to_be_bytes());
@@ -184,7 +194,7 @@ impl Transaction {
         Ok(placed)
     }
 
-    fn put_records<'a>(&'a self, batch: &mut Batch<'_>, placed: &mut BTreeMap<(u32, u32), (&'a Arc<Partition>, i64)>) {
+    fn put_records<'a>(&'a self, batch: &mut Batch<'_>, placed: &mut Placed<'a>) {
         let mut stored = Vec::new();
         for (partition, record) in &self.records {
             let (_, next) = placed.entry(partition.id()).or_insert_with(|| (partition, partition.next()));

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB,
@@ -43,6 +44,9 @@ impl Family {
     }
 }
 
+/// How often a follower looks again when the writer changes the files under its hands.
+const ATTEMPTS: usize = 10;
+
 const FORMAT_KEY: &[u8] = b"format";
 
 /// Where the database is.
@@ -57,12 +61,27 @@ pub(super) enum Place<'a> {
 
 /// The open database.
 pub(super) struct Storage {
-    // Fields are dropped in this order: the database must be closed before its scratch directory goes.
-    database: DB,
+    opened: RwLock<Arc<Opened>>,
     path: String,
     sync: bool,
-    follows: bool,
+    /// The directory and options to open it anew with, if another process writes it.
+    follows: Option<(PathBuf, EmbeddedOptions)>,
+}
+
+/// RocksDB's handle. The fields are dropped in this order: the database first, then its scratch directory.
+struct Opened {
+    database: DB,
     _scratch: Option<ScratchDirectory>,
+}
+
+impl Opened {
+    fn family(&self, family: Family, path: &str) -> Result<&ColumnFamily> {
+        let handle = self.database.cf_handle(family.name());
+        handle.ok_or_else(|| LogError::Corrupt {
+            path: path.to_owned(),
+            detail: format!("the column family `{}` is missing", family.name()),
+        })
+    }
 }
 
 impl Storage {
@@ -71,7 +90,11 @@ impl Storage {
         let storage = match place {
             Place::Directory(directory) => Storage::open_directory(directory, options)?,
             Place::Memory => Storage::open_memory(options)?,
-            Place::Follow(directory) => Storage::follow(directory, options)?,
+            Place::Follow(directory) => {
+                let follows = Some((directory.to_path_buf(), options.clone()));
+                let opened = Storage::follow(directory, options)?;
+                Storage::new(opened, directory.display().to_string(), false, follows)
+            }
         };
         storage.check_format()?;
         Ok(storage)
@@ -97,7 +120,7 @@ impl Storage {
         database_options.set_max_open_files(512);
         let database = DB::open_cf_descriptors(&database_options, directory, families(options, None))
             .map_err(|error| storage_error(&path, &error))?;
-        Ok(Storage { database, path, sync: options.fsync, follows: false, _scratch: None })
+        Ok(Storage::new(Opened { database, _scratch: None }, path, options.fsync, None))
     }
 
     fn open_memory(options: &EmbeddedOptions) -> Result<Storage> {
@@ -110,10 +133,14 @@ impl Storage {
         let families = families(options, Some(&environment));
         let database = DB::open_cf_descriptors(&database_options, "/log", families)
             .map_err(|error| storage_error(&path, &error))?;
-        Ok(Storage { database, path, sync: false, follows: false, _scratch: None })
+        Ok(Storage::new(Opened { database, _scratch: None }, path, false, None))
     }
 
-    fn follow(directory: &Path, options: &EmbeddedOptions) -> Result<Storage> {
+    fn new(opened: Opened, path: String, sync: bool, follows: Option<(PathBuf, EmbeddedOptions)>) -> Storage {
+        Storage { opened: RwLock::new(Arc::new(opened)), path, sync, follows }
+    }
+
+    fn follow(directory: &Path, options: &EmbeddedOptions) -> Result<Opened> {
         let path = directory.display().to_string();
         std::fs::read_dir(directory).map_err(|error| io_error(&path, &error))?;
         if !directory.join("CURRENT").exists() {
@@ -125,11 +152,14 @@ impl Storage {
         database_options.set_max_open_files(-1);
         let open = || {
             let families = families(options, None);
-            DB::open_cf_descriptors_as_secondary(&database_options, directory, &scratch.0, families)
+            let database = DB::open_cf_descriptors_as_secondary(&database_options, directory, &scratch.0, families)?;
+            // Opening, too, misses what moves from a log to a table meanwhile.
+            database.try_catch_up_with_primary()?;
+            Ok::<_, rocksdb::Error>(database)
         };
         // The writer may delete a file between our reading of its name and our opening of it: look again.
         let mut opened = open();
-        for _ in 0..5 {
+        for _ in 0..ATTEMPTS {
             if opened.is_ok() {
                 break;
             }
@@ -139,26 +169,34 @@ impl Storage {
             ErrorKind::InvalidArgument => not_a_log(&path),
             _ => storage_error(&path, &error),
         })?;
-        Ok(Storage { database, path, sync: false, follows: true, _scratch: Some(scratch) })
+        Ok(Opened { database, _scratch: Some(scratch) })
     }
 
     fn check_format(&self) -> Result<()> {
         let expected = FORMAT_VERSION.to_string();
-        match self.get(Family::Meta, FORMAT_KEY)? {
+        let mut version = self.retrying(|| self.get(Family::Meta, FORMAT_KEY))?;
+        for _ in 0..ATTEMPTS {
+            if version.is_some() || self.follows.is_none() {
+                break;
+            }
+            self.catch_up()?;
+            version = self.retrying(|| self.get(Family::Meta, FORMAT_KEY))?;
+        }
+        match version {
             Some(version) if version == expected.as_bytes() => Ok(()),
             Some(version) => Err(self.corrupt(format!(
                 "it was written in format {}, and this version of signalstream reads format {expected}; use the version \
                  that wrote it, or another directory",
                 String::from_utf8_lossy(&version)
             ))),
-            None if self.follows => Err(not_a_log(&self.path)),
-            None => self.write(|batch| batch.put(Family::Meta, FORMAT_KEY, expected.as_bytes())),
+            None if self.follows() => Err(not_a_log(&self.path)),
+            None => self.write(Durability::Configured, |batch| batch.put(Family::Meta, FORMAT_KEY, expected.as_bytes())),
         }
     }
 
     /// Whether another process writes, and [`Storage::catch_up`] shows what.
     pub(super) fn follows(&self) -> bool {
-        self.follows
+        self.follows.is_some()
     }
 
     /// The directory, for messages.
@@ -166,40 +204,58 @@ impl Storage {
         &self.path
     }
 
-    /// Shows a follower what was written since.
+    /// Shows a follower what was written since. RocksDB reads the list of table files first and then its write-ahead
+    /// logs; of what moves from a log to a table in between, nothing is seen until the next call.
     pub(super) fn catch_up(&self) -> Result<()> {
-        let mut caught_up = self.database.try_catch_up_with_primary();
-        for _ in 0..5 {
-            if caught_up.is_ok() {
+        self.retrying(|| {
+            self.opened().database.try_catch_up_with_primary().map_err(|error| storage_error(&self.path, &error))
+        })
+    }
+
+    /// Reads; a follower reads again when a file that it was about to open was just deleted by the writer.
+    pub(super) fn retrying<T>(&self, mut read: impl FnMut() -> Result<T>) -> Result<T> {
+        let mut done = read();
+        let Some((directory, options)) = &self.follows else { return done };
+        for _ in 0..ATTEMPTS {
+            if !matches!(done, Err(LogError::Storage { .. })) {
                 break;
             }
-            caught_up = self.database.try_catch_up_with_primary();
+            // Catching up does not always help: RocksDB may hold on to the file that is gone.
+            let opened = Arc::new(Storage::follow(directory, options)?);
+            *self.opened.write().unwrap_or_else(PoisonError::into_inner) = opened;
+            done = read();
         }
-        caught_up.map_err(|error| storage_error(&self.path, &error))
+        done
     }
 
     /// What is stored under a key.
     pub(super) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.database.get_cf(self.family(family)?, key).map_err(|error| storage_error(&self.path, &error))
+        let opened = self.opened();
+        opened
+            .database
+            .get_cf(opened.family(family, &self.path)?, key)
+            .map_err(|error| storage_error(&self.path, &error))
     }
 
     /// Writes what `fill` puts in a batch: all of it, or nothing. Survives the end of the process from the moment
-    /// this returns.
-    pub(super) fn write(&self, fill: impl FnOnce(&mut Batch<'_>)) -> Result<()> {
+    /// this returns, and the loss of power as `durability` says.
+    pub(super) fn write(&self, durability: Durability, fill: impl FnOnce(&mut Batch<'_>)) -> Result<()> {
+        let opened = self.opened();
         let mut families = Vec::with_capacity(Family::ALL.len());
         for family in Family::ALL {
-            families.push(self.family(family)?);
+            families.push(opened.family(family, &self.path)?);
         }
         let mut batch = Batch { families, batch: WriteBatch::default() };
         fill(&mut batch);
         let mut options = WriteOptions::default();
-        options.set_sync(self.sync);
-        self.database.write_opt(batch.batch, &options).map_err(|error| storage_error(&self.path, &error))
+        options.set_sync(self.sync && durability == Durability::Configured);
+        opened.database.write_opt(batch.batch, &options).map_err(|error| storage_error(&self.path, &error))
     }
 
     /// Visits all keys of a family.
     pub(super) fn each(&self, family: Family, mut visit: impl FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
-        let mut iterator = self.database.raw_iterator_cf(self.family(family)?);
+        let opened = self.opened();
+        let mut iterator = opened.database.raw_iterator_cf(opened.family(family, &self.path)?);
         iterator.seek_to_first();
         while let Some((key, value)) = iterator.item() {
             visit(key, value)?;
@@ -220,7 +276,9 @@ impl Storage {
         let mut options = ReadOptions::default();
         options.set_iterate_lower_bound(from.to_vec());
         options.set_iterate_upper_bound(to.to_vec());
-        let mut iterator = self.database.raw_iterator_cf_opt(self.family(Family::Records)?, options);
+        let opened = self.opened();
+        let records = opened.family(Family::Records, &self.path)?;
+        let mut iterator = opened.database.raw_iterator_cf_opt(records, options);
         iterator.seek(from);
         while let Some((key, value)) = iterator.item() {
             let offset = record_offset(key).ok_or_else(|| self.corrupt("a record's key is too short".to_owned()))?;
@@ -235,21 +293,22 @@ impl Storage {
     /// Removes what was deleted, and what was overwritten, from the database's files; `ranges` are of records.
     /// Returns when the bytes are gone.
     pub(super) fn erase(&self, ranges: &[([u8; 16], [u8; 16])]) -> Result<()> {
+        let opened = self.opened();
         let failed = |error| storage_error(&self.path, &error);
         let mut flush = FlushOptions::default();
         flush.set_wait(true);
         // All families, because RocksDB's write-ahead log goes only when none needs it any more.
         for family in Family::ALL {
-            self.database.flush_cf_opt(self.family(family)?, &flush).map_err(failed)?;
+            opened.database.flush_cf_opt(opened.family(family, &self.path)?, &flush).map_err(failed)?;
         }
         let mut compact = CompactOptions::default();
         compact.set_bottommost_level_compaction(BottommostLevelCompaction::ForceOptimized);
         compact.set_exclusive_manual_compaction(false);
-        let records = self.family(Family::Records)?;
+        let records = opened.family(Family::Records, &self.path)?;
         for (from, to) in ranges {
-            self.database.compact_range_cf_opt(records, Some(from), Some(to), &compact);
+            opened.database.compact_range_cf_opt(records, Some(from), Some(to), &compact);
         }
-        self.database.wait_for_compact(&WaitForCompactOptions::default()).map_err(failed)
+        opened.database.wait_for_compact(&WaitForCompactOptions::default()).map_err(failed)
     }
 
     /// The error for something stored that makes no sense.
@@ -257,10 +316,18 @@ impl Storage {
         LogError::Corrupt { path: self.path.clone(), detail }
     }
 
-    fn family(&self, family: Family) -> Result<&ColumnFamily> {
-        let handle = self.database.cf_handle(family.name());
-        handle.ok_or_else(|| self.corrupt(format!("the column family `{}` is missing", family.name())))
+    fn opened(&self) -> Arc<Opened> {
+        Arc::clone(&self.opened.read().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Whether a write survives the loss of power.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Durability {
+    /// If the log's options say so.
+    Configured,
+    /// Not for certain: it would be done again.
+    Repeatable,
 }
 
 /// Changes that are written together.

@@ -290,3 +290,82 @@ fn threads_commit_and_read_side_by_side() {
     }
     writers.into_iter().for_each(|writer| writer.join().unwrap());
 }
+
+#[test]
+fn a_reader_goes_on_when_the_writer_starts_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path());
+    create(&*log, "a", 1);
+    let reader = EmbeddedLog::open_reader(directory.path()).unwrap();
+    let mut consumer = reader.consumer(None).unwrap();
+    consumer.assign(&TopicPartition::new("a", 0), 0).unwrap();
+    drop(log);
+    for round in 0..5 {
+        let writer = open(directory.path());
+        write(&*writer, (0..10).map(|n| record("a", 0, "k", &n.to_string())));
+        let records = consumer.poll(100, SOON).unwrap().batches.remove(0).records;
+        assert_eq!(records.first().unwrap().offset, round * 10);
+        assert_eq!(records.len(), 10);
+    }
+}
+
+#[test]
+#[ignore = "needs a small disk of its own, named by SMALL_DISK"]
+fn a_full_disk_is_reported_and_loses_nothing_committed() {
+    let directory = Path::new(&std::env::var("SMALL_DISK").unwrap()).join("log");
+    let log = open(&directory);
+    create(&*log, "a", 1);
+    let mut producer = log.transactional_producer("t").unwrap();
+    let value =
+        (0..100_000u32).map(|n| char::from(b'a' + (n.wrapping_mul(2_654_435_761) >> 27) as u8)).collect::<String>();
+    let mut committed = 0;
+    let error = loop {
+        producer.begin().unwrap();
+        producer.send(record("a", 0, "k", &value)).unwrap();
+        match producer.commit() {
+            Ok(_) => committed += 1,
+            Err(error) => break error,
+        }
+    };
+    eprintln!("{committed}: {error}");
+    assert!(error.to_string().contains("free some space"), "{error}");
+    drop((producer, log));
+    let reopened = EmbeddedLog::open(&directory, EmbeddedOptions::default());
+    eprintln!("{:?}", reopened.as_ref().err().map(|error| error.to_string()));
+    let log = reopened.unwrap();
+    assert_eq!(read(&*log, "a", 0).len(), committed);
+}
+
+#[test]
+fn a_reader_keeps_up_with_a_writer_that_cleans() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path());
+    create(&*log, "a", 1);
+    let partition = TopicPartition::new("a", 0);
+    let writer = {
+        let (log, partition) = (Arc::clone(&log), partition.clone());
+        std::thread::spawn(move || {
+            for round in 1..=100 {
+                write(&*log, (0..100).map(|n| record("a", 0, "k", &n.to_string())));
+                log.admin().delete_records(&partition, round * 100 - 50).unwrap();
+                log.admin().clean(0).unwrap();
+            }
+        })
+    };
+    for _ in 0..10 {
+        let reader = EmbeddedLog::open_reader(directory.path()).unwrap();
+        let mut consumer = reader.consumer(None).unwrap();
+        consumer.assign(&partition, consumer.beginning_offset(&partition).unwrap()).unwrap();
+        for _ in 0..10 {
+            for batch in consumer.poll(1_000, SOON).unwrap().batches {
+                batch.records.windows(2).for_each(|pair| assert!(pair[0].offset < pair[1].offset));
+            }
+            if consumer.position(&partition) == Some(10_000) {
+                break;
+            }
+        }
+    }
+    writer.join().unwrap();
+    let reader = EmbeddedLog::open_reader(directory.path()).unwrap();
+    assert_eq!(read(&*reader, "a", 0).len(), 50);
+}

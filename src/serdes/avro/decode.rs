@@ -50,9 +50,14 @@ impl Node {
 
 impl RecordPlan {
     fn read(&self, cursor: &mut Cursor<'_>) -> Result<Value, SerdeError> {
-        let mut values: Arc<[Value]> = self.template.iter().cloned().collect();
+        let mut values: Arc<[Value]> = (0..self.shape.fields().len()).map(|_| Value::Null).collect();
         // Nobody else holds the values yet, so there always is a mutable reference to them.
         if let Some(slots) = Arc::get_mut(&mut values) {
+            for (slot, default) in &self.defaults {
+                if let Some(place) = slots.get_mut(*slot) {
+                    *place = default.clone();
+                }
+            }
             for step in &self.steps {
                 match step {
                     Step::Read { slot, name, node } => {
@@ -199,9 +204,9 @@ impl Skip {
                 Branch::Null => Ok(()),
                 Branch::Other => other.run(cursor),
             },
-            Skip::Record(fields) => fields
-                .iter()
-                .try_for_each(|(name, skip)| skip.run(cursor).map_err(|error| error.within(name))),
+            Skip::Record(fields) => {
+                fields.iter().try_for_each(|(name, skip)| skip.run(cursor).map_err(|error| error.within(name)))
+            }
         }
     }
 }

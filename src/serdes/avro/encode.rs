@@ -113,7 +113,12 @@ fn write_struct(record: &RecordWrite, fields: &StructValue, out: &mut Vec<u8>) -
 }
 
 #[inline]
-fn write_field(record: &RecordWrite, field: &FieldWrite, value: Option<&Value>, out: &mut Vec<u8>) -> Result<(), SerdeError> {
+fn write_field(
+    record: &RecordWrite,
+    field: &FieldWrite,
+    value: Option<&Value>,
+    out: &mut Vec<u8>,
+) -> Result<(), SerdeError> {
     match (value, &field.default) {
         (Some(value), _) => write(&field.write, value, out).map_err(|error| error.within(&field.name)),
         (None, Some(default)) => {
@@ -170,7 +175,9 @@ fn wrong_kind(write: &Write, value: &Value) -> SerdeError {
         Write::Array(_) => "a list",
         Write::Map(_) => "a map",
         Write::Nullable { .. } => "a value or null",
-        Write::Record(record) => return SerdeError::value("", format!("expected a record {}, found {}", record.name, value.kind())),
+        Write::Record(record) => {
+            return SerdeError::value("", format!("expected a record {}, found {}", record.name, value.kind()));
+        }
     };
     SerdeError::value("", format!("expected {expected}, found {}", crate::serdes::json::describe(value)))
 }

@@ -7,7 +7,11 @@ mod decode;
 mod default;
 mod encode;
 mod plan;
+#[cfg(test)]
+mod reference;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::collections::HashMap;
@@ -18,7 +22,7 @@ use bytes::Bytes;
 pub(super) use schema::Type;
 
 use super::cursor::Cursor;
-use super::error::{Problem, SerdeError, ShapeMismatch};
+use super::error::{Incompatible, Problem, SerdeError, ShapeMismatch};
 use crate::record::{Fields, Shape, Value};
 
 /// The byte that starts a framed payload.
@@ -46,11 +50,13 @@ impl Reader {
     /// Compiles the plans that read `fields` as `schema` has them from what any of `writers` wrote.
     pub(super) fn new<'a>(schema: &Schema, fields: &Fields, writers: impl Iterator<Item = &'a Schema>) -> Self {
         let compile = |writer: &Schema| {
-            plan::compile(&writer.kind, &schema.kind, fields).map_err(|mismatch| SerdeError::Incompatible {
-                writer: writer.name.clone(),
-                reader: schema.name.clone(),
-                path: mismatch.path.join("."),
-                message: mismatch.message,
+            plan::compile(&writer.kind, &schema.kind, fields).map_err(|mismatch| {
+                SerdeError::Incompatible(Box::new(Incompatible {
+                    writer: writer.name.clone(),
+                    reader: schema.name.clone(),
+                    path: mismatch.path.join("."),
+                    message: mismatch.message,
+                }))
             })
         };
         let others = writers.filter(|writer| writer.id != schema.id).map(|writer| (writer.id, compile(writer)));

@@ -30,10 +30,20 @@ pub(super) enum Node {
     Bytes,
     Fixed(usize),
     Enum(Arc<EnumPlan>),
-    List { items: Box<Node>, smallest: usize },
-    Map { values: Box<Node>, smallest: usize },
+    List {
+        items: Box<Node>,
+        smallest: usize,
+    },
+    Map {
+        values: Box<Node>,
+        smallest: usize,
+    },
     /// Null at this index or the other; `null` is whether the reader takes null.
-    Union { null_index: i64, null: bool, other: Box<Node> },
+    Union {
+        null_index: i64,
+        null: bool,
+        other: Box<Node>,
+    },
     Record(Box<RecordPlan>),
 }
 
@@ -56,8 +66,8 @@ pub(super) enum Symbol {
 #[derive(Debug)]
 pub(super) struct RecordPlan {
     pub(super) shape: Arc<StructShape>,
-    /// The value of every slot before reading: nulls, and the defaults of fields that were not written.
-    pub(super) template: Vec<Value>,
+    /// The slots of fields that were not written, and their defaults. All others start as null.
+    pub(super) defaults: Vec<(usize, Value)>,
     pub(super) steps: Vec<Step>,
 }
 
@@ -79,8 +89,15 @@ pub(super) enum Skip {
     Sized,
     Enum(String, usize),
     /// Blocks of items; whether each item has a text key.
-    Blocks { keys: bool, items: Box<Skip>, smallest: usize },
-    Union { null_index: i64, other: Box<Skip> },
+    Blocks {
+        keys: bool,
+        items: Box<Skip>,
+        smallest: usize,
+    },
+    Union {
+        null_index: i64,
+        other: Box<Skip>,
+    },
     Record(Vec<(Text, Skip)>),
 }
 
@@ -128,7 +145,9 @@ pub(super) fn compile(writer: &Type, reader: &Type, fields: &Fields) -> Result<N
         (Type::Enum(written), Type::Enum(wanted)) if wanted.names.read(&written.names) => {
             Node::Enum(Arc::new(enumeration(written, wanted)))
         }
-        (Type::Fixed(written), Type::Fixed(wanted)) if wanted.names.read(&written.names) && written.size == wanted.size => {
+        (Type::Fixed(written), Type::Fixed(wanted))
+            if wanted.names.read(&written.names) && written.size == wanted.size =>
+        {
             Node::Fixed(written.size)
         }
         _ => primitive(writer, reader).ok_or_else(|| Mismatch::new(writer, reader))?,
@@ -175,7 +194,7 @@ fn enumeration(writer: &EnumType, reader: &EnumType) -> EnumPlan {
 }
 
 fn record(writer: &RecordType, reader: &RecordType, fields: &Fields) -> Result<RecordPlan, Mismatch> {
-    let mut template = vec![Value::Null; reader.fields.len()];
+    let mut defaults = Vec::new();
     let mut sources: Vec<Option<usize>> = vec![None; writer.fields.len()];
     for (slot, field) in reader.fields.iter().enumerate() {
         match source(writer, field) {
@@ -186,8 +205,9 @@ fn record(writer: &RecordType, reader: &RecordType, fields: &Fields) -> Result<R
                     return Err(Mismatch { path: vec![field.name.to_string()], message });
                 };
                 if fields.of(&field.name).is_some() {
-                    template[slot] = default_value(&field.kind, default)
+                    let value = default_value(&field.kind, default)
                         .map_err(|message| Mismatch { path: vec![field.name.to_string()], message })?;
+                    defaults.push((slot, value));
                 }
             }
         }
@@ -210,7 +230,7 @@ fn record(writer: &RecordType, reader: &RecordType, fields: &Fields) -> Result<R
         }
     };
     let steps: Result<Vec<Step>, Mismatch> = writer.fields.iter().zip(&sources).map(step).collect();
-    Ok(RecordPlan { shape: Arc::clone(&reader.shape), template, steps: steps? })
+    Ok(RecordPlan { shape: Arc::clone(&reader.shape), defaults, steps: steps? })
 }
 
 /// The writer's field that a reader's field is read from: of the same name, else of one of its aliases.
@@ -229,9 +249,7 @@ fn skip(kind: &Type) -> Skip {
         Type::Fixed(fixed) => Skip::Fixed(fixed.size),
         Type::Bytes | Type::String => Skip::Sized,
         Type::Enum(enumeration) => Skip::Enum(enumeration.names.name.clone(), enumeration.shape.symbols.len()),
-        Type::Array(items) => {
-            Skip::Blocks { keys: false, items: Box::new(skip(items)), smallest: items.smallest() }
-        }
+        Type::Array(items) => Skip::Blocks { keys: false, items: Box::new(skip(items)), smallest: items.smallest() },
         Type::Map(values) => {
             Skip::Blocks { keys: true, items: Box::new(skip(values)), smallest: values.smallest().saturating_add(1) }
         }

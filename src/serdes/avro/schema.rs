@@ -1,6 +1,7 @@
 //! An Avro schema as the engine uses it: references followed, with the shape of what it describes.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use apache_avro::Schema;
 use apache_avro::schema::{Alias, Name, RecordField};
@@ -156,7 +157,9 @@ impl<'a> Builder<'a> {
             return Err(self.refuse(format!("the schema has more than {MAX_TYPES} types, which is not supported")));
         }
         if self.path.len() > MAX_DEPTH {
-            return Err(self.refuse(format!("the schema nests more than {MAX_DEPTH} levels deep, which is not supported")));
+            return Err(
+                self.refuse(format!("the schema nests more than {MAX_DEPTH} levels deep, which is not supported"))
+            );
         }
         Ok(match schema {
             Schema::Null => Type::Null,
@@ -174,11 +177,14 @@ impl<'a> Builder<'a> {
             Schema::Ref { name } => return self.reference(&full_name(name, namespace)),
             Schema::Fixed(fixed) => {
                 let names = Names::new(&fixed.name, fixed.aliases.as_ref());
-                self.name(full_name(&fixed.name, namespace), Type::Fixed(Arc::new(FixedType { names, size: fixed.size })))
+                self.name(
+                    full_name(&fixed.name, namespace),
+                    Type::Fixed(Arc::new(FixedType { names, size: fixed.size })),
+                )
             }
             Schema::Enum(enumeration) => {
-                let symbols: Vec<Text> = enumeration.symbols.iter().map(|symbol| Text::from(symbol.as_str())).collect();
-                let default = enumeration.default.as_deref().map(Text::from);
+                let symbols: Vec<Text> = enumeration.symbols.iter().map(|symbol| interned(symbol)).collect();
+                let default = enumeration.default.as_deref().map(interned);
                 let names = Names::new(&enumeration.name, enumeration.aliases.as_ref());
                 let shape = Arc::new(EnumShape { name: enumeration.name.name.clone(), symbols });
                 let built = Type::Enum(Arc::new(EnumType { names, shape, default }));
@@ -207,14 +213,23 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn nested(&mut self, segment: &'a str, schema: &'a Schema, namespace: Option<&str>) -> Result<Type, (String, String)> {
+    fn nested(
+        &mut self,
+        segment: &'a str,
+        schema: &'a Schema,
+        namespace: Option<&str>,
+    ) -> Result<Type, (String, String)> {
         self.path.push(segment);
         let built = self.build(schema, namespace)?;
         self.path.pop();
         Ok(built)
     }
 
-    fn fields(&mut self, fields: &'a [RecordField], namespace: Option<&str>) -> Result<Vec<FieldType>, (String, String)> {
+    fn fields(
+        &mut self,
+        fields: &'a [RecordField],
+        namespace: Option<&str>,
+    ) -> Result<Vec<FieldType>, (String, String)> {
         let build = |field: &'a RecordField| {
             Ok(FieldType {
                 name: Text::from(field.name.as_str()),
@@ -266,4 +281,19 @@ fn full_name(name: &Name, namespace: Option<&str>) -> String {
         Some(namespace) if !namespace.is_empty() => format!("{namespace}.{}", name.name),
         _ => name.name.clone(),
     }
+}
+
+/// Text that lives as long as the process and is the same for equal symbols.
+///
+/// Every record of every thread clones its symbols. Counted text would have all threads write to one
+/// counter; static text has none. What is never freed is each symbol that schemas ever had, once.
+fn interned(symbol: &str) -> Text {
+    static SYMBOLS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut symbols = SYMBOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = symbols.get(symbol) {
+        return Text::from_static(known);
+    }
+    let leaked: &'static str = Box::leak(Box::from(symbol));
+    symbols.insert(leaked);
+    Text::from_static(leaked)
 }

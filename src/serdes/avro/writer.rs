@@ -78,7 +78,10 @@ impl Compiler {
             return Write::Nullable { null_index: *null_index, other: Box::new(self.write(other, inner)) };
         }
         if let (Shape::Optional(inner), false) = (input, matches!(kind, Type::Null)) {
-            self.mismatch(format!("expected {}, found {inner} or null; the schema does not allow null here", kind.name()));
+            self.mismatch(format!(
+                "expected {}, found {inner} or null; the schema does not allow null here",
+                kind.name()
+            ));
             return self.write(kind, &Shape::Never);
         }
         if !accepts(kind, input) {

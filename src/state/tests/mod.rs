@@ -231,3 +231,60 @@ fn a_committed_value_does_not_hold_on_to_the_payload_it_came_from() {
     assert!(payload.is_unique());
     assert_eq!(stores.get(NAMES, b"a").unwrap().unwrap().value, Value::from("xxxxxxxxxx"));
 }
+
+#[test]
+fn memory_stays_bounded_whatever_the_number_of_tasks() {
+    let options = StateOptions {
+        block_cache_bytes: 2 << 20,
+        write_buffer_bytes: 4 << 20,
+        read_cache_bytes: 1 << 20,
+        ..StateOptions::default()
+    };
+    let path = tempfile::tempdir().unwrap();
+    let directory = StateDirectory::open(path.path(), "app", options).unwrap();
+    let mut tasks: Vec<_> =
+        (0..24).map(|partition| directory.open_task(&format!("0_{partition}"), &specs()).unwrap()).collect();
+    let mut highest = 0;
+    for n in 0..20_i64 {
+        for stores in &mut tasks {
+            for key in n * 500..(n + 1) * 500 {
+                stores.put(COUNTS, &key.to_be_bytes(), int(key));
+                stores.put(NAMES, &key.to_be_bytes(), text("a name"));
+            }
+            stores.commit(&at(n)).unwrap();
+            assert!(stores.get(COUNTS, &(n * 250).to_be_bytes()).unwrap().is_some());
+        }
+        highest = highest.max(directory.memory_usage().write_buffers);
+    }
+    let decoded: usize = tasks.iter().map(TaskStores::read_cache_bytes).sum();
+    // Each task may be above its share by the entry that it read last.
+    assert!(decoded <= (1 << 20) + 24 * 300, "{decoded}");
+    assert!(highest <= 6 << 20, "{highest}");
+    assert!(directory.memory_usage().block_cache <= 3 << 20, "{:?}", directory.memory_usage());
+}
+
+#[test]
+fn values_of_every_kind_are_read_back_from_the_files() {
+    let fields = [("text", Shape::String.optional()), ("tags", Shape::list(Shape::String)), ("score", Shape::Double)];
+    let shape = Shape::structure("Row", fields);
+    let Shape::Struct(row) = &shape else { panic!("it is a struct") };
+    let values = [Value::Null, Value::list(vec![Value::from("a"), Value::from("b")]), Value::Double(-0.5)];
+    let value = Value::Struct(crate::record::StructValue::new(Arc::clone(row), values.into()));
+    let value = Some(StateValue { timestamp: 42, value });
+    let rows =
+        [StoreSpec { name: "rows".to_owned(), changelog: None, shape: shape.clone(), kind: StoreKind::KeyValue }];
+    let directory = StateDirectory::in_memory("app", StateOptions::default()).unwrap();
+    let mut stores = directory.open_task("1_0", &rows).unwrap();
+    stores.put(0, b"k", value.clone());
+    stores.commit(&at(1)).unwrap();
+    assert_eq!(stores.get(0, b"k").unwrap(), value);
+    drop(stores);
+    assert_eq!(directory.open_task("1_0", &rows).unwrap().get(0, b"k").unwrap(), value);
+}
+
+#[test]
+fn a_task_can_be_handed_to_a_thread() {
+    fn send<T: Send>() {}
+    send::<TaskStores>();
+    send::<StateDirectory>();
+}

@@ -8,6 +8,9 @@
 //! value read back is in no way different from the one that was written: the order of a map's entries and
 //! the sign of zero. [`Codec::for_keys`] gives these up too.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -1,0 +1,148 @@
+//! The engine's hot path: a windowed count by key against a bare loop that does the same with a hash map and
+//! one RocksDB batch per commit. The ratio is taken in one run, the two sides in turns.
+//!
+//! Repeat with `cargo bench --bench engine`.
+#![allow(missing_docs, reason = "a benchmark has no public interface")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{Write, stdout};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rocksdb::{DB, Options, WriteBatch, WriteOptions};
+use signalstream::agents::Agents;
+use signalstream::log::LogRecord;
+use signalstream::record::{Headers, TopicPartition};
+use signalstream::serdes::SchemaRegistry;
+use signalstream::state::{StateDirectory, StateOptions};
+use signalstream::task::{Task, TaskOpener, TaskOptions, TaskParts};
+use signalstream::topology::plan::Topology;
+use signalstream::topology::{PlanOptions, load, partitioning};
+
+const KEYS: u64 = 100_000;
+const RECORDS: u64 = 2_000_000;
+const COMMIT_EVERY: usize = 10_000;
+const WINDOW: i64 = 60_000;
+const ROUNDS: usize = 5;
+
+const TOPOLOGY: &str = "
+topology: windowed-count
+sources:
+  events: {topic: events, key: string, value: long}
+tables:
+  counts:
+    from: events
+    window: {tumbling: 1m, grace: 1m}
+    aggregate: {events: count()}
+    store: {}
+";
+
+/// Keys in a scattered order; a window lasts for a tenth of the run.
+fn records() -> Vec<Vec<LogRecord>> {
+    let record = |n: u64| {
+        let key = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % KEYS;
+        LogRecord {
+            offset: n as i64,
+            timestamp: (n * 10 * WINDOW as u64 / RECORDS) as i64,
+            key: Some(Bytes::from(format!("customer-{key:06}"))),
+            value: Some(Bytes::copy_from_slice(&n.to_be_bytes())),
+            headers: Headers::default(),
+        }
+    };
+    let all: Vec<LogRecord> = (0..RECORDS).map(record).collect();
+    all.chunks(COMMIT_EVERY).map(<[LogRecord]>::to_vec).collect()
+}
+
+/// A hash map from window and key to count; one batch of what changed per commit.
+fn bare(directory: &Path, batches: &[Vec<LogRecord>]) -> Duration {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    let database = DB::open(&options, directory).unwrap();
+    let mut writes = WriteOptions::default();
+    writes.disable_wal(true);
+    let started = Instant::now();
+    let mut counts: HashMap<(i64, Bytes), u64, ahash::RandomState> = HashMap::default();
+    let mut changed: HashMap<(i64, Bytes), u64, ahash::RandomState> = HashMap::default();
+    let mut key = Vec::new();
+    for batch in batches {
+        for record in batch {
+            let window = record.timestamp / WINDOW * WINDOW;
+            let group = (window, record.key.clone().unwrap());
+            let count = counts.entry(group.clone()).or_default();
+            *count += 1;
+            changed.insert(group, *count);
+        }
+        let mut write = WriteBatch::default();
+        for ((window, name), count) in changed.drain() {
+            key.clear();
+            key.extend_from_slice(&(window as u64).to_be_bytes());
+            key.extend_from_slice(&name);
+            write.put(&key, count.to_be_bytes());
+        }
+        database.write_opt(&write, &writes).unwrap();
+    }
+    started.elapsed()
+}
+
+fn topology() -> Topology {
+    let registry = SchemaRegistry::new();
+    let options = PlanOptions { registry: &registry, agents: &Agents::local(), projection: true };
+    load("windowed-count.yaml", TOPOLOGY, &options).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// The engine's task: decode, window, count, changelog (to nowhere), one commit per batch.
+fn engine(directory: &Path, topology: &Topology, batches: &[Vec<LogRecord>]) -> Duration {
+    let state = StateDirectory::open(directory, &topology.name, StateOptions::default()).unwrap();
+    let subtopology = topology.subtopologies[0].clone();
+    let topics = partitioning::resolve(topology, &BTreeMap::new()).unwrap();
+    let mut task = Task::new(TaskParts {
+        application: Arc::from(topology.name.as_str()),
+        stores: state.open_task("0_0", &subtopology.stores).unwrap(),
+        subtopology,
+        partition: 0,
+        partitions: TaskOpener::partitions_of(&topics),
+        dead_letters: None,
+        options: TaskOptions::default(),
+        positions: vec![0],
+        stream_times: BTreeMap::new(),
+    });
+    let changelog = TopicPartition::new("windowed-count-counts-changelog", 0);
+    let mut end = 0;
+    let input = batches.to_vec();
+    let started = Instant::now();
+    for batch in input {
+        let next = batch.last().map_or(0, |record| record.offset + 1);
+        task.add_records(0, batch, next);
+        while task.process(usize::MAX, 0).unwrap() > 0 {}
+        let commit = task.prepare_commit(0).unwrap();
+        end += commit.records.len() as i64;
+        std::hint::black_box(&commit);
+        task.complete_commit(&BTreeMap::from([(changelog.clone(), end)]), 0).unwrap();
+    }
+    started.elapsed()
+}
+
+fn main() {
+    let batches = records();
+    let topology = topology();
+    let mut ratios = Vec::new();
+    for round in 0..ROUNDS {
+        let directory = tempfile::tempdir().unwrap();
+        let bare = bare(&directory.path().join("bare"), &batches);
+        let engine = engine(&directory.path().join("engine"), &topology, &batches);
+        let rate = |took: Duration| RECORDS as f64 / took.as_secs_f64();
+        let ratio = rate(engine) / rate(bare);
+        ratios.push(ratio);
+        let line = format!(
+            "round {round}: engine {:.0} records/s, bare loop {:.0} records/s, ratio {ratio:.2}",
+            rate(engine),
+            rate(bare)
+        );
+        writeln!(stdout(), "{line}").unwrap();
+    }
+    ratios.sort_by(f64::total_cmp);
+    writeln!(stdout(), "windowed count, engine / bare loop: median {:.2} (goal: at least 0.50)", ratios[ROUNDS / 2])
+        .unwrap();
+}
