@@ -62,12 +62,22 @@ pub enum AgentError {
         /// What it holds.
         found: &'static str,
     },
+    /// The agent could not be reached, or would not answer.
+    #[error("agent `{agent}` gave no answer: {reason}")]
+    Unavailable {
+        /// The agent's name.
+        agent: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Classified for AgentError {
     fn class(&self) -> ErrorClass {
         match self {
-            AgentError::MissingField { .. } | AgentError::WrongType { .. } => ErrorClass::Skip,
+            AgentError::MissingField { .. } | AgentError::WrongType { .. } | AgentError::Unavailable { .. } => {
+                ErrorClass::Skip
+            },
         }
     }
 }

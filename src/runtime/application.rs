@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::stream_thread::{StreamThread, ThreadParts};
 use super::{Progress, RuntimeError, TaskList, maintenance, prepare_topics};
+use crate::config::Config;
 use crate::log::{Log, LogConsumer};
 use crate::metrics::Counters;
 use crate::record::TopicPartition;
@@ -35,16 +36,22 @@ pub struct ApplicationOptions {
     pub task: TaskOptions,
 }
 
+impl From<&Config> for ApplicationOptions {
+    fn from(config: &Config) -> Self {
+        ApplicationOptions {
+            threads: config.threads,
+            commit_interval: config.commit_interval,
+            fetch_records: config.fetch_records,
+            queued_records: config.queued_records,
+            clean_interval: config.clean_interval,
+            task: TaskOptions::from(config),
+        }
+    }
+}
+
 impl Default for ApplicationOptions {
     fn default() -> Self {
-        ApplicationOptions {
-            threads: 1,
-            commit_interval: Duration::from_millis(100),
-            fetch_records: 2_000,
-            queued_records: 4_000,
-            clean_interval: Duration::from_secs(30),
-            task: TaskOptions::default(),
-        }
+        ApplicationOptions::from(&Config::default())
     }
 }
 

@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::config::Config;
 use crate::record::{Shape, Value};
 use crate::serdes::internal::Codec;
 use crate::time::Timestamp;
@@ -129,6 +130,18 @@ pub struct StateOptions {
     pub flush_commits: u32,
     /// Files that one task's RocksDB keeps open. Default: 128.
     pub max_open_files: i32,
+}
+
+impl From<&Config> for StateOptions {
+    fn from(config: &Config) -> Self {
+        StateOptions {
+            block_cache_bytes: config.state_block_cache_bytes,
+            write_buffer_bytes: config.state_write_buffer_bytes,
+            read_cache_bytes: config.state_read_cache_bytes,
+            overlay_bytes: config.state_uncommitted_bytes,
+            ..StateOptions::default()
+        }
+    }
 }
 
 impl Default for StateOptions {

@@ -23,6 +23,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::config::Config;
 use crate::log::LogRecord;
 use crate::metrics::Counters;
 use crate::operators::{self, Operator, OperatorError};
@@ -74,18 +75,25 @@ pub struct TaskOptions {
     pub max_record_bytes: usize,
     /// How far ahead of the clock a record's timestamp may lie, in milliseconds; `None`: any distance.
     pub max_timestamp_ahead: Option<i64>,
-    /// Uncommitted changes and collected records that make a commit due, in bytes.
+    /// Collected records that make a commit due, in bytes; the stores' changes have a limit of their own.
     pub max_uncommitted_bytes: usize,
+}
+
+impl From<&Config> for TaskOptions {
+    fn from(config: &Config) -> Self {
+        let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        TaskOptions {
+            caching: config.caching,
+            max_record_bytes: config.max_record_bytes,
+            max_timestamp_ahead: config.max_timestamp_ahead.map(millis),
+            max_uncommitted_bytes: config.uncommitted_output_bytes,
+        }
+    }
 }
 
 impl Default for TaskOptions {
     fn default() -> Self {
-        TaskOptions {
-            caching: true,
-            max_record_bytes: 64 << 20,
-            max_timestamp_ahead: Some(86_400_000),
-            max_uncommitted_bytes: 16 << 20,
-        }
+        TaskOptions::from(&Config::default())
     }
 }
 
@@ -223,7 +231,7 @@ impl Task {
 
     /// Whether so much is uncommitted that a commit is due (invariant I9).
     pub fn is_full(&self) -> bool {
-        self.stores.overlay_bytes() + self.collector.bytes() >= self.options.max_uncommitted_bytes
+        self.stores.is_overlay_full() || self.collector.bytes() >= self.options.max_uncommitted_bytes
     }
 
     /// Whether there is anything to commit.

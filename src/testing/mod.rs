@@ -6,6 +6,7 @@
 
 mod driver;
 mod json_lines;
+pub mod scenario;
 
 pub use driver::{DriverError, DriverOptions, OutputRecord, TopologyDriver};
 pub use json_lines::{InputLine, InputRecord, LineError, parse_line};

@@ -101,6 +101,13 @@ impl fmt::Display for Diagnostics {
 }
 
 impl Diagnostics {
+    /// What is said where a file cannot be planned although nothing is wrong with it: an error of the planner.
+    pub(crate) fn internal(file: &str, source: &str) -> Self {
+        let help = "this is an error of signalstream, not of the file; please report it with the file";
+        let item = Diagnostic::new(0..0, "the topology could not be planned").help(help);
+        Diagnostics { file: file.to_owned(), source: source.into(), items: vec![item] }
+    }
+
     /// The name of the file, as it was given to [`super::load`].
     pub fn file(&self) -> &str {
         &self.file

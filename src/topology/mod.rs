@@ -1,13 +1,51 @@
 //! From a topology's YAML to a checked plan, and descriptions of it.
 
+mod describe;
 mod diagnostics;
 mod error_event;
 pub mod partitioning;
 pub mod plan;
+mod planner;
 mod schema;
 mod spec;
 mod yaml;
 
-pub use error_event::error_event_shape;
+use crate::agents::Agents;
+use crate::serdes::SchemaRegistry;
+
+pub use describe::{DescribeFormat, describe};
 pub use diagnostics::{Diagnostic, Diagnostics};
+pub use error_event::error_event_shape;
+pub use plan::Topology;
 pub use schema::json_schema;
+
+use diagnostics::Problems;
+use spec::Lower;
+
+/// What a topology is planned against.
+#[derive(Clone, Copy)]
+pub struct PlanOptions<'a> {
+    /// The Avro schemas that it may name.
+    pub registry: &'a SchemaRegistry,
+    /// The agents that it may call.
+    pub agents: &'a Agents,
+    /// Whether sources decode only the fields that the plan uses. Off, they decode everything.
+    pub projection: bool,
+}
+
+/// Reads, checks and plans a topology. `file_name` appears in the diagnostics, which are all of the file's.
+pub fn load(file_name: &str, text: &str, options: &PlanOptions<'_>) -> Result<Topology, Diagnostics> {
+    let mut problems = Problems::new(text);
+    let planned = plan_text(text, options, &mut problems);
+    match (problems.finish(file_name), planned) {
+        (None, Some(topology)) => Ok(topology),
+        (Some(diagnostics), _) => Err(diagnostics),
+        (None, None) => Err(Diagnostics::internal(file_name, text)),
+    }
+}
+
+fn plan_text(text: &str, options: &PlanOptions<'_>, problems: &mut Problems) -> Option<Topology> {
+    let root = yaml::parse(text, problems)?;
+    let spec = spec::TopologySpec::lower(&root, problems)?;
+    planner::plan(&spec, &root, options, problems)
+}

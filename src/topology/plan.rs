@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::agents::Agent;
 use crate::expression::{Expression, Projection};
 use crate::log::TopicConfig;
-use crate::record::Shape;
+use crate::record::{Fields, Shape};
 use crate::serdes::{Deserializer, Format, Serializer};
 use crate::state::StoreSpec;
 use crate::window::TimeWindows;
@@ -112,6 +112,8 @@ pub struct Source {
     pub key: Deserializer,
     /// Reads values: only the fields that the plan uses.
     pub value: Payload,
+    /// The fields of the value that the plan uses; what `value` decodes.
+    pub fields: Fields,
     /// Event time of a record; `None`: the record's own timestamp.
     pub timestamp: Option<Expression>,
     /// Where a group without a committed offset starts.

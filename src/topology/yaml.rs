@@ -65,6 +65,12 @@ impl Node {
         Node { span: span.clone(), label: span, content: Content::Scalar(scalar) }
     }
 
+    /// A scalar that is not in the file: what something left out stands for.
+    pub(crate) fn text(text: &str, span: Span) -> Self {
+        let scalar = Scalar { text: text.to_owned(), style: ScalarStyle::Literal };
+        Node { span: span.clone(), label: span, content: Content::Scalar(scalar) }
+    }
+
     /// The scalar, if it is one.
     pub(crate) fn scalar(&self) -> Option<&Scalar> {
         match &self.content {

@@ -21,6 +21,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::config::Config;
 use super::{Log, LogAdmin, LogConsumer, LogError, Result, TransactionalProducer};
 use admin::EmbeddedAdmin;
 use catalogue::Catalogue;
@@ -41,6 +42,17 @@ pub struct EmbeddedOptions {
     /// Whether a commit waits for the disk, so that it survives a loss of power. Without, it survives the end of the
     /// process in any manner, `kill -9` included.
     pub fsync: bool,
+}
+
+impl From<&Config> for EmbeddedOptions {
+    fn from(config: &Config) -> Self {
+        EmbeddedOptions {
+            block_cache_bytes: config.log_block_cache_bytes,
+            write_buffer_bytes: config.log_write_buffer_bytes,
+            max_record_bytes: config.max_record_bytes,
+            fsync: config.log_fsync,
+        }
+    }
 }
 
 impl Default for EmbeddedOptions {

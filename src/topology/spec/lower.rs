@@ -191,7 +191,8 @@ pub(crate) fn object(description: String, fields: Vec<(&str, bool, String, Schem
     schema
 }
 
-/// Defines a mapping: its fields with their documentation, `required` or `optional`, and their types.
+/// Defines a mapping: its fields with their documentation, whether they must be there, and their types. Without a
+/// `required` field the whole cannot be used; an `expected` one must be there too, but the rest is still checked.
 macro_rules! mapping {
     (
         $(#[doc = $doc:literal])*
@@ -238,9 +239,12 @@ macro_rules! mapping {
     };
     (@type required $type:ty) => { $type };
     (@type optional $type:ty) => { Option<$type> };
+    (@type expected $type:ty) => { Option<$type> };
     (@required required) => { true };
+    (@required expected) => { true };
     (@required optional) => { false };
     (@take required $field:ident) => { $field? };
+    (@take expected $field:ident) => { $field };
     (@take optional $field:ident) => { $field };
 }
 

@@ -7,7 +7,7 @@ mod steps;
 
 pub(crate) use lower::{Lower, Name, Named};
 pub(crate) use nodes::*;
-pub(crate) use steps::{BranchSpec, CallSpec, Step, StepSpec};
+pub(crate) use steps::{BranchSpec, CallSpec, MapSpec, Step, StepSpec};
 
 use lower::{choice, mapping};
 use scalars::{Count, FormatSpec, Formula, Millis, Prose, Retention, Template, TopicName};
@@ -16,7 +16,7 @@ mapping! {
     /// A topology: what it reads, what it derives, what it writes.
     TopologySpec = "a topology" {
         /// The application id: consumer group, prefix of internal topics and name of the state directory.
-        required topology: Name,
+        expected topology: Name,
         /// What it does, for people.
         optional description: Prose,
         /// What holds where sources and sinks say nothing.

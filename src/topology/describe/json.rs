@@ -1,0 +1,102 @@
+//! A plan as JSON.
+
+use serde_json::{Value, json};
+
+use super::{cleanup, fields, policy, resolved, role, summary};
+use crate::state::StoreKind;
+use crate::topology::partitioning;
+use crate::topology::plan::{Edge, Subtopology, Topology};
+
+/// The whole plan, indented.
+pub(super) fn render(topology: &Topology) -> String {
+    let topics = resolved(topology);
+    let parts: Vec<Value> = topology
+        .subtopologies
+        .iter()
+        .map(|part| {
+            json!({
+                "id": part.id,
+                "tasks": partitioning::tasks(part, &topics),
+                "sources": sources(part),
+                "nodes": nodes(part),
+                "stores": stores(part),
+            })
+        })
+        .collect();
+    let topics: Vec<Value> = topology
+        .topics
+        .iter()
+        .map(|topic| {
+            let config = topics.get(&topic.name).unwrap_or(&topic.config);
+            json!({
+                "name": topic.name,
+                "role": role(topic),
+                "partitions": config.partitions,
+                "key": topic.key.to_string(),
+                "value": topic.value.as_ref().map(ToString::to_string),
+                "cleanup": cleanup(config),
+                "retention_ms": config.retention,
+            })
+        })
+        .collect();
+    let dead_letters = topology.dead_letters.as_ref().map(|dead_letters| dead_letters.topic.to_string());
+    let plan = json!({
+        "topology": topology.name,
+        "description": topology.description,
+        "dead_letters": dead_letters,
+        "subtopologies": parts,
+        "topics": topics,
+    });
+    format!("{plan:#}\n")
+}
+
+fn names(part: &Subtopology, edges: &[Edge]) -> Vec<Value> {
+    let nodes = edges.iter().filter_map(|edge| part.nodes.get(edge.node));
+    nodes.map(|node| node.name.clone().into()).collect()
+}
+
+fn sources(part: &Subtopology) -> Vec<Value> {
+    part.sources
+        .iter()
+        .map(|source| {
+            json!({
+                "name": source.name,
+                "topic": &*source.topic,
+                "internal": source.internal,
+                "fields": fields(&source.fields),
+                "timestamp": source.timestamp.as_ref().map(|timestamp| timestamp.source()),
+                "on_decode_error": policy(source.on_decode_error),
+                "outputs": names(part, &source.outputs),
+            })
+        })
+        .collect()
+}
+
+fn nodes(part: &Subtopology) -> Vec<Value> {
+    part.nodes
+        .iter()
+        .map(|node| {
+            let outputs: Vec<Vec<Value>> = node.outputs.iter().map(|edges| names(part, edges)).collect();
+            json!({
+                "name": node.name,
+                "does": summary(part, &node.verb),
+                "on_process_error": policy(node.on_process_error),
+                "outputs": outputs,
+            })
+        })
+        .collect()
+}
+
+fn stores(part: &Subtopology) -> Vec<Value> {
+    part.stores
+        .iter()
+        .map(|store| {
+            let (kind, retention) = match store.kind {
+                StoreKind::KeyValue => ("key-value", None),
+                StoreKind::Window { retention } => ("window", Some(retention)),
+            };
+            let changelog = store.changelog.as_deref();
+            json!({"name": store.name, "kind": kind, "retention_ms": retention, "changelog": changelog})
+        })
+        .collect()
+}

@@ -1,0 +1,223 @@
+//! Pictures of a plan: text for terminals, Mermaid and DOT for documents, JSON for tools.
+
+mod graph;
+mod json;
+mod text;
+
+use std::collections::BTreeMap;
+
+use super::partitioning;
+use super::plan::{
+    AggregateKind, Emit, Function, JoinKind, OnError, Subtopology, Topic, TopicRole, Topology, Verb,
+};
+use crate::expression::Projection;
+use crate::log::TopicConfig;
+use crate::record::Fields;
+use crate::time::format_duration;
+
+/// How a plan is described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DescribeFormat {
+    /// For people, in a terminal.
+    #[default]
+    Text,
+    /// A Mermaid flowchart.
+    Mermaid,
+    /// Graphviz.
+    Dot,
+    /// For tools.
+    Json,
+}
+
+/// Describes a plan: sub-topologies, sources, nodes, stores, and topics with their partitions.
+pub fn describe(topology: &Topology, format: DescribeFormat) -> String {
+    match format {
+        DescribeFormat::Text => text::render(topology),
+        DescribeFormat::Mermaid => graph::mermaid(topology),
+        DescribeFormat::Dot => graph::dot(topology),
+        DescribeFormat::Json => json::render(topology),
+    }
+}
+
+/// The topics as they would be created on an empty log; where inputs do not fit together, as declared.
+fn resolved(topology: &Topology) -> BTreeMap<String, TopicConfig> {
+    partitioning::resolve(topology, &BTreeMap::new()).unwrap_or_else(|_| {
+        topology.topics.iter().map(|topic| (topic.name.clone(), topic.config.clone())).collect()
+    })
+}
+
+/// What a node does, in a few words.
+fn summary(part: &Subtopology, verb: &Verb) -> String {
+    let store = |id: &usize| part.stores.get(*id).map_or("?", |store| store.name.as_str()).to_owned();
+    match verb {
+        Verb::Filter { condition, negate: false, .. } => format!("filter {}", condition.source()),
+        Verb::Filter { condition, negate: true, .. } => format!("filter_not {}", condition.source()),
+        Verb::Map { key, value, .. } => {
+            let key = key.as_ref().map(|key| format!("key = {} ({})", key.expression.source(), key.format));
+            let value = value.as_ref().map(|value| format!("value = {}", projection(value)));
+            let parts: Vec<String> = key.into_iter().chain(value).collect();
+            format!("map {}", parts.join(", "))
+        }
+        Verb::FlatMap { items, .. } => format!("flat_map {}", items.source()),
+        Verb::FlatMapValues { items } => format!("flat_map_values {}", items.source()),
+        Verb::Peek { message } => format!("peek {}", projection(message)),
+        Verb::Branch { conditions, default } => {
+            let conditions: Vec<&str> = conditions.iter().map(|condition| condition.source()).collect();
+            format!("branch {}{}", conditions.join(" | "), if *default { " | default" } else { "" })
+        }
+        Verb::Merge => "merge".to_owned(),
+        Verb::Call { agent, .. } => format!("call {}", agent.name()),
+        Verb::ToTable { store: id, sends_old } => format!("to_table in {}{}", store(id), old(*sends_old)),
+        Verb::ToStream => "to_stream".to_owned(),
+        Verb::Aggregate(aggregate) => {
+            let windows = aggregate.windows.map(|windows| {
+                let (size, advance) = (format_duration(windows.size()), format_duration(windows.advance()));
+                let kind = match windows.size() == windows.advance() {
+                    true => format!("tumbling {size}"),
+                    false => format!("hopping {size} every {advance}"),
+                };
+                format!(" per {kind}, grace {}", format_duration(windows.grace()))
+            });
+            let emit = if aggregate.emit == Emit::OnClose { ", on close" } else { "" };
+            let function = function(&aggregate.function);
+            format!("{function} in {}{}{emit}{}", store(&aggregate.store), windows.unwrap_or_default(), old(aggregate.sends_old))
+        }
+        Verb::StreamTableJoin { kind, table, value } => {
+            format!("{} join with {}: {}", join(*kind), store(table), projection(value))
+        }
+        Verb::TableTableJoin { kind, stores, value, sends_old } => {
+            let stores: Vec<String> = stores.iter().map(store).collect();
+            format!("{} join of {}: {}{}", join(*kind), stores.join(", "), projection(value), old(*sends_old))
+        }
+        Verb::Sink(sink) => {
+            let map = sink.map.as_ref().map(|map| format!(": {}", projection(map))).unwrap_or_default();
+            format!("write {}{map}", sink.topic)
+        }
+    }
+}
+
+fn old(sends_old: bool) -> &'static str {
+    if sends_old { ", with old values" } else { "" }
+}
+
+fn join(kind: JoinKind) -> &'static str {
+    match kind {
+        JoinKind::Inner => "inner",
+        JoinKind::Left => "left",
+        JoinKind::Outer => "outer",
+    }
+}
+
+fn function(function: &Function) -> String {
+    match function {
+        Function::Named { aggregates, .. } => {
+            let parts: Vec<String> = aggregates
+                .iter()
+                .map(|aggregate| {
+                    let argument = aggregate.argument.as_ref().map_or("", |argument| argument.source());
+                    format!("{} = {}", aggregate.name, call(aggregate.kind, argument))
+                })
+                .collect();
+            format!("aggregate {}", parts.join(", "))
+        }
+        Function::Reduce { expression } => format!("reduce {}", projection(expression)),
+        Function::Fold { add, call, .. } => {
+            let call = call.as_ref().map(|call| format!(", call {}", call.agent.name())).unwrap_or_default();
+            format!("fold {}{call}", projection(add))
+        }
+    }
+}
+
+fn call(kind: AggregateKind, argument: &str) -> String {
+    match kind {
+        AggregateKind::Count => "count()".to_owned(),
+        AggregateKind::CountIf => format!("count_if({argument})"),
+        AggregateKind::Sum => format!("sum({argument})"),
+        AggregateKind::Min => format!("min({argument})"),
+        AggregateKind::Max => format!("max({argument})"),
+        AggregateKind::Avg => format!("avg({argument})"),
+        AggregateKind::First => format!("first({argument})"),
+        AggregateKind::Last => format!("last({argument})"),
+        AggregateKind::Collect { limit } => format!("collect({argument}, {limit})"),
+        AggregateKind::TopK { k } => format!("top_k({argument}, {k})"),
+    }
+}
+
+/// A projection: an expression's source, of structs only the names of the fields.
+fn projection(projection: &Projection) -> String {
+    match projection {
+        Projection::Expression(expression) => expression.source().to_owned(),
+        Projection::Struct { shape, .. } | Projection::List { shape, .. } => match shape {
+            crate::record::Shape::Struct(shape) => {
+                let names: Vec<&str> = shape.fields().iter().map(|field| &*field.name).collect();
+                format!("{{{}}}", names.join(", "))
+            }
+            other => other.to_string(),
+        },
+    }
+}
+
+/// The fields that are decoded, as `{a, b.c}`.
+fn fields(fields: &Fields) -> String {
+    match fields {
+        Fields::All => "all fields".to_owned(),
+        Fields::Some(parts) if parts.is_empty() => "no fields".to_owned(),
+        Fields::Some(_) => {
+            let mut paths = Vec::new();
+            collect_paths(fields, "", &mut paths);
+            paths.join(", ")
+        }
+    }
+}
+
+fn collect_paths(fields: &Fields, prefix: &str, paths: &mut Vec<String>) {
+    match fields {
+        Fields::Some(parts) if !parts.is_empty() => {
+            for (name, part) in parts {
+                let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                collect_paths(part, &path, paths);
+            }
+        }
+        _ => paths.push(prefix.to_owned()),
+    }
+}
+
+/// What a topic is to the application, as a word.
+fn role(topic: &Topic) -> &'static str {
+    match topic.role {
+        TopicRole::Source => "source",
+        TopicRole::Sink => "sink",
+        TopicRole::SourceAndSink => "source and sink",
+        TopicRole::Repartition => "repartition",
+        TopicRole::Changelog => "changelog",
+        TopicRole::DeadLetters => "dead letters",
+    }
+}
+
+/// How a topic's values are written.
+fn value_format(topic: &Topic) -> String {
+    topic.value.as_ref().map_or_else(|| "internal".to_owned(), ToString::to_string)
+}
+
+/// What happens to old records of a topic.
+fn cleanup(config: &TopicConfig) -> &'static str {
+    match (config.compacted, config.retention) {
+        (true, Some(_)) => "compact,delete",
+        (true, None) => "compact",
+        (false, _) => "delete",
+    }
+}
+
+/// How long records of a topic are kept.
+fn retention(config: &TopicConfig) -> String {
+    config.retention.map_or_else(|| "forever".to_owned(), format_duration)
+}
+
+/// An error policy as the language writes it.
+fn policy(policy: OnError) -> &'static str {
+    match policy {
+        OnError::DeadLetter => "dlq",
+        OnError::Skip => "skip",
+        OnError::Fail => "fail",
+    }
+}

@@ -1,0 +1,172 @@
+//! The last step: the graph is cut into sub-topologies, and its sources learn which fields are needed.
+
+use std::sync::Arc;
+
+use super::Planner;
+use super::fields::{needed, send_old_values};
+use super::graph::{DraftPayload, DraftSource, Graph};
+use crate::log::TopicConfig;
+use crate::record::Fields;
+use crate::state::StoreKind;
+use crate::time::parse_duration;
+use crate::topology::plan::{
+    DeadLetters, Edge, Node, Payload, Source, StoreId, Subtopology, Topic, TopicRole, Topology, Verb,
+};
+
+/// Which sub-topology everything belongs to, and its position there.
+struct Cut {
+    sources: Vec<usize>,
+    nodes: Vec<(usize, usize)>,
+    stores: Vec<(usize, usize)>,
+    count: usize,
+}
+
+impl Planner<'_> {
+    /// The plan, of a graph without mistakes.
+    pub(super) fn assemble(mut self, dead_letters: Option<DeadLetters>) -> Option<Topology> {
+        send_old_values(&mut self.graph);
+        self.add_changelogs();
+        let fields = match self.options.projection {
+            true => needed(&self.graph),
+            false => vec![Fields::All; self.graph.sources.len()],
+        };
+        let cut = cut(&self.graph);
+        let graph = std::mem::take(&mut self.graph);
+        let mut parts: Vec<Subtopology> = (0..cut.count)
+            .map(|id| Subtopology { id, sources: Vec::new(), nodes: Vec::new(), stores: Vec::new() })
+            .collect();
+        for ((source, part), fields) in graph.sources.into_iter().zip(&cut.sources).zip(&fields) {
+            parts.get_mut(*part)?.sources.push(finish_source(source, fields, &cut));
+        }
+        for (node, (part, _)) in graph.nodes.into_iter().zip(&cut.nodes) {
+            let outputs = node.outputs.iter().map(|edges| local_edges(edges, &cut)).collect();
+            let mut verb = node.verb;
+            for store in stores_of(&mut verb) {
+                *store = cut.stores.get(*store)?.1;
+            }
+            let node = Node { name: node.name, verb, on_process_error: node.on_process_error, outputs };
+            parts.get_mut(*part)?.nodes.push(node);
+        }
+        for (store, (part, _)) in graph.stores.into_iter().zip(&cut.stores) {
+            parts.get_mut(*part)?.stores.push(store.spec);
+        }
+        Some(Topology {
+            name: self.application,
+            description: self.spec.description.as_ref().map(|text| text.0.clone()).unwrap_or_default(),
+            subtopologies: parts.into_iter().map(Arc::new).collect(),
+            topics: self.topics.used.into_values().collect(),
+            dead_letters,
+        })
+    }
+
+    /// The changelogs of all stores. Those of windows lose what has expired, a day late as in Kafka Streams.
+    fn add_changelogs(&mut self) {
+        let day = parse_duration("1d").unwrap_or_default();
+        for store in &self.graph.stores {
+            let Some(name) = store.spec.changelog.as_deref().map(str::to_owned) else { continue };
+            let retention = match store.spec.kind {
+                StoreKind::KeyValue => None,
+                StoreKind::Window { retention } => Some(retention.saturating_add(day)),
+            };
+            let config = TopicConfig { compacted: true, retention, ..TopicConfig::new(0) };
+            let role = TopicRole::Changelog;
+            let topic = Topic { name: name.clone(), role, config, key: store.key.clone(), value: None };
+            self.topics.used.insert(name, topic);
+        }
+    }
+}
+
+fn finish_source(source: DraftSource, fields: &Fields, cut: &Cut) -> Source {
+    let (internal, value) = match source.value {
+        DraftPayload::Serde(serde) => (false, Payload::Serde(serde.deserializer(fields))),
+        DraftPayload::Internal(shape) => (true, Payload::Internal(shape)),
+    };
+    Source {
+        name: source.name,
+        topic: source.topic.as_str().into(),
+        internal,
+        personal_data: source.personal_data,
+        key: source.key.deserializer(&Fields::All),
+        value,
+        fields: fields.clone(),
+        timestamp: source.timestamp,
+        offset_reset: source.offset_reset,
+        on_decode_error: source.on_decode_error,
+        outputs: local_edges(&source.outputs, cut),
+    }
+}
+
+fn local_edges(edges: &[Edge], cut: &Cut) -> Vec<Edge> {
+    let local = |edge: &Edge| cut.nodes.get(edge.node).map(|(_, node)| Edge { node: *node, input: edge.input });
+    edges.iter().filter_map(local).collect()
+}
+
+/// The stores that a node uses.
+fn stores_of(verb: &mut Verb) -> Vec<&mut StoreId> {
+    match verb {
+        Verb::ToTable { store, .. } => vec![store],
+        Verb::Aggregate(aggregate) => vec![&mut aggregate.store],
+        Verb::StreamTableJoin { table, .. } => vec![table],
+        Verb::TableTableJoin { stores, .. } => stores.iter_mut().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Sources, nodes and stores that are connected belong together.
+fn cut(graph: &Graph) -> Cut {
+    let (sources, nodes) = (graph.sources.len(), graph.nodes.len());
+    let mut sets = Sets((0..sources + nodes + graph.stores.len()).collect());
+    for (index, source) in graph.sources.iter().enumerate() {
+        source.outputs.iter().for_each(|edge| sets.join(index, sources + edge.node));
+    }
+    for (index, node) in graph.nodes.iter().enumerate() {
+        node.outputs.iter().flatten().for_each(|edge| sets.join(sources + index, sources + edge.node));
+        for store in stores_of(&mut node.verb.clone()) {
+            sets.join(sources + index, sources + nodes + *store);
+        }
+    }
+    let mut roots: Vec<usize> = Vec::new();
+    let mut part_of = |element: usize| {
+        let root = sets.root(element);
+        roots.iter().position(|known| *known == root).unwrap_or_else(|| {
+            roots.push(root);
+            roots.len() - 1
+        })
+    };
+    let of_sources: Vec<usize> = (0..sources).map(&mut part_of).collect();
+    let of_nodes: Vec<usize> = (0..nodes).map(|node| part_of(sources + node)).collect();
+    let of_stores: Vec<usize> = (0..graph.stores.len()).map(|store| part_of(sources + nodes + store)).collect();
+    let count = roots.len();
+    Cut { sources: of_sources, nodes: numbered(&of_nodes, count), stores: numbered(&of_stores, count), count }
+}
+
+/// Gives each element its position among those of its part.
+fn numbered(parts: &[usize], count: usize) -> Vec<(usize, usize)> {
+    let mut next = vec![0; count];
+    let number = |part: &usize| {
+        let slot = next.get_mut(*part).map(|slot| std::mem::replace(slot, *slot + 1));
+        (*part, slot.unwrap_or_default())
+    };
+    parts.iter().map(number).collect()
+}
+
+/// Disjoint sets; every element points towards its set's smallest.
+struct Sets(Vec<usize>);
+
+impl Sets {
+    fn root(&self, mut element: usize) -> usize {
+        while let Some(&above) = self.0.get(element)
+            && above != element
+        {
+            element = above;
+        }
+        element
+    }
+
+    fn join(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.root(a), self.root(b));
+        if let Some(slot) = self.0.get_mut(a.max(b)) {
+            *slot = a.min(b);
+        }
+    }
+}

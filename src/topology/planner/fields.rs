@@ -1,0 +1,146 @@
+//! What the plan needs: the fields of each source, and the old values of tables.
+
+use super::graph::Graph;
+use crate::expression::{Binding, Expression, Projection};
+use crate::record::Fields;
+use crate::topology::plan::{Edge, Function, JoinKind, Verb};
+
+/// Which part of its values each source must decode, in order of the sources.
+pub(super) fn needed(graph: &Graph) -> Vec<Fields> {
+    let mut of_nodes: Vec<Fields> = vec![Fields::none(); graph.nodes.len()];
+    // Nodes come after those they take records from, and after the repartition topics these come through, so
+    // that going backwards each knows what follows it.
+    for (index, node) in graph.nodes.iter().enumerate().rev() {
+        if let Verb::Sink(sink) = &node.verb
+            && sink.internal
+        {
+            // The internal encoding takes null where a shape has none: what nobody reads is null in there.
+            let reader = graph.sources.iter().find(|source| *source.topic == *sink.topic);
+            let fields = reader.map_or(Fields::All, |source| of_outputs(graph, &of_nodes, &source.outputs));
+            if let Some(slot) = of_nodes.get_mut(index) {
+                *slot = fields;
+            }
+            continue;
+        }
+        let after = of_outputs(graph, &of_nodes, node.outputs.iter().flatten());
+        if let Some(slot) = of_nodes.get_mut(index) {
+            *slot = of_verb(&node.verb, after);
+        }
+    }
+    let of_source = |source: &super::graph::DraftSource| {
+        let mut fields = of_outputs(graph, &of_nodes, &source.outputs);
+        add(&mut fields, source.timestamp.as_ref().and_then(|timestamp| timestamp.uses(&Binding::Value).cloned()));
+        fields
+    };
+    graph.sources.iter().map(of_source).collect()
+}
+
+fn of_outputs<'e>(graph: &Graph, of_nodes: &[Fields], edges: impl IntoIterator<Item = &'e Edge>) -> Fields {
+    let mut fields = Fields::none();
+    edges.into_iter().for_each(|edge| fields.merge(&of_input(graph, of_nodes, edge)));
+    fields
+}
+
+fn of_input(graph: &Graph, of_nodes: &[Fields], edge: &Edge) -> Fields {
+    match graph.nodes.get(edge.node).map(|node| &node.verb) {
+        Some(Verb::TableTableJoin { value, .. }) => {
+            value.uses(&Binding::Local(edge.input)).unwrap_or_else(Fields::none)
+        }
+        _ => of_nodes.get(edge.node).cloned().unwrap_or(Fields::All),
+    }
+}
+
+/// What a node reads of its input, given what those after it read of its output.
+fn of_verb(verb: &Verb, after: Fields) -> Fields {
+    let of_expression = |expression: &Expression| expression.uses(&Binding::Value).cloned();
+    let of_projection = |projection: &Projection| projection.uses(&Binding::Value);
+    let mut fields = Fields::none();
+    match verb {
+        Verb::Filter { condition, .. } => {
+            add(&mut fields, of_expression(condition));
+            fields.merge(&after);
+        }
+        Verb::Map { key, value, .. } => {
+            add(&mut fields, key.as_ref().and_then(|key| of_expression(&key.expression)));
+            match value {
+                Some(value) => add(&mut fields, of_projection(value)),
+                None => fields.merge(&after),
+            }
+        }
+        Verb::FlatMap { items, .. } | Verb::FlatMapValues { items } => add(&mut fields, of_expression(items)),
+        Verb::Peek { message } => {
+            add(&mut fields, of_projection(message));
+            fields.merge(&after);
+        }
+        Verb::Branch { conditions, .. } => {
+            conditions.iter().for_each(|condition| add(&mut fields, of_expression(condition)));
+            fields.merge(&after);
+        }
+        Verb::Merge | Verb::ToStream => fields.merge(&after),
+        Verb::Call { input, into, .. } => {
+            add(&mut fields, of_projection(input));
+            add(&mut fields, into.as_ref().and_then(of_projection));
+        }
+        // Rows are stored, and serve queries: whole.
+        Verb::ToTable { .. } => return Fields::All,
+        Verb::Aggregate(aggregate) => return of_function(&aggregate.function),
+        Verb::StreamTableJoin { value, .. } => add(&mut fields, value.uses(&Binding::Local(0))),
+        Verb::TableTableJoin { .. } => return Fields::All,
+        Verb::Sink(sink) => match &sink.map {
+            Some(map) => add(&mut fields, of_projection(map)),
+            None => return Fields::All,
+        },
+    }
+    fields
+}
+
+fn of_function(function: &Function) -> Fields {
+    let mut fields = Fields::none();
+    match function {
+        Function::Named { aggregates, .. } => {
+            for argument in aggregates.iter().filter_map(|aggregate| aggregate.argument.as_ref()) {
+                add(&mut fields, argument.uses(&Binding::Value).cloned());
+            }
+        }
+        // The first value becomes the state.
+        Function::Reduce { .. } => return Fields::All,
+        Function::Fold { init, add: next, call, result } => {
+            add(&mut fields, init.uses(&Binding::Value));
+            add(&mut fields, next.uses(&Binding::Value));
+            add(&mut fields, call.as_ref().and_then(|call| call.input.uses(&Binding::Value)));
+            add(&mut fields, result.as_ref().and_then(|result| result.uses(&Binding::Value)));
+        }
+    }
+    fields
+}
+
+fn add(fields: &mut Fields, used: Option<Fields>) {
+    if let Some(used) = used {
+        fields.merge(&used);
+    }
+}
+
+/// Has old values sent along where something after needs them, as Kafka Streams does: the sides of a left or
+/// outer join from which unmatched rows may come, and whatever stands between them and the rows.
+pub(super) fn send_old_values(graph: &mut Graph) {
+    let mut wanted = vec![false; graph.nodes.len()];
+    for index in (0..graph.nodes.len()).rev() {
+        let Some(node) = graph.nodes.get(index) else { continue };
+        let after = node.outputs.iter().flatten().any(|edge| {
+            let follows = wanted.get(edge.node).copied().unwrap_or(false);
+            match graph.nodes.get(edge.node).map(|node| &node.verb) {
+                Some(Verb::TableTableJoin { kind, .. }) => follows || *kind != JoinKind::Inner,
+                Some(Verb::Filter { table: true, .. } | Verb::Map { table: true, .. }) => follows,
+                _ => false,
+            }
+        });
+        if let Some(slot) = wanted.get_mut(index) {
+            *slot = after;
+        }
+        match graph.nodes.get_mut(index).map(|node| &mut node.verb) {
+            Some(Verb::ToTable { sends_old, .. } | Verb::TableTableJoin { sends_old, .. }) => *sends_old = after,
+            Some(Verb::Aggregate(aggregate)) => aggregate.sends_old = after,
+            _ => {}
+        }
+    }
+}

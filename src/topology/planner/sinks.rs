@@ -1,0 +1,122 @@
+//! Sinks: what is written, and whether the topic's format can take it.
+
+use super::expressions::record_scope;
+use super::graph::Flow;
+use super::shapes::node_at;
+use super::{Planner, Possible};
+use crate::record::Shape;
+use crate::serdes::{Format, Serializer, ShapeMismatch};
+use crate::topology::diagnostics::{Diagnostic, nearest};
+use crate::topology::plan::{Encoding, Sink, TopicRole, Verb};
+use crate::topology::spec::SinkSpec;
+use crate::topology::spec::scalars::FormatSpec;
+
+impl Planner<'_> {
+    /// Builds a sink.
+    pub(super) fn sink(&mut self, sink: &SinkSpec) {
+        let possible = Possible { what: "a sink", decode: false, process: true, produce: true };
+        let policies = self.policies(sink.on_error.as_ref(), &possible);
+        let flow = self.names.read(&sink.from, self.problems);
+        let map = sink.map.as_ref().map(|map| self.template(map, &record_scope(&flow)));
+        let value = match &map {
+            Some(Some(map)) => map.shape().clone(),
+            Some(None) => Shape::Any,
+            None => flow.value.clone(),
+        };
+        let defaults = self.spec.defaults.as_ref();
+        let default_key = defaults.and_then(|defaults| defaults.key.as_ref());
+        let default_value = defaults.and_then(|defaults| defaults.value.as_ref());
+        let inherited = FormatSpec { format: flow.key.format.clone(), span: sink.topic.span.clone() };
+        let key_spec = sink.key.as_ref().or(default_key).unwrap_or(&inherited);
+        let key = self.sink_key(&flow, key_spec);
+        let Some(value_spec) = sink.value.as_ref().or(default_value) else {
+            let problem = Diagnostic::new(sink.span.clone(), "how are the values written? `value` is missing, and so is `defaults.value`");
+            self.problems.report(problem.help("write `value: json`, `{avro: Name}`, .."));
+            return;
+        };
+        let serializer = self.sink_value(sink, value_spec, &value);
+        self.use_topic(&sink.topic, TopicRole::Sink, &key_spec.format, &value_spec.format);
+        let (Some(key), Some(serializer), Some(map)) = (key, serializer, whole(map)) else { return };
+        if flow.is_unknown() {
+            return;
+        }
+        let verb = Verb::Sink(Sink {
+            topic: sink.topic.text.as_str().into(),
+            internal: false,
+            key,
+            map,
+            value: Encoding::Serde(serializer),
+            on_produce_error: policies.produce,
+            drops_null_keys: false,
+        });
+        self.graph.node(format!("{}/sink-{}", sink.from.text, sink.topic.text), verb, policies.process, &[flow.port]);
+    }
+
+    /// How keys are written. `Some(None)`: they are already.
+    fn sink_key(&mut self, flow: &Flow, spec: &FormatSpec) -> Option<Option<Serializer>> {
+        if spec.format == flow.key.format && !flow.is_unknown() {
+            return Some(None);
+        }
+        let serde = self.serde(spec)?;
+        match serde.serializer(flow.key.shape.required()) {
+            Ok(serializer) => Some(Some(serializer)),
+            Err(mismatches) => {
+                for mismatch in mismatches {
+                    let message = format!("keys cannot be written as {}: {mismatch}", spec.format);
+                    let help = match &flow.key.format {
+                        Format::Avro(name) => format!("they are {{avro: {name}}} so far; `select_key` makes new ones"),
+                        format => format!("write `key: {format}`, or make new keys with `select_key`"),
+                    };
+                    self.problems.report(Diagnostic::new(spec.span.clone(), message).help(help));
+                }
+                None
+            }
+        }
+    }
+
+    fn sink_value(&mut self, sink: &SinkSpec, spec: &FormatSpec, value: &Shape) -> Option<Serializer> {
+        let serde = self.serde(spec)?;
+        let mismatches = match serde.serializer(value.required()) {
+            Ok(serializer) => return Some(serializer),
+            Err(mismatches) => mismatches,
+        };
+        for mismatch in mismatches {
+            self.report_mismatch(sink, spec, &serde.shape().clone(), &mismatch);
+        }
+        None
+    }
+
+    /// Reports what does not fit at the field of the map that makes it, else at the map, else at the format.
+    fn report_mismatch(&mut self, sink: &SinkSpec, spec: &FormatSpec, shape: &Shape, mismatch: &ShapeMismatch) {
+        let place = match &sink.map {
+            Some(map) => node_at(&map.0, &mismatch.path).label.clone(),
+            None => spec.span.clone(),
+        };
+        let hint = mismatch.path.split_last().and_then(|(last, parents)| {
+            let fields = match shape_at(shape, parents)? {
+                Shape::Struct(fields) if fields.field(last).is_none() => fields,
+                _ => return None,
+            };
+            let near = nearest(last, fields.fields().iter().map(|field| &*field.name))?;
+            Some(format!("did you mean `{near}`?"))
+        });
+        let hint = hint.or_else(|| sink.map.is_none().then(|| "choose the fields with `map`".to_owned()));
+        let message = format!("values cannot be written as {}: {mismatch}", spec.format);
+        self.problems.report(Diagnostic::new(place, message).help_if(hint));
+    }
+}
+
+/// A part of a shape.
+fn shape_at<'s>(shape: &'s Shape, path: &[String]) -> Option<&'s Shape> {
+    let Some((first, rest)) = path.split_first() else { return Some(shape.required()) };
+    match shape.required() {
+        Shape::Struct(fields) => shape_at(&fields.field(first)?.shape, rest),
+        Shape::List(element) | Shape::Map(element) => shape_at(element, rest),
+        _ => None,
+    }
+}
+
+/// A part that may be absent: `None` where it has a mistake.
+fn whole<T>(part: Option<Option<T>>) -> Option<Option<T>> {
+    part.map_or(Some(None), |part| part.map(Some))
+}

@@ -1,0 +1,102 @@
+//! Sources: topics become streams or tables.
+
+use super::graph::{DraftPayload, DraftSource, Flow, FlowKind, KeyInfo};
+use super::names::Definition;
+use super::{Planner, Possible};
+use crate::expression::{Binding, Expression, Scope};
+use crate::record::Shape;
+use crate::serdes::{Format, Serde};
+use crate::topology::diagnostics::Diagnostic;
+use crate::topology::plan::{OffsetReset, TopicRole};
+use crate::topology::spec::scalars::FormatSpec;
+use crate::topology::spec::{OffsetResetSpec, SourceKind, SourceSpec};
+use crate::topology::yaml::Span;
+
+impl Planner<'_> {
+    /// Builds a source, if `name` is one.
+    pub(super) fn build_source(&mut self, name: &str) {
+        let Some(entity) = self.names.get(name) else { return };
+        let (definition, span) = (entity.definition, entity.span.clone());
+        if let Definition::Source(Some(source)) = definition {
+            let flow = self.source(name, source, &span).unwrap_or_else(Flow::unknown);
+            self.names.built(name, flow);
+        }
+    }
+
+    fn source(&mut self, name: &str, source: &SourceSpec, span: &Span) -> Option<Flow> {
+        let defaults = self.spec.defaults.as_ref();
+        let key = self.format_or(source.key.as_ref(), defaults.and_then(|defaults| defaults.key.as_ref()), "key", span);
+        let value = self.format_or(source.value.as_ref(), defaults.and_then(|defaults| defaults.value.as_ref()), "value", span);
+        let possible = Possible { what: "a source", decode: true, process: false, produce: false };
+        let policies = self.policies(source.on_error.as_ref(), &possible);
+        let (key, value) = (key?, value?);
+        let topic = &source.topic.0;
+        if let Some(other) = self.graph.sources.iter().find(|other| other.topic == topic.text) {
+            let message = format!("the topic `{}` is read by the source `{}` already", topic.text, other.name);
+            self.problems.report(Diagnostic::new(topic.span.clone(), message).help(format!("use `{}`", other.name)));
+            return None;
+        }
+        let timestamp = self.timestamp(source, key.shape(), value.shape());
+        self.use_topic(topic, TopicRole::Source, &key.format, &value.format);
+        let port = self.graph.source(DraftSource {
+            name: name.to_owned(),
+            topic: topic.text.clone(),
+            personal_data: source.personal_data.unwrap_or(false),
+            key: key.clone(),
+            value: DraftPayload::Serde(value.clone()),
+            timestamp,
+            offset_reset: match source.offset_reset {
+                Some(OffsetResetSpec::Latest) => OffsetReset::Latest,
+                Some(OffsetResetSpec::Earliest) | None => OffsetReset::Earliest,
+            },
+            on_decode_error: policies.decode,
+            outputs: Vec::new(),
+        });
+        let flow = Flow {
+            port,
+            kind: FlowKind::Stream,
+            key: KeyInfo { shape: key.shape().clone(), format: key.format.clone() },
+            value: value.shape().clone(),
+            rekeyed: false,
+            windows: None,
+            personal_data: source.personal_data.unwrap_or(false),
+            partitions: Some((topic.text.clone(), self.config_of(&topic.text).partitions)),
+        };
+        match source.kind {
+            Some(SourceKind::Table) => Some(self.materialize(flow, name, name, policies.process, span)),
+            Some(SourceKind::Stream) | None => Some(flow),
+        }
+    }
+
+    /// The serde of a source's or sink's keys or values: its own format or the default.
+    fn format_or(&mut self, own: Option<&FormatSpec>, default: Option<&FormatSpec>, part: &str, span: &Span) -> Option<Serde> {
+        match own.or(default) {
+            Some(format) => self.serde(format),
+            None => {
+                let message = format!("how are the {part}s written? `{part}` is missing, and so is `defaults.{part}`");
+                self.problems.report(Diagnostic::new(span.clone(), message).help(format!("write `{part}: string`, `json`, `{{avro: Name}}`, ..")));
+                None
+            }
+        }
+    }
+
+    fn timestamp(&mut self, source: &SourceSpec, key: &Shape, value: &Shape) -> Option<Expression> {
+        let formula = source.timestamp.as_ref()?;
+        let scope = Scope::new()
+            .with("key", Binding::Key, key.clone())
+            .with("value", Binding::Value, value.clone())
+            .with_record();
+        let expression = self.expression(&formula.0, &scope)?;
+        if !matches!(expression.shape().required(), Shape::Int | Shape::Timestamp | Shape::Any) {
+            let message = format!("a timestamp must be a timestamp or an int in milliseconds; this is {}", expression.shape());
+            self.problems.report(Diagnostic::new(formula.0.place(), message));
+            return None;
+        }
+        Some(expression)
+    }
+
+    /// The serde of a format that needs no schema, or whose schema has been used before.
+    pub(super) fn serde_of(&mut self, format: &Format, span: &Span) -> Option<Serde> {
+        self.serde(&FormatSpec { format: format.clone(), span: span.clone() })
+    }
+}
