@@ -1,14 +1,14 @@
 //! From a topology's YAML to a checked plan, and descriptions of it.
 
 mod describe;
-mod diagnostics;
+pub(crate) mod diagnostics;
 mod error_event;
 pub mod partitioning;
 pub mod plan;
 mod planner;
 mod schema;
-mod spec;
-mod yaml;
+pub(crate) mod spec;
+pub(crate) mod yaml;
 
 use crate::agents::Agents;
 use crate::serdes::SchemaRegistry;
