@@ -112,7 +112,7 @@ pub(super) fn topology_or_support(file: Option<&Path>, schemas: &SchemaArguments
 
 fn check(name: &str, text: &str, schemas: SchemaRegistry) -> anyhow::Result<Loaded> {
     let agents = Agents::local();
-    let options = PlanOptions { registry: &schemas, agents: &agents };
+    let options = PlanOptions { registry: &schemas, agents: &agents, projection: true };
     let topology = topology::load(name, text, &options)?;
     Ok(Loaded { topology, schemas })
 }
