@@ -37,15 +37,17 @@ pub struct ScenarioOptions<'a> {
     pub agents: &'a Agents,
     /// Whether sources decode only the fields that the plan uses. It must make no difference to any test.
     pub projection: bool,
-    /// Crash once more, after this many records and other events. With the cache off, or where replaying
-    /// gives the order of arrival, it must make no difference to what comes out.
+    /// Whether the cache is on or off, whatever the tests say.
+    pub caching: Option<bool>,
+    /// Crash once more, after this many records and other events. With the cache off it must make no
+    /// difference to what comes out; with the cache on neither, where [`CaseReport::in_order`] holds.
     pub crash_after: Option<usize>,
 }
 
 impl<'a> ScenarioOptions<'a> {
     /// Runs every test as it is written.
     pub fn new(schemas: &'a SchemaRegistry, agents: &'a Agents) -> Self {
-        ScenarioOptions { filter: None, schemas, agents, projection: true, crash_after: None }
+        ScenarioOptions { filter: None, schemas, agents, projection: true, caching: None, crash_after: None }
     }
 }
 
@@ -82,6 +84,9 @@ pub struct CaseReport {
     pub outputs: Vec<OutputRecord>,
     /// How many records and other events went in.
     pub events: usize,
+    /// Whether records went in by ascending timestamps: then replaying them after a crash, for which the task
+    /// chooses the lowest first, gives the same order.
+    pub in_order: bool,
 }
 
 /// Runs the tests of a file.
@@ -110,6 +115,7 @@ pub fn run_file(path: &Path, options: &ScenarioOptions<'_>) -> Result<FileReport
             failures: outcome.failures,
             outputs: outcome.outputs,
             events: outcome.events,
+            in_order: case.in_order(),
         });
     }
     Ok(FileReport { file: path.to_owned(), topology: suite.topology_path, cases })

@@ -77,6 +77,18 @@ mapping! {
     later ["only", "skip"]
 }
 
+impl CaseSpec {
+    /// Whether records go in by ascending timestamps, each after the one before.
+    pub(super) fn in_order(&self) -> bool {
+        let records = self.steps.iter().flat_map(|step| match &step.step {
+            Step::Records(records) => records.as_slice(),
+            _ => &[],
+        });
+        let timestamps: Vec<_> = records.map(|record| record.timestamp).collect();
+        timestamps.is_sorted_by(|a, b| matches!((a, b), (Some(a), Some(b)) if a.0 < b.0))
+    }
+}
+
 mapping! {
     /// What stands in for an agent: one of `answer`, `fail` and `sequence`.
     MockSpec = "a mock" {
