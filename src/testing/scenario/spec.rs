@@ -225,7 +225,7 @@ mapping! {
         required topic: Name,
         /// All records of the topic, in order. The fields that are given must be equal.
         optional exactly: Vec<ExpectedRecord>,
-        /// Records that are among those of the topic, of whose values only a part need be given.
+        /// Records that are among those of the topic, of whose values and headers only a part need be given.
         optional contains: Vec<ExpectedRecord>,
         /// Whether nothing is expected there.
         optional none: bool,
@@ -248,7 +248,7 @@ mapping! {
         optional timestamp: Moment,
         /// Its partition.
         optional partition: Whole,
-        /// Its headers, all of them.
+        /// Its headers, all of them; under `contains`, those that are given.
         optional headers: HeadersSpec,
     }
     later []
