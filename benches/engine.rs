@@ -81,7 +81,7 @@ fn bare(directory: &Path, batches: &[Vec<LogRecord>]) -> Duration {
             key.extend_from_slice(&name);
             write.put(&key, count.to_be_bytes());
         }
-        database.write_opt(&write, &writes).unwrap();
+        database.write_opt(write, &writes).unwrap();
     }
     started.elapsed()
 }

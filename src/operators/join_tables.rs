@@ -75,6 +75,8 @@ impl Operator for TableTableJoin {
         if !self.concerns(input, &record) {
             return Ok(());
         }
+        // Expressions that say `timestamp` mean the row's, which is also what is handed on.
+        record.timestamp = timestamp;
         let value = self.joined(&key, &record)?;
         let old = match record.old.take().filter(|_| self.sends_old) {
             None => None,
@@ -83,7 +85,7 @@ impl Operator for TableTableJoin {
                 Some(self.joined(&key, &record)?)
             }
         };
-        context.forward(Record { value, old, timestamp, ..record });
+        context.forward(Record { value, old, ..record });
         Ok(())
     }
 }

@@ -109,7 +109,9 @@ impl SchemaRegistry {
         }
     }
 
-    fn add_all(&mut self, files: &[(String, String)]) -> Vec<SchemaError> {
+    /// Adds schemas given as file names and texts, in any order of references between them. Returns what is
+    /// wrong with those that cannot be used; the others are added.
+    pub fn add_all(&mut self, files: &[(String, String)]) -> Vec<SchemaError> {
         let mut errors = Vec::new();
         let mut sources = Vec::new();
         for (file, text) in files {

@@ -38,7 +38,10 @@ impl Computed {
 impl Planner<'_> {
     /// The aggregation of a table that is made of a stream, which has been partitioned by its key.
     pub(super) fn aggregation(&mut self, name: &str, table: &TableSpec, mut flow: Flow, on_error: OnError) -> Flow {
-        let windows = table.window.as_ref().map(|window| self.windows(window));
+        let before = self.problems.count();
+        let windows = table.window.as_ref().and_then(|window| self.windows(window));
+        let retention = windows.map(|windows| self.retention(table, &windows));
+        let sound = self.problems.count() == before;
         // The window of a key belongs to the aggregation that made it, not to one that follows.
         flow.windows = None;
         let computed = if let Some(aggregates) = &table.aggregate {
@@ -50,23 +53,18 @@ impl Planner<'_> {
         } else {
             Computed::unknown()
         };
-        let retention = match &windows {
-            Some(Some(windows)) => Some(self.retention(table, windows)),
-            _ => None,
-        };
         let (key, partitions, personal_data) = (flow.key.clone(), flow.partitions.clone(), flow.personal_data);
-        let broken = Flow { kind: FlowKind::Unknown, value: computed.result.clone(), ..flow.clone() };
-        if flow.is_unknown() || matches!(windows, Some(None)) {
+        let broken = Flow { kind: FlowKind::Unknown, value: computed.result.clone(), windows, ..flow.clone() };
+        if flow.is_unknown() || !sound {
             return broken;
         }
         let kind = retention.map_or(StoreKind::KeyValue, |retention| StoreKind::Window { retention });
         let store_name = self.store_name(name);
         let store = self.new_store(&store_name, computed.state, &key.format, kind, &table.span);
-        let windows = windows.flatten();
-        let Some(function) = computed.function else { return Flow { windows, ..broken } };
+        let Some(function) = computed.function else { return broken };
         let on_close = table.emit.as_ref().is_some_and(|emit| emit.on_close);
         let emit = if on_close { Emit::OnClose } else { Emit::OnUpdate };
-        let Some(serde) = self.serde_of(&key.format, &table.span) else { return Flow { windows, ..broken } };
+        let Some(serde) = self.serde_of(&key.format, &table.span) else { return broken };
         let verb = Verb::Aggregate(Aggregate {
             store,
             windows,
@@ -81,25 +79,24 @@ impl Planner<'_> {
         Flow { port, kind, key, value: computed.result, rekeyed: false, windows, personal_data, partitions }
     }
 
-    /// Windows; each part that makes no sense has its own report.
+    /// Windows. Each part that makes no sense has its own report, and another stands in for it.
     fn windows(&mut self, spec: &WindowSpec) -> Option<TimeWindows> {
-        let size = spec.size.value;
-        let advance = spec.advance.as_ref().map_or(size, |advance| advance.value);
-        let grace = spec.grace.as_ref().map_or(0, |grace| grace.value);
-        let before = self.problems.count();
+        let mut size = spec.size.value;
+        let mut advance = spec.advance.as_ref().map_or(size, |advance| advance.value);
+        let mut grace = spec.grace.as_ref().map_or(0, |grace| grace.value);
         if let Err(error) = TimeWindows::tumbling(size, 0) {
             self.problems.report(Diagnostic::new(spec.size.span.clone(), error.to_string()));
+            (size, advance) = (1, 1);
         } else if let Err(error) = TimeWindows::hopping(size, advance, 0) {
             let place = spec.advance.as_ref().map_or(&spec.span, |advance| &advance.span);
             self.problems.report(Diagnostic::new(place.clone(), error.to_string()));
+            advance = size;
         }
         if let Some(own) = &spec.grace
             && let Err(error) = TimeWindows::tumbling(1, grace)
         {
             self.problems.report(Diagnostic::new(own.span.clone(), error.to_string()));
-        }
-        if self.problems.count() > before {
-            return None;
+            grace = 0;
         }
         TimeWindows::hopping(size, advance, grace).ok()
     }

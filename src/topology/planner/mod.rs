@@ -151,9 +151,10 @@ impl Planner<'_> {
     /// as used.
     fn report_unused(&mut self, root: &Node) {
         let mut mentioned = BTreeSet::new();
+        let sources = self.spec.sources.iter().flat_map(|sources| &sources.0).map(|(name, body)| ("sources", name, body.is_some()));
         let streams = self.spec.streams.iter().flat_map(|streams| &streams.0).map(|(name, body)| ("streams", name, body.is_some()));
         let tables = self.spec.tables.iter().flat_map(|tables| &tables.0).map(|(name, body)| ("tables", name, body.is_some()));
-        for (section, name, readable) in streams.chain(tables) {
+        for (section, name, readable) in sources.chain(streams).chain(tables) {
             if !readable && let Some(node) = root.get(section).and_then(|section| section.get(&name.text)) {
                 names::mentions(node, &mut mentioned);
             }

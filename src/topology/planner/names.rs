@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use super::graph::Flow;
-use crate::topology::diagnostics::{Diagnostic, Problems, list, suggest};
+use crate::topology::diagnostics::{Diagnostic, Problems, list, nearest, suggest};
 use crate::topology::spec::{Name, SourceSpec, Step, StepSpec, StreamSpec, TableSpec, TopologySpec};
 use crate::topology::yaml::{Content, Node, Span};
 
@@ -111,6 +111,10 @@ impl<'a> Names<'a> {
         }
         let message = format!("there is no source, stream or table `{}`", name.text);
         let hint = suggest(&name.text, self.entities.keys().map(String::as_str));
+        let meant = nearest(&name.text, self.entities.keys().map(String::as_str)).map(str::to_owned);
+        if let Some(entity) = meant.and_then(|meant| self.entities.get_mut(&meant)) {
+            entity.read = true;
+        }
         problems.report(Diagnostic::new(name.span.clone(), message).help_if(hint));
         Flow::unknown()
     }

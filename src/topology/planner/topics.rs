@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use super::Planner;
 use crate::log::TopicConfig;
 use crate::serdes::{Format, Serde, Serializer};
-use crate::topology::diagnostics::{Diagnostic, suggest};
+use crate::topology::diagnostics::{Diagnostic, nearest, suggest};
 use crate::topology::plan::{DeadLetters, Topic, TopicRole};
 use crate::topology::error_event_shape;
 use crate::topology::spec::scalars::{FormatSpec, Retention};
@@ -167,19 +167,19 @@ impl Planner<'_> {
 
     /// Reports topics that are described and not used.
     pub(super) fn report_unused_topics(&mut self, mentioned: &BTreeSet<String>) {
-        let unused: Vec<(String, Span)> = self
-            .topics
-            .declared
-            .iter()
-            .filter(|(name, _)| !self.topics.used.contains_key(*name) && !mentioned.contains(*name))
-            .map(|(name, (span, _))| (name.clone(), span.clone()))
-            .collect();
-        for (name, span) in unused {
-            let others = self.topics.used.keys().filter(|used| !self.topics.declared.contains_key(*used));
-            let hint = crate::topology::diagnostics::nearest(&name, others.map(String::as_str));
-            let hint = hint.map(|near| format!("did you mean `{near}`?"));
+        let spec = self.spec;
+        let read = spec.sources.iter().flat_map(|sources| sources.iter()).map(|(_, source)| &source.topic.0);
+        let written = spec.sinks.iter().flatten().map(|sink| &sink.topic);
+        let dead = spec.defaults.iter().filter_map(|defaults| defaults.dlq.as_ref());
+        let used: Vec<&str> = read.chain(written).chain(dead).map(|name| name.text.as_str()).collect();
+        for (name, (span, _)) in &self.topics.declared {
+            if used.contains(&name.as_str()) || mentioned.contains(name) {
+                continue;
+            }
+            let undeclared = used.iter().copied().filter(|used| !self.topics.declared.contains_key(*used));
+            let hint = nearest(name, undeclared).map(|near| format!("did you mean `{near}`?"));
             let message = format!("no source or sink uses the topic `{name}`");
-            self.problems.report(Diagnostic::new(span, message).help_if(hint));
+            self.problems.report(Diagnostic::new(span.clone(), message).help_if(hint));
         }
     }
 }

@@ -1,0 +1,92 @@
+//! The directory of an embedded log: `DIR/log` holds topics and records, `DIR/state` the stores.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use clap::Args;
+
+use crate::log::embedded::{EmbeddedLog, EmbeddedOptions};
+use crate::state::{StateDirectory, StateOptions};
+
+use super::failure::Usage;
+
+/// Which directory a command works on.
+#[derive(Args, Clone)]
+pub(super) struct EmbeddedArguments {
+    /// The directory of the embedded log and the stores
+    #[arg(long = "embedded", value_name = "DIR", env = "SIGNALSTREAM_EMBEDDED", global = true)]
+    path: Option<PathBuf>,
+}
+
+impl EmbeddedArguments {
+    /// The directory; an error of usage when none was given.
+    pub(super) fn directory(&self) -> anyhow::Result<Directory> {
+        match &self.path {
+            Some(path) => Ok(Directory::new(path)),
+            None => Err(Usage::error("where is the log? Give its directory with --embedded DIR")),
+        }
+    }
+}
+
+/// A directory with a log and state.
+#[derive(Clone)]
+pub(super) struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    /// The directory at a path, which need not exist yet.
+    pub(super) fn new(path: &Path) -> Directory {
+        Directory { path: path.to_owned() }
+    }
+
+    /// The path, for messages.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.path.join("log")
+    }
+
+    /// Where the stores are.
+    pub(super) fn state_path(&self) -> PathBuf {
+        self.path.join("state")
+    }
+
+    /// Whether somebody has made a log here.
+    pub(super) fn has_log(&self) -> bool {
+        self.log_path().join("CURRENT").exists()
+    }
+
+    /// Opens the log for reading and writing; makes one where there is none. One process at a time.
+    pub(super) fn open_log(&self) -> anyhow::Result<Arc<EmbeddedLog>> {
+        Ok(EmbeddedLog::open(&self.log_path(), EmbeddedOptions::default())?)
+    }
+
+    /// Opens the log for reading, also beside a process that writes to it.
+    pub(super) fn open_reader(&self) -> anyhow::Result<Arc<EmbeddedLog>> {
+        if !self.has_log() {
+            let path = self.path.display();
+            return Err(anyhow!(
+                "there is no log in {path}; `signalstream run FILE --embedded {path}` or `signalstream topics apply` makes one"
+            ));
+        }
+        Ok(EmbeddedLog::open_reader(&self.log_path())?)
+    }
+
+    /// Opens the state of one of `applications` applications that share the process's memory.
+    pub(super) fn open_state(&self, application: &str, applications: usize) -> anyhow::Result<StateDirectory> {
+        let share = |bytes: usize| bytes / applications.max(1);
+        let whole = StateOptions::default();
+        let options = StateOptions {
+            block_cache_bytes: share(whole.block_cache_bytes),
+            write_buffer_bytes: share(whole.write_buffer_bytes),
+            read_cache_bytes: share(whole.read_cache_bytes),
+            overlay_bytes: share(whole.overlay_bytes),
+            ..whole
+        };
+        Ok(StateDirectory::open(&self.state_path(), application, options)?)
+    }
+}

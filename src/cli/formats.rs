@@ -1,0 +1,171 @@
+//! How the keys and values of a topic are written, from what is known: options, a topology, or the bytes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::log::TopicConfig;
+use crate::serdes::internal::Codec;
+use crate::serdes::{Format, Serde, TopicSerde};
+use crate::record::Fields;
+use crate::state::{StoreKind, StoreSpec};
+use crate::topology::plan::{Encoding, Topic, Topology, Verb};
+
+use super::load::{self, Loaded, SchemaArguments};
+use super::records::{Part, RecordReader};
+
+/// How to read or write records.
+#[derive(Args)]
+pub(super) struct FormatArguments {
+    /// The topology that says how the topic is written; without it, the support topology's topics are known
+    #[arg(long, value_name = "FILE")]
+    topology: Option<PathBuf>,
+
+    /// How keys are written: string, long, double, bytes, json or avro:SCHEMA
+    #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
+    key_format: Option<Format>,
+
+    /// How values are written: string, long, double, bytes, json or avro:SCHEMA
+    #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
+    value_format: Option<Format>,
+
+    #[command(flatten)]
+    schemas: SchemaArguments,
+}
+
+/// Reads the name of a format.
+pub(super) fn parse_format(text: &str) -> Result<Format, String> {
+    match text {
+        "string" => Ok(Format::String),
+        "long" => Ok(Format::Long),
+        "double" => Ok(Format::Double),
+        "bytes" => Ok(Format::Bytes),
+        "json" => Ok(Format::Json),
+        _ => match text.split_once([':', ' ']) {
+            Some(("avro", schema)) if !schema.trim().is_empty() => Ok(Format::Avro(schema.trim().to_owned())),
+            _ => Err("expected string, long, double, bytes, json or avro:SCHEMA".to_owned()),
+        },
+    }
+}
+
+impl FormatArguments {
+    /// Loads what the options name.
+    pub(super) fn load(&self) -> anyhow::Result<Formats> {
+        Ok(Formats {
+            loaded: load::topology_or_support(self.topology.as_deref(), &self.schemas)?,
+            key: self.key_format.clone(),
+            value: self.value_format.clone(),
+        })
+    }
+}
+
+/// What is known of topics.
+pub(super) struct Formats {
+    loaded: Loaded,
+    key: Option<Format>,
+    value: Option<Format>,
+}
+
+impl Formats {
+    /// What a topology says, and nothing else.
+    pub(super) fn of(loaded: Loaded) -> Formats {
+        Formats { loaded, key: None, value: None }
+    }
+
+    /// The topology.
+    pub(super) fn topology(&self) -> &Topology {
+        &self.loaded.topology
+    }
+
+    /// How the topology wants a topic to be created.
+    pub(super) fn config(&self, topic: &str) -> Option<&TopicConfig> {
+        self.topic(topic).map(|topic| &topic.config)
+    }
+
+    fn topic(&self, name: &str) -> Option<&Topic> {
+        self.topology().topics.iter().find(|topic| topic.name == name)
+    }
+
+    /// Writes and reads the JSON of a topic.
+    pub(super) fn writer(&self, topic: &str) -> anyhow::Result<TopicSerde> {
+        let known = self.topic(topic);
+        let key = self.key.clone().or_else(|| known.map(|topic| topic.key.clone())).unwrap_or(Format::String);
+        let value = self.value.clone().or_else(|| known.and_then(|topic| topic.value.clone()));
+        let Some(value) = value else {
+            return Err(super::failure::Usage::error(format!(
+                "how are the values of `{topic}` written? Give --value-format, or --topology with a topology that uses the topic"
+            )));
+        };
+        Ok(TopicSerde::new(&key, &value, &self.loaded.schemas)?)
+    }
+
+    /// Reads the records of a topic. What nothing is known of is read as what its bytes look like.
+    pub(super) fn reader(&self, topic: &str) -> anyhow::Result<RecordReader> {
+        let known = self.topic(topic);
+        let key_format = self.key.as_ref().or_else(|| known.map(|topic| &topic.key));
+        let value_format = self.value.as_ref().or_else(|| known.and_then(|topic| topic.value.as_ref()));
+        let mut key = self.part(key_format)?;
+        let mut value = self.part(value_format)?;
+        if let Some(store) = stores(self.topology()).find(|store| store.changelog.as_deref() == Some(topic)) {
+            if matches!(store.kind, StoreKind::Window { .. }) {
+                key = Part::Windowed(Box::new(key));
+            }
+            value = Part::Internal(Codec::new(&store.shape));
+        } else if let Some(codec) = repartition_codec(self.topology(), topic) {
+            value = Part::Internal(codec);
+        }
+        Ok(RecordReader::new(key, value))
+    }
+
+    /// Reads the keys of a store: written as in its changelog.
+    pub(super) fn store_key(&self, store: &StoreSpec) -> anyhow::Result<Part> {
+        let changelog = store.changelog.as_deref().and_then(|changelog| self.topic(changelog));
+        let key = self.part(changelog.map(|topic| &topic.key))?;
+        Ok(if matches!(store.kind, StoreKind::Window { .. }) { Part::Windowed(Box::new(key)) } else { key })
+    }
+
+    /// How the keys of a store are written.
+    pub(super) fn store_key_format(&self, store: &StoreSpec) -> Option<&Format> {
+        store.changelog.as_deref().and_then(|changelog| self.topic(changelog)).map(|topic| &topic.key)
+    }
+
+    /// The schemas.
+    pub(super) fn schemas(&self) -> &crate::serdes::SchemaRegistry {
+        &self.loaded.schemas
+    }
+
+    fn part(&self, format: Option<&Format>) -> anyhow::Result<Part> {
+        match format {
+            Some(format) => Ok(Part::Serde(Serde::new(format, &self.loaded.schemas)?.deserializer(&Fields::All))),
+            None => Part::guess(&self.loaded.schemas),
+        }
+    }
+}
+
+/// All stores of a topology.
+pub(super) fn stores(topology: &Topology) -> impl Iterator<Item = &StoreSpec> {
+    topology.subtopologies.iter().flat_map(|subtopology| &subtopology.stores)
+}
+
+fn repartition_codec(topology: &Topology, topic: &str) -> Option<Codec> {
+    let nodes = topology.subtopologies.iter().flat_map(|subtopology| &subtopology.nodes);
+    nodes.into_iter().find_map(|node| match &node.verb {
+        Verb::Sink(sink) if *sink.topic == *topic => match &sink.value {
+            Encoding::Internal(shape) => Some(Codec::new(shape)),
+            Encoding::Serde(_) => None,
+        },
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_read_and_others_refused() {
+        assert_eq!(parse_format("json"), Ok(Format::Json));
+        assert_eq!(parse_format("avro:Order"), Ok(Format::Avro("Order".to_owned())));
+        assert!(["avro", "avro:", "xml", ""].iter().all(|text| parse_format(text).is_err()));
+    }
+}

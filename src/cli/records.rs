@@ -1,0 +1,205 @@
+//! Records of the log as JSON, and JSON as records of the log.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use serde_json::{Map, Value as Json, json};
+
+use crate::log::{LogRecord, ProducerRecord};
+use crate::record::{Fields, Header, Headers, TopicPartition};
+use crate::serdes::internal::Codec;
+use crate::serdes::json::to_json;
+use crate::serdes::{Deserializer, Format, SchemaRegistry, Serde, SerdeError, TopicSerde};
+use crate::sink::partition_for;
+use crate::state::parse_window_key;
+use crate::testing::InputRecord;
+use crate::time::Timestamp;
+
+/// Reads keys, or values, of a topic or a store.
+pub(super) enum Part {
+    /// By a serde.
+    Serde(Deserializer),
+    /// A window's start, then the key.
+    Windowed(Box<Part>),
+    /// By the engine's internal encoding.
+    Internal(Codec),
+    /// By what the bytes look like: Avro with the id of a schema that is known, JSON, text.
+    Guess(HashMap<u32, Deserializer>),
+}
+
+impl Part {
+    /// Reads what these schemas have written, and what needs none.
+    pub(super) fn guess(schemas: &SchemaRegistry) -> anyhow::Result<Part> {
+        let mut by_id = HashMap::new();
+        for name in schemas.names() {
+            if let Some(id) = schemas.id(name) {
+                let serde = Serde::new(&Format::Avro(name.to_owned()), schemas)?;
+                by_id.insert(id, serde.deserializer(&Fields::All));
+            }
+        }
+        Ok(Part::Guess(by_id))
+    }
+
+    /// The bytes as JSON.
+    pub(super) fn decode(&self, bytes: &Bytes) -> Result<Json, SerdeError> {
+        match self {
+            Part::Serde(deserializer) => Ok(to_json(&deserializer.deserialize(bytes)?)),
+            Part::Internal(codec) => Ok(to_json(&codec.decode(bytes)?.1)),
+            Part::Windowed(inner) => match parse_window_key(bytes) {
+                Some((start, key)) => {
+                    Ok(json!({ "window_start": start, "key": inner.decode(&bytes.slice_ref(key))? }))
+                }
+                None => inner.decode(bytes),
+            },
+            Part::Guess(by_id) => Ok(guess(bytes, by_id)),
+        }
+    }
+}
+
+fn guess(bytes: &Bytes, by_id: &HashMap<u32, Deserializer>) -> Json {
+    let avro = match bytes.as_ref() {
+        [0, a, b, c, d, ..] => by_id.get(&u32::from_be_bytes([*a, *b, *c, *d])),
+        _ => None,
+    };
+    if let Some(value) = avro.and_then(|deserializer| deserializer.deserialize(bytes).ok()) {
+        return to_json(&value);
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.starts_with(['{', '[']) => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+        Ok(text) if !text.chars().any(|c| c.is_control() && !c.is_whitespace()) => text.into(),
+        _ => json!({ "base64": BASE64.encode(bytes) }),
+    }
+}
+
+/// Shows the records of one topic.
+pub(super) struct RecordReader {
+    key: Part,
+    value: Part,
+}
+
+impl RecordReader {
+    /// With these for keys and values.
+    pub(super) fn new(key: Part, value: Part) -> RecordReader {
+        RecordReader { key, value }
+    }
+
+    /// The record as a line of `signalstream consume`.
+    pub(super) fn line(&self, partition: &TopicPartition, record: &LogRecord) -> Json {
+        let mut line = Map::new();
+        line.insert("topic".to_owned(), partition.topic.as_ref().into());
+        line.insert("partition".to_owned(), partition.partition.into());
+        line.insert("offset".to_owned(), record.offset.into());
+        line.insert("timestamp".to_owned(), record.timestamp.into());
+        put(&mut line, "key", &self.key, record.key.as_ref());
+        put(&mut line, "value", &self.value, record.value.as_ref());
+        let headers = record.headers.as_slice();
+        if !headers.is_empty() {
+            let text = |header: &Header| header.value.as_ref().map(|value| String::from_utf8_lossy(value).into_owned());
+            let headers = headers.iter().map(|header| (header.name.to_string(), text(header).into()));
+            line.insert("headers".to_owned(), Json::Object(headers.collect()));
+        }
+        Json::Object(line)
+    }
+}
+
+/// Puts a key or value in, or why it cannot be read and its bytes.
+fn put(line: &mut Map<String, Json>, name: &str, part: &Part, bytes: Option<&Bytes>) {
+    match bytes.map(|bytes| (bytes, part.decode(bytes))) {
+        None => line.insert(name.to_owned(), Json::Null),
+        Some((_, Ok(json))) => line.insert(name.to_owned(), json),
+        Some((bytes, Err(error))) => {
+            line.entry("error").or_insert_with(|| format!("the {name} cannot be read: {error}").into());
+            line.insert(format!("{name}_base64"), BASE64.encode(bytes).into())
+        }
+    };
+}
+
+/// Makes records for one topic.
+pub(super) struct RecordWriter {
+    topic: Arc<str>,
+    partitions: i32,
+    serde: TopicSerde,
+    /// Where the next record without a key goes.
+    turn: i32,
+}
+
+impl RecordWriter {
+    /// For a topic with that many partitions.
+    pub(super) fn new(topic: &str, partitions: i32, serde: TopicSerde) -> RecordWriter {
+        RecordWriter { topic: topic.into(), partitions: partitions.max(1), serde, turn: 0 }
+    }
+
+    /// The record for a line of input; `now` is its timestamp when it has none.
+    pub(super) fn record(&mut self, line: &InputRecord, now: Timestamp) -> anyhow::Result<ProducerRecord> {
+        let key = self.serde.encode_key(&line.key).context("the key cannot be written")?;
+        let value = match &line.value_base64 {
+            Some(text) => Some(Bytes::from(BASE64.decode(text).context("`value_base64` is not base64")?)),
+            None => self.serde.encode_value(&line.value).context("the value cannot be written")?,
+        };
+        let partition = match (line.partition, &key) {
+            (Some(partition), _) => partition,
+            (None, Some(key)) => partition_for(key, self.partitions),
+            (None, None) => {
+                self.turn = (self.turn + 1) % self.partitions;
+                self.turn
+            }
+        };
+        if partition >= self.partitions {
+            let (topic, partitions) = (&self.topic, self.partitions);
+            return Err(anyhow!("`{topic}` has {partitions} partitions; there is no partition {partition}"));
+        }
+        let timestamp = line.timestamp.unwrap_or(now);
+        let topic = self.topic.clone();
+        Ok(ProducerRecord { topic, partition, timestamp, key, value, headers: headers(&line.headers) })
+    }
+}
+
+fn headers(headers: &Map<String, Json>) -> Headers {
+    let header = |(name, value): (&String, &Json)| Header {
+        name: name.clone().into(),
+        value: match value {
+            Json::Null => None,
+            Json::String(text) => Some(Bytes::from(text.clone().into_bytes())),
+            other => Some(Bytes::from(other.to_string().into_bytes())),
+        },
+    };
+    Headers::new(headers.iter().map(header).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guessed(bytes: &'static [u8]) -> Json {
+        guess(&Bytes::from_static(bytes), &HashMap::new())
+    }
+
+    #[test]
+    fn bytes_that_nothing_is_known_of_are_shown_as_what_they_look_like() {
+        assert_eq!(guessed(b"acme|c-1"), json!("acme|c-1"));
+        assert_eq!(guessed(br#"{"n": 1}"#), json!({"n": 1}));
+        assert_eq!(guessed(b"{broken"), json!("{broken"));
+        assert_eq!(guessed(&[0, 0, 0, 0, 9, 1]), json!({"base64": "AAAAAAkB"}));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_shown_with_its_bytes() {
+        let serde = Serde::new(&Format::Long, &SchemaRegistry::new()).unwrap();
+        let reader = RecordReader::new(Part::Guess(HashMap::new()), Part::Serde(serde.deserializer(&Fields::All)));
+        let record = LogRecord {
+            offset: 3,
+            timestamp: 5,
+            key: None,
+            value: Some(Bytes::from_static(b"abc")),
+            headers: Headers::default(),
+        };
+        let line = reader.line(&TopicPartition::new("t", 1), &record);
+        assert_eq!((&line["offset"], &line["key"], &line["value_base64"]), (&json!(3), &Json::Null, &json!("YWJj")));
+        assert!(line["error"].as_str().unwrap().starts_with("the value cannot be read: "), "{line}");
+        assert!(line.get("value").is_none());
+    }
+}

@@ -1,0 +1,84 @@
+//! `signalstream stores get`.
+
+use std::io::{self, Write};
+use std::ops::Bound;
+
+use anyhow::{Context, anyhow};
+use bytes::Bytes;
+use clap::Args;
+use serde_json::Value as Json;
+
+use crate::serdes::{Format, TopicSerde};
+use crate::state::{StoreKind, parse_window_key, window_key};
+use crate::time::Timestamp;
+
+use super::super::Outcome;
+use super::super::formats::Formats;
+use super::{EntryReader, TaskOnDisk, tasks_of};
+
+#[derive(Args)]
+pub(super) struct GetArguments {
+    /// The store
+    store: String,
+
+    /// The key: text, or JSON where the store's keys are not text
+    key: String,
+
+    /// In a window store, only the window that starts then (milliseconds since the epoch)
+    #[arg(long, value_name = "TIMESTAMP")]
+    window: Option<Timestamp>,
+}
+
+impl GetArguments {
+    /// Exit status 1 when there is nothing under the key.
+    pub(super) fn run(&self, tasks: &[TaskOnDisk], formats: &Formats) -> anyhow::Result<Outcome> {
+        let mut stdout = io::stdout().lock();
+        let mut found = false;
+        for task in tasks_of(tasks, &self.store)? {
+            let entries = EntryReader::new(formats, &task.application, &self.store)?;
+            let spec = entries.spec.as_ref().map(|(spec, _, _)| *spec);
+            let format = spec.and_then(|spec| formats.store_key_format(spec));
+            let key = self.encode(format, formats)?;
+            let mut show = |key: &Bytes, value: &Bytes| -> anyhow::Result<()> {
+                found = true;
+                Ok(writeln!(stdout, "{}", entries.line(task, &self.store, key, value)?)?)
+            };
+            let windowed = spec.is_some_and(|spec| matches!(spec.kind, StoreKind::Window { .. }));
+            if windowed && self.window.is_none() {
+                task.each(&self.store, Bound::Unbounded, |stored, value| {
+                    if parse_window_key(stored).is_some_and(|(_, of)| of == key.as_ref()) {
+                        show(stored, value)?;
+                    }
+                    Ok(true)
+                })?;
+                continue;
+            }
+            let key = match self.window {
+                Some(start) => {
+                    let mut keyed = Vec::new();
+                    window_key(start, &key, &mut keyed);
+                    keyed.into()
+                }
+                None => key,
+            };
+            if let Some(value) = task.reader.get(&self.store, &key)? {
+                show(&key, &value)?;
+            }
+        }
+        if !found {
+            return Err(anyhow!("`{}` holds nothing under {}", self.store, self.key));
+        }
+        Ok(Outcome::Success)
+    }
+
+    fn encode(&self, format: Option<&Format>, formats: &Formats) -> anyhow::Result<Bytes> {
+        let Some(format) = format else { return Ok(Bytes::copy_from_slice(self.key.as_bytes())) };
+        let json = match format {
+            Format::String => Json::from(self.key.as_str()),
+            _ => serde_json::from_str(&self.key).unwrap_or_else(|_| Json::from(self.key.as_str())),
+        };
+        let serde = TopicSerde::new(format, &Format::Bytes, formats.schemas())?;
+        let encoded = serde.encode_key(&json).with_context(|| format!("{} is not a key ({format})", self.key))?;
+        encoded.ok_or_else(|| anyhow!("null is not a key"))
+    }
+}

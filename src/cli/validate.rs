@@ -1,0 +1,98 @@
+//! `signalstream validate`: every mistake of topologies, before anything runs.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value as Json, json};
+
+use crate::topology::Diagnostics;
+use crate::topology::plan::Topology;
+
+use super::load::{self, SchemaArguments};
+use super::output::{OutputFormat, color_is_wanted};
+use super::Outcome;
+
+/// Check topologies and show every mistake with its place
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  signalstream validate topologies/*.yaml
+
+Exit status: 0 when all are without mistakes, 1 when one is not.")]
+pub(super) struct ValidateCommand {
+    /// The topologies
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// How to report
+    #[arg(long, default_value = "text")]
+    output: OutputFormat,
+
+    #[command(flatten)]
+    schemas: SchemaArguments,
+}
+
+impl ValidateCommand {
+    pub(super) fn run(self) -> anyhow::Result<Outcome> {
+        let mut stdout = io::stdout().lock();
+        let color = stdout.is_terminal() && color_is_wanted();
+        let mut valid = true;
+        let mut reports = Vec::new();
+        for file in &self.files {
+            let result = load::topology(file, &self.schemas).map(|loaded| loaded.topology);
+            valid &= result.is_ok();
+            let name = file.display().to_string();
+            match self.output {
+                OutputFormat::Json => reports.push(report(&name, &result)),
+                OutputFormat::Text => match result {
+                    Ok(topology) => writeln!(stdout, "{name}: valid ({})", summary(&topology))?,
+                    Err(error) => match error.downcast_ref::<Diagnostics>() {
+                        Some(diagnostics) => writeln!(stdout, "{}", diagnostics.render(color).trim_end())?,
+                        None => writeln!(stdout, "{name}: {error:#}")?,
+                    },
+                },
+            }
+        }
+        if self.output == OutputFormat::Json {
+            writeln!(stdout, "{:#}", json!({ "valid": valid, "files": reports }))?;
+        }
+        Ok(Outcome::of(valid))
+    }
+}
+
+fn summary(topology: &Topology) -> String {
+    let stores: usize = topology.subtopologies.iter().map(|subtopology| subtopology.stores.len()).sum();
+    let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
+    format!(
+        "{}: {}, {}, {}",
+        topology.name,
+        count(topology.subtopologies.len(), "sub-topology", "sub-topologies"),
+        count(stores, "store", "stores"),
+        count(topology.topics.len(), "topic", "topics"),
+    )
+}
+
+fn report(name: &str, result: &anyhow::Result<Topology>) -> Json {
+    match result {
+        Ok(topology) => json!({ "file": name, "valid": true, "topology": topology.name, "errors": [] }),
+        Err(error) => {
+            let errors: Vec<Json> = match error.downcast_ref::<Diagnostics>() {
+                None => vec![json!({ "message": format!("{error:#}") })],
+                Some(diagnostics) => diagnostics
+                    .iter()
+                    .map(|item| {
+                        json!({
+                            "line": item.line(),
+                            "column": item.column(),
+                            "message": item.message(),
+                            "expected": item.expectation(),
+                            "hint": item.hint(),
+                        })
+                    })
+                    .collect(),
+            };
+            json!({ "file": name, "valid": false, "errors": errors })
+        }
+    }
+}

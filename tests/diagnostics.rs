@@ -1,0 +1,141 @@
+//! Mistakes in topologies: what is said, and where. All mistakes of a file are reported at once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use signalstream::agents::Agents;
+use signalstream::serdes::SchemaRegistry;
+use signalstream::topology::{Diagnostics, PlanOptions, load};
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
+}
+
+fn mistakes(text: &str) -> Option<Diagnostics> {
+    let mut registry = SchemaRegistry::new();
+    registry.load_directory(&directory().join("plans/schemas")).expect("the schemas are valid");
+    let agents = Agents::local();
+    let options = PlanOptions { registry: &registry, agents: &agents, projection: true };
+    load("topology.yaml", text, &options).err()
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_reported_at_once() {
+    let text = fs::read_to_string(directory().join("diagnostics/many-mistakes.yaml")).expect("the file is there");
+    let found = mistakes(&text).expect("the file has mistakes");
+    let golden = directory().join("diagnostics/many-mistakes.txt");
+    let rendered = found.render(false);
+    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        fs::write(&golden, &rendered).expect("the golden can be written");
+    }
+    assert_eq!(rendered, fs::read_to_string(&golden).unwrap_or_default());
+    assert!(found.count() >= 20, "{} mistakes", found.count());
+}
+
+mod mutations {
+    //! Whatever stands in a file, it is planned or refused: never a panic, and never without a reason.
+
+    use proptest::prelude::*;
+
+    use super::{directory, fs, mistakes};
+
+    /// What mutations put in: pieces of the language, in wrong places.
+    const PIECES: &[&str] = &[
+        "", " ", "\n", "  ", ": ", "- ", "{", "}", "[", "]", "'", "\"", "#", "|", ">-", "&a", "*a", "!t", "null", "0", "-1", "5m",
+        "from", "steps", "filter", "map_values", "value.", "key", "acc", "window.start", "count()", "branch", "default", "é", "\u{0}",
+        "\t", "join", "inputs", "store", "tumbling: 0s", "999999999999d", "merge", "---\n", "<<: ", "orders", "call",
+    ];
+
+    fn topologies() -> Vec<String> {
+        let names = ["plans/mood.yaml", "plans/joins.yaml", "plans/streams.yaml"];
+        names.iter().map(|name| fs::read_to_string(directory().join(name)).expect("the topology is there")).collect()
+    }
+
+    /// Replaces what stands between two places by a piece.
+    fn mutate(text: &str, start: usize, length: usize, piece: &str) -> String {
+        let mut start = start % (text.len() + 1);
+        while !text.is_char_boundary(start) {
+            start -= 1;
+        }
+        let mut end = (start + length).min(text.len());
+        while !text.is_char_boundary(end) {
+            end += 1;
+        }
+        format!("{}{piece}{}", &text[..start], &text[end..])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+        #[test]
+        fn a_mutated_topology_is_planned_or_refused_with_reasons(
+            which in 0..3usize,
+            edits in prop::collection::vec((any::<u16>(), 0..12usize, prop::sample::select(PIECES)), 1..4),
+        ) {
+            let mut text = topologies().swap_remove(which);
+            for (start, length, piece) in edits {
+                text = mutate(&text, start.into(), length, piece);
+            }
+            if let Some(found) = mistakes(&text) {
+                prop_assert!(found.count() > 0);
+                prop_assert!(!found.render(true).is_empty());
+                for mistake in found.iter() {
+                    let message = mistake.message();
+                    prop_assert!(message != "the topology could not be planned", "{}", text);
+                    prop_assert!(mistake.span().end <= text.len());
+                }
+            }
+        }
+    }
+}
+
+/// One mistake each: a topology, a marker `^` under the line before it that shows where the mistake is
+/// reported, and the beginning of what is said.
+const SINGLE_MISTAKES: &str = include_str!("diagnostics/single-mistakes.txt");
+
+/// What every case of [`SINGLE_MISTAKES`] starts with.
+const PREAMBLE: &str = "\
+topology: t
+defaults: {key: string, value: json}
+sources:
+  orders: {topic: orders, value: {avro: Order}}
+  customers: {topic: customers, kind: table}
+";
+
+#[test]
+fn each_mistake_is_reported_where_it_is() {
+    let mut wrong = Vec::new();
+    for case in SINGLE_MISTAKES.split("\n---\n").filter(|case| !case.trim().is_empty()) {
+        let (text, expected) = taken_apart(case);
+        let found = mistakes(&text);
+        let reported: Vec<String> = found
+            .iter()
+            .flat_map(Diagnostics::iter)
+            .map(|problem| format!("{}:{} {}", problem.line(), problem.column(), problem.message()))
+            .collect();
+        let as_expected = reported.len() == expected.len()
+            && expected.iter().all(|expected| reported.iter().any(|reported| reported.starts_with(expected)));
+        if !as_expected {
+            wrong.push(format!("{case}\nexpected {expected:#?}\nreported {reported:#?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// Splits a case into the topology and what is expected of it, as `line:column message`.
+fn taken_apart(case: &str) -> (String, Vec<String>) {
+    let mut text = PREAMBLE.to_owned();
+    let mut expected = Vec::new();
+    for line in case.lines() {
+        match line.trim_start().strip_prefix("^ ") {
+            Some(message) if line.trim_start().starts_with('^') => {
+                let column = line.chars().take_while(|c| *c == ' ').count() + 1;
+                expected.push(format!("{}:{column} {message}", text.lines().count()));
+            }
+            _ => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    (text, expected)
+}
