@@ -9,6 +9,8 @@ mod literal;
 mod mock;
 mod run;
 mod spec;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use crate::agents::Agents;
 use crate::serdes::SchemaRegistry;
 use crate::time::{Clock, SystemClock};
 use crate::topology::diagnostics::{Diagnostic, Problems};
-use crate::topology::spec::Lower;
+use crate::topology::spec::{Lower, Named};
 use crate::topology::yaml::{self, Span};
 use crate::topology::{self, Diagnostics, PlanOptions};
 use check::Known;
@@ -40,7 +42,7 @@ pub struct ScenarioOptions<'a> {
     /// Whether the cache is on or off, whatever the tests say.
     pub caching: Option<bool>,
     /// Crash once more, after this many records and other events. With the cache off it must make no
-    /// difference to what comes out; with the cache on neither, where [`CaseReport::in_order`] holds.
+    /// difference to what comes out; with the cache on neither, where [`CaseReport::replayable`] holds.
     pub crash_after: Option<usize>,
 }
 
@@ -58,6 +60,8 @@ pub struct FileReport {
     pub file: PathBuf,
     /// The topology that it tests.
     pub topology: PathBuf,
+    /// What the file says that its tests are about.
+    pub description: Option<String>,
     /// The tests that ran, in order.
     pub cases: Vec<CaseReport>,
 }
@@ -84,9 +88,9 @@ pub struct CaseReport {
     pub outputs: Vec<OutputRecord>,
     /// How many records and other events went in.
     pub events: usize,
-    /// Whether records went in by ascending timestamps: then replaying them after a crash, for which the task
-    /// chooses the lowest first, gives the same order.
-    pub in_order: bool,
+    /// Whether doing it all again after a crash comes to the same: records went in by ascending timestamps,
+    /// which is the order in which a task takes those that wait, and no mock counts its calls.
+    pub replayable: bool,
 }
 
 /// Runs the tests of a file.
@@ -115,10 +119,11 @@ pub fn run_file(path: &Path, options: &ScenarioOptions<'_>) -> Result<FileReport
             failures: outcome.failures,
             outputs: outcome.outputs,
             events: outcome.events,
-            in_order: case.in_order(),
+            replayable: suite.is_replayable(case),
         });
     }
-    Ok(FileReport { file: path.to_owned(), topology: suite.topology_path, cases })
+    let description = suite.spec.description.map(|description| description.text);
+    Ok(FileReport { file: path.to_owned(), topology: suite.topology_path, description, cases })
 }
 
 /// The JSON Schema (draft 2020-12) of test files, made from the definitions that the parser uses.
@@ -183,6 +188,12 @@ impl Suite {
                 None
             }
         }
+    }
+
+    fn is_replayable(&self, case: &CaseSpec) -> bool {
+        let defaults = self.spec.defaults.as_ref().and_then(|defaults| defaults.mocks.as_ref());
+        let mut mocks = defaults.into_iter().chain(&case.mocks).flat_map(Named::iter);
+        case.in_order() && !mocks.any(|(_, mock)| mock.sequence.is_some())
     }
 
     /// Plans the topology, with the mocks of a test in the place of agents.

@@ -17,6 +17,8 @@ mapping! {
     FileSpec = "a test file" {
         /// The topology's file, relative to this one; `NAME.yaml` beside `NAME.test.yaml` if not given.
         optional topology: Text,
+        /// What the tests are about, for people.
+        optional description: Text,
         /// What holds where a test says nothing.
         optional defaults: DefaultsSpec,
         /// The tests.
