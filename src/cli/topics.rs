@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 
-use crate::log::{Log, LogAdmin, LogConsumer, TopicConfig};
+use crate::log::{Log, LogConsumer, TopicConfig};
 use crate::record::TopicPartition;
 use crate::runtime::prepare_topics;
 use crate::time::format_duration;

@@ -59,10 +59,8 @@ impl Operator for Map {
         };
         if let Some(projection) = &self.value {
             let value = self.mapped(projection, &record.value, &record)?;
-            let old = match &record.old {
-                None => None,
-                Some(old) => Some(self.mapped(projection, old, &record)?),
-            };
+            // An old row on which the expression fails is as good as unknown; the new row counts.
+            let old = record.old.as_ref().and_then(|old| self.mapped(projection, old, &record).ok());
             record.value = value;
             record.old = old;
         }

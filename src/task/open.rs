@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{OffsetMetadata, Task, TaskError, TaskId, TaskOptions, TaskParts};
 use crate::log::{Log, LogConsumer, LogError};
 use crate::record::TopicPartition;
-use crate::sink::Partitions;
+use crate::sink::{Partitions, Target};
 use crate::state::{StateDirectory, TaskStores};
 use crate::topology::plan::{DeadLetters, OffsetReset, Subtopology};
 
@@ -151,6 +151,7 @@ impl TaskOpener {
 
     /// Partitions by topic, for the tasks of an application.
     pub fn partitions_of(topics: &BTreeMap<String, crate::log::TopicConfig>) -> Arc<Partitions> {
-        Arc::new(topics.iter().map(|(name, config)| (Arc::from(name.as_str()), config.partitions)).collect())
+        let target = |config: &crate::log::TopicConfig| Target { partitions: config.partitions, compacted: config.compacted };
+        Arc::new(topics.iter().map(|(name, config)| (Arc::from(name.as_str()), target(config))).collect())
     }
 }

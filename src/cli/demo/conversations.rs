@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value as Json;
 
-use crate::log::{Log, LogAdmin, LogConsumer, LogRecord};
+use crate::log::{Log, LogRecord};
 use crate::record::{Fields, TopicPartition, Value};
 use crate::serdes::{Deserializer, Serde};
 

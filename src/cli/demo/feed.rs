@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context, anyhow};
 
-use crate::log::{Log, LogAdmin};
+use crate::log::Log;
 use crate::runtime::Application;
 use crate::testing::{InputLine, InputRecord, parse_line};
 use crate::time::Clock;

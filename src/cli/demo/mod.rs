@@ -13,7 +13,6 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Args;
 
-use crate::log::Log;
 use crate::log::embedded::EmbeddedLog;
 use crate::metrics::Counters;
 use crate::runtime::{Application, ApplicationOptions};

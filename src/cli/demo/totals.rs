@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::log::{Log, LogAdmin, LogConsumer};
+use crate::log::Log;
 use crate::metrics::{Counters, DropReason};
 use crate::record::TopicPartition;
 use crate::topology::partitioning;

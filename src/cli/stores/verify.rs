@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use crate::log::{Log, LogConsumer};
+use crate::log::Log;
 use crate::record::TopicPartition;
 use crate::state::{Fold, StoreSummary, Verification, verify};
 

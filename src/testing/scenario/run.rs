@@ -73,7 +73,7 @@ impl CaseRun<'_> {
             .collect();
         let standard = DriverOptions::default();
         DriverOptions {
-            caching: cache != Some(Cache::Off),
+            caching: self.options.caching.unwrap_or(cache != Some(Cache::Off)),
             commit_interval: interval.map_or(standard.commit_interval, |interval| {
                 Duration::from_millis(u64::try_from(interval.value).unwrap_or(0))
             }),
