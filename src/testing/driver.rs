@@ -142,9 +142,13 @@ pub enum DriverError {
         /// Those that there are.
         known: String,
     },
+    /// An earlier call has failed half-way.
+    #[error("the driver stopped at an earlier error; make a new one")]
+    Stopped,
 }
 
-/// Runs a topology one record at a time, in memory.
+/// Runs a topology one record at a time, in memory. After a failure of the topology or its stores nothing more
+/// is committed, and every call fails.
 pub struct TopologyDriver {
     topology: Arc<Topology>,
     options: DriverOptions,
@@ -164,6 +168,7 @@ pub struct TopologyDriver {
     outputs: Vec<OutputRecord>,
     commits: u64,
     crash_at: Option<(u64, CommitStep)>,
+    stopped: bool,
 }
 
 impl TopologyDriver {
@@ -188,13 +193,9 @@ impl TopologyDriver {
                 serdes.insert(topic.name.clone(), TopicSerde::new(&topic.key, value, registry)?);
             }
         }
-        let opener = TaskOpener {
-            application: Arc::from(topology.name.as_str()),
-            partitions: TaskOpener::partitions_of(&topics),
-            dead_letters: topology.dead_letters.clone(),
-            options: TaskOptions { caching: options.caching, max_timestamp_ahead: None, ..Default::default() },
-            state: StateDirectory::in_memory(&topology.name, StateOptions::default())?,
-        };
+        let task_options = TaskOptions { caching: options.caching, max_timestamp_ahead: None, ..Default::default() };
+        let state = StateDirectory::in_memory(&topology.name, StateOptions::default())?;
+        let opener = TaskOpener::new(&topology, &topics, task_options, state);
         let mut driver = TopologyDriver {
             consumer: log.consumer(Some(&topology.name))?,
             producer: log.transactional_producer(&topology.name)?,
@@ -209,6 +210,7 @@ impl TopologyDriver {
             outputs: Vec::new(),
             commits: 0,
             crash_at: None,
+            stopped: false,
             topology,
             options,
             topics,
@@ -219,21 +221,14 @@ impl TopologyDriver {
     }
 
     fn open_tasks(&mut self) -> Result<(), DriverError> {
-        for subtopology in &self.topology.subtopologies {
-            for partition in 0..partitioning::tasks(subtopology, &self.topics) {
-                let has_inputs = |source: &crate::topology::plan::Source| {
-                    self.topics.get(&*source.topic).is_some_and(|config| partition < config.partitions)
-                };
-                if !subtopology.sources.iter().all(has_inputs) {
-                    continue;
-                }
-                let (task, _) = self.opener.open(self.log.as_ref(), subtopology, partition)?;
-                for (source, input) in task.input_partitions().enumerate() {
-                    self.consumer.assign(&input, task.position(source))?;
-                    self.routes.insert(input, (self.tasks.len(), source));
-                }
-                self.tasks.push(task);
+        for (subtopology, partition) in partitioning::task_list(&self.topology, &self.topics) {
+            let now = self.clock.now();
+            let (task, _) = self.opener.open(self.log.as_ref(), &subtopology, partition, now)?;
+            for (source, input) in task.input_partitions().enumerate() {
+                self.consumer.assign(&input, task.position(source))?;
+                self.routes.insert(input, (self.tasks.len(), source));
             }
+            self.tasks.push(task);
         }
         Ok(())
     }
@@ -241,33 +236,53 @@ impl TopologyDriver {
     /// Feeds a record in and works off everything that follows from it.
     pub fn pipe(&mut self, record: &InputRecord) -> Result<(), DriverError> {
         let record = self.encode(record)?;
-        self.feeder.begin()?;
-        self.feeder.send(record)?;
-        self.feeder.commit()?;
-        self.settle()
+        self.unless_stopped(|driver| {
+            driver.feeder.begin()?;
+            driver.feeder.send(record)?;
+            driver.feeder.commit()?;
+            driver.settle()
+        })
+    }
+
+    /// Does some work, unless an earlier one has failed: what that left half-done must not be committed.
+    fn unless_stopped<R>(&mut self, work: impl FnOnce(&mut Self) -> Result<R, DriverError>) -> Result<R, DriverError> {
+        if self.stopped {
+            return Err(DriverError::Stopped);
+        }
+        let outcome = work(self);
+        self.stopped = outcome.is_err();
+        outcome
     }
 
     /// Moves the wall clock and works off everything that follows from it.
     pub fn advance_wall_clock(&mut self, by: Duration) -> Result<(), DriverError> {
         self.clock.advance(by);
-        let due = self.committed_at + i64::try_from(self.options.commit_interval.as_millis()).unwrap_or(i64::MAX);
-        if self.clock.now() >= due { self.finish() } else { self.settle() }
+        let interval = i64::try_from(self.options.commit_interval.as_millis()).unwrap_or(i64::MAX);
+        if self.clock.now() >= self.committed_at.saturating_add(interval) {
+            self.finish()
+        } else {
+            self.unless_stopped(Self::settle)
+        }
     }
 
     /// Commits until nothing is left to do.
     pub fn finish(&mut self) -> Result<(), DriverError> {
-        self.settle()?;
-        while self.tasks.iter().any(Task::is_dirty) {
-            self.commit()?;
-            self.settle()?;
-        }
-        Ok(())
+        self.unless_stopped(|driver| {
+            driver.settle()?;
+            while driver.tasks.iter().any(Task::is_dirty) {
+                driver.commit()?;
+                driver.settle()?;
+            }
+            Ok(())
+        })
     }
 
     /// Loses everything that is not committed, as a crash does, and starts again from the last commit.
     pub fn crash(&mut self) -> Result<(), DriverError> {
-        self.reopen()?;
-        self.settle()
+        self.unless_stopped(|driver| {
+            driver.reopen()?;
+            driver.settle()
+        })
     }
 
     fn reopen(&mut self) -> Result<(), DriverError> {
