@@ -262,6 +262,7 @@ impl StreamThread {
             self.routes.insert(input, Route { task: id, source, paused: false });
         }
         self.tasks.insert(id, task);
+        self.parts.shared.opened(id);
         Ok(())
     }
 
