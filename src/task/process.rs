@@ -6,7 +6,7 @@ use crate::metrics::DropReason;
 use crate::operators::{Operator, OperatorContext, OperatorError};
 use crate::record::{Headers, Origin, Record};
 use crate::sink::Failure;
-use crate::source::Chosen;
+use crate::source::{Chosen, Next};
 use crate::time::Timestamp;
 use crate::topology::plan::{Edge, NodeId, OnError, Verb};
 
@@ -21,8 +21,16 @@ impl Task {
     /// Processes up to `limit` records, fewer when none are ready or a commit is due. `now` is the wall
     /// clock. Returns how many were processed.
     pub fn process(&mut self, limit: usize, now: Timestamp) -> Result<usize, TaskError> {
+        self.process_until(limit, Timestamp::MAX, now)
+    }
+
+    /// As [`Task::process`], but takes no record that is later than `until`.
+    pub fn process_until(&mut self, limit: usize, until: Timestamp, now: Timestamp) -> Result<usize, TaskError> {
         let mut processed = 0;
         while processed < limit && !self.is_full() {
+            if until < Timestamp::MAX && !matches!(self.inputs.peek(now), Next::Ready(time) if time <= until) {
+                break;
+            }
             let Some(chosen) = self.inputs.next(now) else { break };
             self.process_one(chosen, now)?;
             processed += 1;
