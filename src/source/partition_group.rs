@@ -197,3 +197,45 @@ impl PartitionGroup {
         self.queued = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::Agents;
+    use crate::record::Headers;
+    use crate::serdes::SchemaRegistry;
+    use crate::topology::{PlanOptions, load};
+
+    const TOPOLOGY: &str = "
+topology: t
+defaults: {key: string, value: json}
+sources:
+  a: {topic: a}
+sinks:
+  - {from: a, topic: out}
+";
+
+    fn group() -> PartitionGroup {
+        let registry = SchemaRegistry::new();
+        let options = PlanOptions { registry: &registry, agents: &Agents::local(), projection: true };
+        let topology = load("t.yaml", TOPOLOGY, &options).unwrap_or_else(|problems| panic!("{problems}"));
+        PartitionGroup::new(vec![(SourceDecoder::new(&topology.subtopologies[0].sources[0], 0, None), 0)])
+    }
+
+    fn record(offset: i64) -> LogRecord {
+        LogRecord { offset, timestamp: 1, key: None, value: Some("1".into()), headers: Headers::default() }
+    }
+
+    #[test]
+    fn offsets_without_records_move_the_position_once_nothing_waits() {
+        let mut group = group();
+        assert!(group.add(0, Vec::new(), 3));
+        assert_eq!(group.position(0), 3);
+        assert!(!group.add(0, vec![record(3)], 4));
+        assert!(!group.add(0, Vec::new(), 9), "the record before has not been processed");
+        assert_eq!(group.position(0), 3);
+        assert!(group.queued_bytes_of(0) > 0);
+        assert!(group.next(2).is_some());
+        assert_eq!((group.position(0), group.queued_bytes_of(0)), (9, 0));
+    }
+}
