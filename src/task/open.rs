@@ -114,8 +114,7 @@ impl TaskOpener {
         let task = TaskId { subtopology: subtopology.id, partition };
         let state_failed = |source| OpenError::Task(TaskError::State { task, source });
         let log_failed = |source| OpenError::Log { task, source };
-        let mut stores =
-            self.state.open_task(&task.to_string(), &subtopology.stores).map_err(state_failed)?;
+        let mut stores = self.state.open_task(&task.to_string(), &subtopology.stores).map_err(state_failed)?;
         if self.is_stale(subtopology, &stores, now) {
             tracing::info!(%task, "the state is older than its changelog's tombstones are kept; it is built anew");
             stores.clear(now).map_err(state_failed)?;

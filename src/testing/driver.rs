@@ -7,8 +7,8 @@ use std::time::Duration;
 use base64::Engine;
 use bytes::Bytes;
 
-use super::output::{OutputRecord, decode_headers, encode_headers};
 use super::InputRecord;
+use super::output::{OutputRecord, decode_headers, encode_headers};
 use crate::log::embedded::{EmbeddedLog, EmbeddedOptions};
 use crate::log::{Log, LogConsumer, LogError, ProducerRecord, TopicConfig, TransactionalProducer};
 use crate::metrics::Counters;
@@ -348,12 +348,7 @@ impl TopologyDriver {
 
     fn input_topic(&self, name: &str) -> Result<&Topic, DriverError> {
         let is_input = |topic: &&Topic| matches!(topic.role, TopicRole::Source | TopicRole::SourceAndSink);
-        self.topology
-            .topics
-            .iter()
-            .filter(is_input)
-            .find(|topic| topic.name == name)
-            .ok_or_else(|| self.unknown(name))
+        self.topology.topics.iter().filter(is_input).find(|topic| topic.name == name).ok_or_else(|| self.unknown(name))
     }
 
     fn unknown(&self, topic: &str) -> DriverError {

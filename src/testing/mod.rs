@@ -10,5 +10,5 @@ mod output;
 pub mod scenario;
 
 pub use driver::{DriverError, DriverOptions, TopologyDriver};
-pub use output::OutputRecord;
 pub use json_lines::{InputLine, InputRecord, LineError, parse_line};
+pub use output::OutputRecord;

@@ -157,7 +157,11 @@ fn groups(topology: &Topology) -> Vec<Vec<&str>> {
         .flat_map(|subtopology| {
             let groups = co_partitioned(subtopology);
             groups.into_iter().map(move |group| {
-                group.iter().filter_map(|position| subtopology.sources.get(*position)).map(|source| &*source.topic).collect()
+                group
+                    .iter()
+                    .filter_map(|position| subtopology.sources.get(*position))
+                    .map(|source| &*source.topic)
+                    .collect()
             })
         })
         .collect()
