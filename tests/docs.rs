@@ -7,6 +7,8 @@
 //!   pages, where test files find the topologies beside them; each `NAME.test.yaml` must run and pass;
 //! - a block that starts with `- ` and a verb is a list of steps, and one that starts with a field of a table is a
 //!   table's body: both are put into a small topology and must plan there.
+//!
+//! Links, and the tests, settings and metrics that pages name, are checked too.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -175,4 +177,47 @@ fn every_link_within_the_project_leads_somewhere() {
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// All shipped and test code, as one text.
+fn code(directory: &Path, text: &mut String) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            code(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn tests_and_settings_that_pages_name_exist() {
+    let mut all = String::new();
+    ["src", "tests"].iter().for_each(|directory| code(&top().join(directory), &mut all));
+    let mut missing = Vec::new();
+    let architecture = fs::read_to_string(top().join("docs/architecture.md")).unwrap();
+    for name in architecture.split('`').skip(1).step_by(2) {
+        let is_test = name.matches('_').count() >= 3 && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        let is_path = ["tests/", "state/tests/"].iter().any(|start| name.starts_with(start));
+        let exists = || top().join(name).exists() || top().join("src").join(name).exists();
+        if is_test && !all.contains(&format!("fn {name}(")) || is_path && !exists() {
+            missing.push(format!("docs/architecture.md: `{name}`"));
+        }
+    }
+    let operations = fs::read_to_string(top().join("docs/operations.md")).unwrap();
+    let named = |prefix: &str, suffix: &str, text: &str| -> Vec<String> {
+        let lines = text.lines().filter_map(|line| line.trim_start().strip_prefix(prefix));
+        lines.filter_map(|line| line.split_once(suffix)).map(|(name, _)| name.to_owned()).collect()
+    };
+    let config = fs::read_to_string(top().join("src/config.rs")).unwrap();
+    let metrics = fs::read_to_string(top().join("src/metrics.rs")).unwrap();
+    let settings = named("pub ", ": ", &config).into_iter().filter(|name| !name.contains(' '));
+    let metrics = metrics.split('"').filter(|text| text.starts_with("signalstream_")).map(str::to_owned);
+    for name in settings.chain(metrics) {
+        if !operations.contains(&format!("| `{name}` |")) {
+            missing.push(format!("docs/operations.md lacks `{name}`"));
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
