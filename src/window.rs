@@ -22,6 +22,9 @@ pub struct TimeWindows {
     grace: i64,
 }
 
+/// The most windows that one record may fall into.
+const MAX_WINDOWS_PER_RECORD: i64 = 10_000;
+
 /// Why a window definition was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WindowError {
@@ -33,6 +36,9 @@ pub enum WindowError {
         "a window's advance must be longer than zero and at most its size; a larger one would leave gaps that no window covers"
     )]
     Advance,
+    /// Every record would fall into very many windows.
+    #[error("every record would fall into {0} windows; the most is {MAX_WINDOWS_PER_RECORD}: make the advance longer")]
+    TooMany(i64),
     /// The grace period was negative.
     #[error("a grace period cannot be negative")]
     Grace,
@@ -54,6 +60,9 @@ impl TimeWindows {
         }
         if grace < 0 {
             return Err(WindowError::Grace);
+        }
+        if size / advance > MAX_WINDOWS_PER_RECORD {
+            return Err(WindowError::TooMany(size / advance));
         }
         Ok(TimeWindows { size, advance, grace })
     }
@@ -132,5 +141,6 @@ mod tests {
         assert_eq!(TimeWindows::hopping(10, 11, 0), Err(WindowError::Advance));
         assert_eq!(TimeWindows::hopping(10, 0, 0), Err(WindowError::Advance));
         assert_eq!(TimeWindows::tumbling(10, -1), Err(WindowError::Grace));
+        assert_eq!(TimeWindows::hopping(100_000_000, 1, 0), Err(WindowError::TooMany(100_000_000)));
     }
 }

@@ -102,7 +102,8 @@ fn read(log: &EmbeddedLog, topic: &str, partitions: i32) -> Vec<LogRecord> {
     for partition in 0..partitions {
         let partition = TopicPartition::new(topic, partition);
         consumer.assign(&partition, 0).unwrap();
-        records.extend(consumer.poll(1_000, Duration::ZERO).unwrap().batches.into_iter().flat_map(|batch| batch.records));
+        records
+            .extend(consumer.poll(1_000, Duration::ZERO).unwrap().batches.into_iter().flat_map(|batch| batch.records));
         consumer.unassign(&partition);
     }
     records
@@ -116,7 +117,12 @@ fn in_memory(topology: &Topology) -> StateDirectory {
     StateDirectory::in_memory(&topology.name, StateOptions::default()).unwrap()
 }
 
-fn start(topology: &Topology, log: &Arc<EmbeddedLog>, state: StateDirectory, options: &ApplicationOptions) -> Application {
+fn start(
+    topology: &Topology,
+    log: &Arc<EmbeddedLog>,
+    state: StateDirectory,
+    options: &ApplicationOptions,
+) -> Application {
     let clock = Arc::new(TestClock(SystemClock::new(), Some(NOW)));
     Application::start(topology, log.clone(), state, clock, options).unwrap()
 }
@@ -211,7 +217,10 @@ fn state_older_than_its_tombstones_are_kept_is_built_anew() {
     for (now, expected) in [(NOW + DAY - 1, 0), (NOW + DAY, 1), (NOW + DAY, 0)] {
         let (mut task, restored) = reopen(&topology, &log, directory.path(), now).unwrap();
         assert_eq!(restored, expected);
-        assert_eq!(task.stores().scan_limited(0, std::ops::Bound::Unbounded, std::ops::Bound::Unbounded, 9).unwrap().len(), 1);
+        assert_eq!(
+            task.stores().scan_limited(0, std::ops::Bound::Unbounded, std::ops::Bound::Unbounded, 9).unwrap().len(),
+            1
+        );
         task.into_stores().close().unwrap();
     }
 }

@@ -10,9 +10,9 @@ use clap::{Args, ValueEnum};
 
 use crate::testing::{DriverError, DriverOptions, InputLine, TopologyDriver, parse_line};
 
+use super::Outcome;
 use super::lines::{Lines, TwoPasses};
 use super::load::{self, SchemaArguments};
-use super::Outcome;
 
 /// Run a topology over lines of records, without a broker and deterministically
 #[derive(Args)]

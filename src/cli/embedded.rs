@@ -29,6 +29,44 @@ impl EmbeddedArguments {
     }
 }
 
+/// The limits on what the log and the stores keep in memory (I9).
+#[derive(Clone, Default)]
+pub(super) struct Memory {
+    log: EmbeddedOptions,
+    state: StateOptions,
+}
+
+impl Memory {
+    /// For one of several applications that share what one would have.
+    pub(super) fn shared_by(applications: usize) -> Memory {
+        let mut memory = Memory::default();
+        let state = &mut memory.state;
+        for bytes in [
+            &mut state.block_cache_bytes,
+            &mut state.write_buffer_bytes,
+            &mut state.read_cache_bytes,
+            &mut state.overlay_bytes,
+        ] {
+            *bytes /= applications.max(1);
+        }
+        memory
+    }
+
+    /// So little that a short run already needs all of it, and a long one not much more.
+    pub(super) fn small() -> Memory {
+        let log =
+            EmbeddedOptions { block_cache_bytes: 1 << 20, write_buffer_bytes: 2 << 20, ..EmbeddedOptions::default() };
+        let state = StateOptions {
+            block_cache_bytes: 2 << 20,
+            write_buffer_bytes: 4 << 20,
+            read_cache_bytes: 2 << 20,
+            overlay_bytes: 2 << 20,
+            ..StateOptions::default()
+        };
+        Memory { log, state }
+    }
+}
+
 /// A directory with a log and state.
 #[derive(Clone)]
 pub(super) struct Directory {
@@ -61,8 +99,8 @@ impl Directory {
     }
 
     /// Opens the log for reading and writing; makes one where there is none. One process at a time.
-    pub(super) fn open_log(&self) -> anyhow::Result<Arc<EmbeddedLog>> {
-        Ok(EmbeddedLog::open(&self.log_path(), EmbeddedOptions::default())?)
+    pub(super) fn open_log(&self, memory: &Memory) -> anyhow::Result<Arc<EmbeddedLog>> {
+        Ok(EmbeddedLog::open(&self.log_path(), memory.log.clone())?)
     }
 
     /// Opens the log for reading, also beside a process that writes to it.
@@ -76,17 +114,8 @@ impl Directory {
         Ok(EmbeddedLog::open_reader(&self.log_path())?)
     }
 
-    /// Opens the state of one of `applications` applications that share the process's memory.
-    pub(super) fn open_state(&self, application: &str, applications: usize) -> anyhow::Result<StateDirectory> {
-        let share = |bytes: usize| bytes / applications.max(1);
-        let whole = StateOptions::default();
-        let options = StateOptions {
-            block_cache_bytes: share(whole.block_cache_bytes),
-            write_buffer_bytes: share(whole.write_buffer_bytes),
-            read_cache_bytes: share(whole.read_cache_bytes),
-            overlay_bytes: share(whole.overlay_bytes),
-            ..whole
-        };
-        Ok(StateDirectory::open(&self.state_path(), application, options)?)
+    /// Opens the state of an application.
+    pub(super) fn open_state(&self, application: &str, memory: &Memory) -> anyhow::Result<StateDirectory> {
+        Ok(StateDirectory::open(&self.state_path(), application, memory.state.clone())?)
     }
 }

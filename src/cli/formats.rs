@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::log::TopicConfig;
+use crate::record::Fields;
 use crate::serdes::internal::Codec;
 use crate::serdes::{Format, Serde, TopicSerde};
-use crate::record::Fields;
 use crate::state::{StoreKind, StoreSpec};
 use crate::topology::plan::{Encoding, Topic, Topology, Verb};
 

@@ -57,11 +57,6 @@ impl Lines {
         format!("{}:{}", self.name, self.number)
     }
 
-    /// The number of the last line, counted from 1.
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-
     /// What messages call the file.
     pub(super) fn name(&self) -> &str {
         &self.name

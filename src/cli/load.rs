@@ -93,8 +93,15 @@ pub(super) struct Loaded {
 /// [`topology::Diagnostics`].
 pub(super) fn topology(file: &Path, schemas: &SchemaArguments) -> anyhow::Result<Loaded> {
     let text = fs::read_to_string(file).with_context(|| format!("the topology {} cannot be read", file.display()))?;
-    let beside = file.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
-    check(&file.display().to_string(), &text, schemas.registry(beside)?)
+    check(&file.display().to_string(), &text, schemas.registry(Some(directory_of(file)))?)
+}
+
+/// The directory that a file stands in.
+pub(super) fn directory_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// The support topology that the binary carries.

@@ -39,9 +39,8 @@ enum LogFormat {
 impl LoggingArguments {
     /// Starts to log.
     pub(super) fn start(&self) -> anyhow::Result<()> {
-        let filter = EnvFilter::try_new(&self.log_level).map_err(|error| {
-            Usage::error(format!("`{}` is not a log level or filter: {error}", self.log_level))
-        })?;
+        let filter = EnvFilter::try_new(&self.log_level)
+            .map_err(|error| Usage::error(format!("`{}` is not a log level or filter: {error}", self.log_level)))?;
         let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
         let started = match self.log_format {
             LogFormat::Text => subscriber.try_init(),

@@ -22,6 +22,7 @@ mod run;
 mod schema;
 mod signals;
 mod stores;
+mod test;
 mod topics;
 mod validate;
 
@@ -82,6 +83,7 @@ enum Command {
     Drive(drive::DriveCommand),
     Validate(validate::ValidateCommand),
     Describe(describe::DescribeCommand),
+    Test(test::TestCommand),
     Schema(schema::SchemaCommand),
     Topics(topics::TopicsCommand),
     Produce(produce::ProduceCommand),
@@ -97,6 +99,7 @@ impl Command {
             Command::Drive(command) => command.run(),
             Command::Validate(command) => command.run(),
             Command::Describe(command) => command.run(),
+            Command::Test(command) => command.run(),
             Command::Schema(command) => command.run(),
             Command::Topics(command) => command.run(),
             Command::Produce(command) => command.run(),

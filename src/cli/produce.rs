@@ -12,7 +12,7 @@ use crate::testing::InputRecord;
 use crate::time::{Clock, SystemClock};
 
 use super::Outcome;
-use super::embedded::EmbeddedArguments;
+use super::embedded::{EmbeddedArguments, Memory};
 use super::feeder::Feeder;
 use super::formats::{FormatArguments, Formats};
 use super::lines::Lines;
@@ -54,7 +54,7 @@ impl ProduceCommand {
         let formats = self.formats.load()?;
         let serde = formats.writer(&self.topic)?;
         let mut lines = Lines::open(&self.input)?;
-        let log = directory.open_log()?;
+        let log = directory.open_log(&Memory::small())?;
         let partitions = self.prepare_topic(log.admin().as_ref(), &formats)?;
         let mut writer = RecordWriter::new(&self.topic, partitions, serde);
         let mut feeder = Feeder::new(log.as_ref(), "signalstream-produce")?;

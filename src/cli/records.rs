@@ -50,9 +50,7 @@ impl Part {
             Part::Serde(deserializer) => Ok(to_json(&deserializer.deserialize(bytes)?)),
             Part::Internal(codec) => Ok(to_json(&codec.decode(bytes)?.1)),
             Part::Windowed(inner) => match parse_window_key(bytes) {
-                Some((start, key)) => {
-                    Ok(json!({ "window_start": start, "key": inner.decode(&bytes.slice_ref(key))? }))
-                }
+                Some((start, key)) => Ok(json!({ "window_start": start, "key": inner.decode(&bytes.slice_ref(key))? })),
                 None => inner.decode(bytes),
             },
             Part::Guess(by_id) => Ok(guess(bytes, by_id)),

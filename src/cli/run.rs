@@ -15,13 +15,13 @@ use crate::task::TaskOptions;
 use crate::time::{self, Clock, SystemClock, parse_duration};
 use crate::topology::plan::Topology;
 
+use super::Outcome;
 use super::drive::Switch;
-use super::embedded::{Directory, EmbeddedArguments};
+use super::embedded::{Directory, EmbeddedArguments, Memory};
 use super::failure::Usage;
 use super::load::{self, SchemaArguments};
 use super::output::grouped;
 use super::signals::StopRequest;
-use super::Outcome;
 
 /// How often the signals and the progress are looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(20);
@@ -90,7 +90,7 @@ impl RunCommand {
         let directory = self.embedded.directory()?;
         let topologies = self.load()?;
         let stop = StopRequest::listen()?;
-        let log = directory.open_log()?;
+        let log = directory.open_log(&Memory::default())?;
         let mut applications: Vec<(String, Application)> = Vec::new();
         for topology in &topologies {
             match self.start(topology, &directory, log.clone(), topologies.len()) {
@@ -143,7 +143,7 @@ impl RunCommand {
             task: TaskOptions { caching: self.cache == Switch::On, ..TaskOptions::default() },
             ..ApplicationOptions::default()
         };
-        let state = directory.open_state(&topology.name, applications)?;
+        let state = directory.open_state(&topology.name, &Memory::shared_by(applications))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         Ok(Application::start(topology, log, state, clock, &options)?)
     }

@@ -1,9 +1,10 @@
-//! `signalstream schema`: the JSON Schema of topology files.
+//! `signalstream schema`: the JSON Schemas of topology and test files.
 
 use std::io::{self, Write};
 
 use clap::Args;
 
+use crate::testing::scenario;
 use crate::topology;
 
 use super::Outcome;
@@ -15,11 +16,16 @@ Example:
   signalstream schema > topology.schema.json
   # then, as the first line of a topology:
   # yaml-language-server: $schema=topology.schema.json")]
-pub(super) struct SchemaCommand {}
+pub(super) struct SchemaCommand {
+    /// The JSON Schema of test files (*.test.yaml) instead
+    #[arg(long)]
+    tests: bool,
+}
 
 impl SchemaCommand {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        writeln!(io::stdout().lock(), "{:#}", topology::json_schema())?;
+        let schema = if self.tests { scenario::json_schema() } else { topology::json_schema() };
+        writeln!(io::stdout().lock(), "{schema:#}")?;
         Ok(Outcome::Success)
     }
 }

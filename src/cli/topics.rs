@@ -7,17 +7,17 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 
-use crate::log::{Log, LogAdmin, LogConsumer, TopicConfig};
+use crate::log::{Log, LogConsumer, TopicConfig};
 use crate::record::TopicPartition;
 use crate::runtime::prepare_topics;
 use crate::time::format_duration;
 use crate::topology::partitioning;
 use crate::topology::plan::Topology;
 
-use super::embedded::{Directory, EmbeddedArguments};
+use super::Outcome;
+use super::embedded::{Directory, EmbeddedArguments, Memory};
 use super::load::{self, SchemaArguments};
 use super::output::{OutputFormat, grouped, table};
-use super::Outcome;
 
 /// List topics, or compare them with what a topology needs
 #[derive(Args)]
@@ -79,7 +79,8 @@ impl TopicsCommand {
         }
         let mut stdout = io::stdout().lock();
         if self.output == OutputFormat::Json {
-            let topics: Vec<Json> = topics.iter().map(|(name, config, offsets)| as_json(name, config, offsets)).collect();
+            let topics: Vec<Json> =
+                topics.iter().map(|(name, config, offsets)| as_json(name, config, offsets)).collect();
             writeln!(stdout, "{:#}", Json::from(topics))?;
             return Ok(Outcome::Success);
         }
@@ -112,7 +113,7 @@ impl TopicsCommand {
 
     fn apply(&self, directory: &Directory, arguments: &TopologyArguments) -> anyhow::Result<Outcome> {
         let topology = load::topology(&arguments.file, &arguments.schemas)?.topology;
-        let log = directory.open_log()?;
+        let log = directory.open_log(&Memory::small())?;
         let admin = log.admin();
         let steps = steps(&topology, &admin.topics()?)?;
         prepare_topics(&topology, admin.as_ref())?;

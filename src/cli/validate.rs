@@ -9,9 +9,9 @@ use serde_json::{Value as Json, json};
 use crate::topology::Diagnostics;
 use crate::topology::plan::Topology;
 
+use super::Outcome;
 use super::load::{self, SchemaArguments};
 use super::output::{OutputFormat, color_is_wanted};
-use super::Outcome;
 
 /// Check topologies and show every mistake with its place
 #[derive(Args)]

@@ -83,11 +83,11 @@ impl<F: Combine> Aggregation<F> {
     /// Turns states into results and hands the change on.
     fn hand_on(&self, mut change: Record, context: &mut OperatorContext<'_>) {
         let key = super::key_value(&change.key);
-        let value = self.finish(key, change.value.clone());
-        let old = change.old.take().map(|old| self.finish(key, old)).transpose();
-        match (value, old) {
-            (Ok(value), Ok(old)) => context.forward(Record { value, old, ..change }),
-            (Err(error), _) | (_, Err(error)) => context.fail(change, error),
+        // An old result that cannot be computed any more is as good as unknown; the new one counts.
+        let old = change.old.take().and_then(|old| self.finish(key, old).ok());
+        match self.finish(key, change.value.clone()) {
+            Ok(value) => context.forward(Record { value, old, ..change }),
+            Err(error) => context.fail(change, error),
         }
     }
 
@@ -133,23 +133,26 @@ impl<F: Combine> Aggregation<F> {
         trigger: &Record,
         context: &mut OperatorContext<'_>,
     ) -> Result<()> {
-        let lasts = windows.size() + windows.grace();
+        let lasts = windows.size().saturating_add(windows.grace());
         let Some(span) = Span::passed(windows, lasts, before, now) else { return Ok(()) };
         let mut scan = StoreScan::new(span);
         while let Some(rows) = scan.next_rows(self.store, context)? {
             for (store_key, row) in rows {
                 let Some((start, key)) = parse_window_key(&store_key) else { continue };
                 let encoded = store_key.slice_ref(key);
-                let key = Key { value: self.key.deserialize(&encoded)?, encoded };
+                let key = self.key.deserialize(&encoded);
                 let closed = Record {
-                    key: Some(key),
+                    key: Some(Key { value: key.as_ref().cloned().unwrap_or_default(), encoded }),
                     window: Some(windows.window(start)),
                     value: row.value,
                     old: self.sends_old.then_some(Value::Null),
                     timestamp: row.timestamp,
                     ..trigger.clone()
                 };
-                self.hand_on(closed, context);
+                match key {
+                    Ok(_) => self.hand_on(closed, context),
+                    Err(error) => context.fail(closed, error.into()),
+                }
             }
         }
         Ok(())

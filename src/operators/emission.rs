@@ -4,7 +4,7 @@ use ahash::RandomState;
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use crate::record::Record;
+use crate::record::{Record, Value};
 
 /// Changes held back until the commit: the last one of each key, with the old value of the first one.
 #[derive(Default)]
@@ -26,8 +26,10 @@ impl Held {
         }
     }
 
-    /// Takes everything out, in the order in which keys were first touched.
+    /// Takes everything out, in the order in which keys were first touched, save for rows that came and went
+    /// since the last commit.
     pub(super) fn take(&mut self) -> impl Iterator<Item = Record> + use<> {
-        std::mem::take(&mut self.records).into_values()
+        let came_and_went = |record: &Record| record.value.is_null() && record.old.as_ref().is_some_and(Value::is_null);
+        std::mem::take(&mut self.records).into_values().filter(move |record| !came_and_went(record))
     }
 }

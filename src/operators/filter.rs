@@ -32,9 +32,10 @@ impl Operator for Filter {
             return Ok(());
         }
         if let Some(old) = record.old.take() {
-            let passed = self.passes(&old, &record)?;
-            record.old = Some(if passed { old } else { Value::Null });
-            if !passed && !passes {
+            // An old row on which the condition fails is as good as unknown; the new row counts.
+            let passed = self.passes(&old, &record).ok();
+            record.old = passed.map(|passed| if passed { old } else { Value::Null });
+            if passed == Some(false) && !passes {
                 return Ok(());
             }
         }

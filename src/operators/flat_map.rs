@@ -32,14 +32,17 @@ fn items(expression: &Expression, record: &Record) -> Result<Arc<[Value]>> {
 
 impl Operator for FlatMap {
     fn process(&mut self, _input: usize, record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
+        // All or nothing: a record that fails half-way hands on none of its parts.
+        let mut parts = Vec::new();
         for item in items(&self.items, &record)?.iter() {
             let (Some(key), Some(value)) = (item.get("key"), item.get("value")) else {
                 let message = format!("flat_map needs a list of {{'key': …, 'value': …}}, an element is {item:?}");
                 return Err(OperatorError::Value(message));
             };
             let key = encode_key(key.clone(), &self.key, &mut self.buffer)?;
-            context.forward(Record { key, value: value.clone(), window: None, old: None, ..record.clone() });
+            parts.push(Record { key, value: value.clone(), window: None, old: None, ..record.clone() });
         }
+        parts.into_iter().for_each(|part| context.forward(part));
         Ok(())
     }
 }

@@ -47,22 +47,16 @@ impl Operator for Map {
         let key = match &self.key {
             None => None,
             Some(mapping) => {
-                let input = Input {
-                    key: key_value(&record.key),
-                    value: &record.value,
-                    record: Some(&record),
-                    locals: &[],
-                };
+                let input =
+                    Input { key: key_value(&record.key), value: &record.value, record: Some(&record), locals: &[] };
                 let value = mapping.expression.evaluate(&input)?;
                 Some(encode_key(value, &mapping.serializer, &mut self.buffer)?)
             }
         };
         if let Some(projection) = &self.value {
             let value = self.mapped(projection, &record.value, &record)?;
-            let old = match &record.old {
-                None => None,
-                Some(old) => Some(self.mapped(projection, old, &record)?),
-            };
+            // An old row on which the expression fails is as good as unknown; the new row counts.
+            let old = record.old.as_ref().and_then(|old| self.mapped(projection, old, &record).ok());
             record.value = value;
             record.old = old;
         }

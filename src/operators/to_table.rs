@@ -25,14 +25,16 @@ impl Operator for ToTable {
             context.drop_record(DropReason::NullKey);
             return Ok(());
         };
-        record.old = if self.sends_old {
+        let row =
+            (!record.value.is_null()).then(|| StateValue { timestamp: record.timestamp, value: record.value.clone() });
+        if self.sends_old || row.is_none() {
+            // Read before a deletion too: whether the changelog gets a tombstone must not depend on what happens to
+            // be in memory (I7).
             let old = context.stores.get(self.store, &key.encoded)?;
-            Some(old.map_or(Value::Null, |old| old.value))
+            record.old = self.sends_old.then(|| old.map_or(Value::Null, |old| old.value));
         } else {
-            None
-        };
-        let row = (!record.value.is_null())
-            .then(|| StateValue { timestamp: record.timestamp, value: record.value.clone() });
+            record.old = None;
+        }
         context.stores.put(self.store, &key.encoded, row);
         if context.caching {
             self.held.hold(&key.encoded, record);

@@ -65,6 +65,7 @@ pub struct Application {
     threads: Vec<JoinHandle<()>>,
     watcher: Box<dyn LogConsumer>,
     inputs: Vec<TopicPartition>,
+    tasks: usize,
     rounds: usize,
 }
 
@@ -85,6 +86,7 @@ impl Application {
             threads: Vec::new(),
             watcher: log.consumer(Some(&topology.name))?,
             inputs: tasks.inputs().collect(),
+            tasks: tasks.len(),
             rounds: topology.subtopologies.len() + 1,
         };
         let parts = ThreadParts {
@@ -144,7 +146,8 @@ impl Application {
         self.shared.is_stopping()
     }
 
-    /// Waits until everything that is in the inputs has been processed and committed, or the application
+    /// Waits until everything that is in the inputs has been processed and committed and every task is open, its
+    /// stores restored to that commit, or until the application
     /// stops. `watch` is told the progress from time to time; when it returns false, the wait ends.
     pub fn wait_until_caught_up(&self, mut watch: impl FnMut(Progress) -> bool) -> Result<(), RuntimeError> {
         // What one sub-topology commits may be another's input: only when a round per sub-topology has found
@@ -153,7 +156,7 @@ impl Application {
         while complete < self.rounds && !self.is_stopping() {
             let commits = self.shared.commits();
             let progress = self.progress()?;
-            if progress.is_complete() {
+            if progress.is_complete() && self.shared.tasks_opened() >= self.tasks {
                 complete += 1;
                 continue;
             }

@@ -1,6 +1,6 @@
 //! What the threads of an application share with each other and with whoever watches them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::RuntimeError;
 use crate::log::Waker;
 use crate::metrics::Counters;
+use crate::task::TaskId;
 
 /// What the threads of an application share.
 #[derive(Default)]
@@ -23,6 +24,8 @@ pub(super) struct Shared {
     /// Shared by those who restore tasks, held alone by who cleans: a restore that has read a record must also find
     /// the tombstone that came after it.
     restoring: RwLock<()>,
+    /// The tasks that have been opened, and so restored, since the start.
+    opened: Mutex<BTreeSet<TaskId>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -98,6 +101,16 @@ impl Shared {
         let commits = lock(&self.commits);
         let waits = |commits: &mut u64| !self.is_stopping() && condition(*commits);
         drop(self.changed.wait_timeout_while(commits, timeout, waits));
+    }
+
+    /// Notes that a task was opened, its state restored to the last commit.
+    pub(super) fn opened(&self, task: TaskId) {
+        lock(&self.opened).insert(task);
+    }
+
+    /// How many different tasks have been opened.
+    pub(super) fn tasks_opened(&self) -> usize {
+        lock(&self.opened).len()
     }
 
     /// To be held while a task is restored; waits for a cleaning under way.

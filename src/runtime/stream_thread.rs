@@ -11,14 +11,18 @@ use crate::error::{Classified, ErrorClass};
 use crate::log::{Log, LogConsumer, Rebalance, TransactionalProducer};
 use crate::metrics;
 use crate::record::TopicPartition;
+use crate::source::Next;
 use crate::task::transaction::{self, Unobserved};
 use crate::task::{Task, TaskError, TaskId, TaskOpener};
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 
 /// How many records a task processes before the next one has its turn.
 const TURN: usize = 500;
 /// How long a thread without tasks waits for some before it looks around.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// How far one task may run ahead of the others of its thread, in milliseconds of record time.
+const AHEAD: i64 = 1_000;
 
 /// What a thread is made of.
 #[derive(Clone)]
@@ -113,18 +117,56 @@ impl StreamThread {
         let busy = self.tasks.values().any(|task| task.queued() > 0);
         let timeout = if busy { Duration::ZERO } else { self.until_commit() };
         self.fetch(timeout)?;
-        let now = self.parts.clock.now();
-        let mut full = false;
-        for task in self.tasks.values_mut() {
-            note_ends(task, self.connections.fetcher.as_ref())?;
-            task.process(TURN, now)?;
-            full |= task.is_full();
-        }
+        let full = self.process()?;
         self.resume_drained();
         if full || self.until_commit().is_zero() {
             self.commit()?;
         }
         Ok(())
+    }
+
+    /// Processes records of all tasks in the order of their times, and returns whether a commit is due. What tasks
+    /// send on to windows over keys of several partitions then comes in order too: otherwise a window would close
+    /// for the messages of one partition because those of another were read faster.
+    fn process(&mut self) -> Result<bool, RuntimeError> {
+        let now = self.parts.clock.now();
+        for task in self.tasks.values_mut() {
+            note_ends(task, self.connections.fetcher.as_ref())?;
+        }
+        let mut left = TURN * self.tasks.len();
+        while let Some((id, until)) = self.earliest(now).filter(|_| left > 0) {
+            let Some(task) = self.tasks.get_mut(&id) else { break };
+            let processed = task.process_until(left.min(TURN), until, now)?;
+            if task.is_full() {
+                return Ok(true);
+            }
+            if processed == 0 {
+                break;
+            }
+            left -= processed;
+            note_ends(task, self.connections.fetcher.as_ref())?;
+        }
+        Ok(false)
+    }
+
+    /// The task with the earliest record, and until when it may go on. `None` when no task has one, or a task
+    /// waits for a fetch, of which nobody knows what it will bring.
+    fn earliest(&mut self, now: Timestamp) -> Option<(TaskId, Timestamp)> {
+        let (mut first, mut second) = (None, Timestamp::MAX);
+        for (id, task) in &mut self.tasks {
+            match task.peek(now) {
+                Next::Awaited => return None,
+                Next::Nothing => {}
+                Next::Ready(time) => match first {
+                    Some((_, earlier)) if earlier <= time => second = second.min(time),
+                    _ => {
+                        second = first.map_or(Timestamp::MAX, |(_, later)| second.min(later));
+                        first = Some((*id, time));
+                    }
+                },
+            }
+        }
+        first.map(|(id, _)| (id, second.saturating_add(AHEAD)))
     }
 
     fn until_commit(&self) -> Duration {
@@ -166,13 +208,7 @@ impl StreamThread {
         }
         let now = self.parts.clock.now();
         let group = self.connections.membership.group_metadata()?;
-        transaction::commit(
-            self.tasks.values_mut(),
-            self.connections.producer.as_mut(),
-            &group,
-            now,
-            &mut Unobserved,
-        )?;
+        transaction::commit(self.tasks.values_mut(), self.connections.producer.as_mut(), &group, now, &mut Unobserved)?;
         for task in self.tasks.values_mut() {
             let counters = task.take_counters();
             task.publish(&counters);
@@ -220,6 +256,7 @@ impl StreamThread {
             self.routes.insert(input, Route { task: id, source, paused: false });
         }
         self.tasks.insert(id, task);
+        self.parts.shared.opened(id);
         Ok(())
     }
 
@@ -297,13 +334,9 @@ impl Queue {
     }
 }
 
-/// A task with several inputs must know of records that are there but not fetched yet, to take them in order
-/// of time.
+/// A task must know of records that are there but not fetched yet, for them to be taken in order of time.
 fn note_ends(task: &mut Task, fetcher: &dyn LogConsumer) -> Result<(), RuntimeError> {
     let inputs: Vec<TopicPartition> = task.input_partitions().collect();
-    if inputs.len() < 2 {
-        return Ok(());
-    }
     for (source, input) in inputs.iter().enumerate() {
         if task.queued_of(source) == 0 {
             task.set_end(source, fetcher.end_offset(input)?);

@@ -10,8 +10,17 @@ use crate::log::ProducerRecord;
 use crate::record::Headers;
 use crate::time::Timestamp;
 
-/// How many partitions each topic has.
-pub type Partitions = HashMap<Arc<str>, i32, ahash::RandomState>;
+/// What must be known of a topic to write to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// How many partitions it has.
+    pub partitions: i32,
+    /// Whether it is compacted, and so takes no record without a key.
+    pub compacted: bool,
+}
+
+/// The topics that can be written to.
+pub type Partitions = HashMap<Arc<str>, Target, ahash::RandomState>;
 
 /// A record on its way out.
 #[derive(Debug)]
@@ -37,12 +46,15 @@ pub enum CollectError {
     /// The topic was not there when the task was made.
     #[error("topic `{0}` does not exist; create it, or declare it under `topics:` so that it can be created")]
     UnknownTopic(Arc<str>),
+    /// A compacted topic keeps the last record of each key; a record without one has no place there.
+    #[error("`{0}` is compacted and takes no record without a key; give it one with `select_key`, or filter it out")]
+    NullKey(Arc<str>),
     /// The record is larger than the log takes.
     #[error("the record for `{topic}` has {size} bytes, the limit is {limit}")]
     TooLarge {
         /// The topic.
         topic: Arc<str>,
-        /// Key and value, in bytes.
+        /// Key, value and headers, in bytes.
         size: usize,
         /// The limit in bytes.
         limit: usize,
@@ -66,20 +78,19 @@ impl RecordCollector {
 
     /// Takes a record.
     pub fn send(&mut self, outgoing: Outgoing<'_>) -> Result<(), CollectError> {
-        let Some(partitions) = self.partitions.get(outgoing.topic) else {
+        let Some(target) = self.partitions.get(outgoing.topic).copied() else {
             return Err(CollectError::UnknownTopic(outgoing.topic.clone()));
         };
-        let size = outgoing.key.as_ref().map_or(0, Bytes::len) + outgoing.value.as_ref().map_or(0, Bytes::len);
+        if target.compacted && outgoing.key.is_none() {
+            return Err(CollectError::NullKey(outgoing.topic.clone()));
+        }
+        let size = size_of(&outgoing);
         if size > self.max_record_bytes {
-            return Err(CollectError::TooLarge {
-                topic: outgoing.topic.clone(),
-                size,
-                limit: self.max_record_bytes,
-            });
+            return Err(CollectError::TooLarge { topic: outgoing.topic.clone(), size, limit: self.max_record_bytes });
         }
         let partition = match &outgoing.key {
-            Some(key) => partition_for(key, *partitions),
-            None => outgoing.input_partition % (*partitions).max(1),
+            Some(key) => partition_for(key, target.partitions),
+            None => outgoing.input_partition % target.partitions.max(1),
         };
         self.bytes += size;
         self.records.push(ProducerRecord {
@@ -103,4 +114,11 @@ impl RecordCollector {
         self.bytes = 0;
         std::mem::take(&mut self.records)
     }
+}
+
+/// Bytes of key, value and headers, as the log counts them.
+fn size_of(outgoing: &Outgoing<'_>) -> usize {
+    let length = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+    let headers = outgoing.headers.as_slice().iter().map(|header| header.name.len() + length(&header.value));
+    length(&outgoing.key) + length(&outgoing.value) + headers.sum::<usize>()
 }

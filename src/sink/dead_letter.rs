@@ -52,6 +52,24 @@ impl DeadLetterWriter {
         now: Timestamp,
         collector: &mut RecordCollector,
     ) -> Result<(), CollectError> {
+        let whole = self.send(failure, origin, record, now, collector);
+        if !matches!(whole, Err(CollectError::TooLarge { .. })) {
+            return whole;
+        }
+        // What is too large for the dead letter topic is still found at its offset.
+        let bare = LogRecord { key: None, value: None, headers: Headers::default(), ..record.clone() };
+        let message = format!("{} (the record is too large to be kept here)", failure.message);
+        self.send(&Failure { message, ..failure.clone() }, origin, &bare, now, collector)
+    }
+
+    fn send(
+        &self,
+        failure: &Failure,
+        origin: &Origin,
+        record: &LogRecord,
+        now: Timestamp,
+        collector: &mut RecordCollector,
+    ) -> Result<(), CollectError> {
         let event = self.event(failure, origin, record, now);
         let mut value = Vec::new();
         // The planner made the serializer for this shape; should it fail all the same, the reason is kept.

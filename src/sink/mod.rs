@@ -4,6 +4,6 @@ mod collector;
 mod dead_letter;
 mod partitioner;
 
-pub use collector::{CollectError, Outgoing, Partitions, RecordCollector};
+pub use collector::{CollectError, Outgoing, Partitions, RecordCollector, Target};
 pub use dead_letter::{DeadLetterWriter, Failure};
 pub use partitioner::{murmur2, partition_for};

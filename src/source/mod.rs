@@ -4,4 +4,4 @@ mod decode;
 mod partition_group;
 
 pub use decode::{DecodeError, SourceDecoder};
-pub use partition_group::{Chosen, PartitionGroup};
+pub use partition_group::{Chosen, Next, PartitionGroup};

@@ -19,6 +19,17 @@ pub struct Chosen {
     pub record: Result<Record, DecodeError>,
 }
 
+/// What a task could process next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A record of this time; one that cannot be decoded has the earliest there is.
+    Ready(Timestamp),
+    /// Nothing yet: a partition is empty of which records are known to be on their way.
+    Awaited,
+    /// Nothing.
+    Nothing,
+}
+
 struct RecordQueue {
     decoder: SourceDecoder,
     waiting: VecDeque<LogRecord>,
@@ -61,6 +72,9 @@ impl RecordQueue {
         self.head.is_none() && self.waiting.is_empty() && self.fetched < self.end
     }
 }
+
+/// A partition is empty whose records are known to be on their way.
+struct AwaitsFetch;
 
 /// One queue per source; all are of the same partition number.
 pub struct PartitionGroup {
@@ -128,19 +142,7 @@ impl PartitionGroup {
     /// Takes the record with the lowest timestamp; on a tie that of the first source. `None` when nothing is
     /// queued, or a partition is empty whose records are known to be on their way.
     pub fn next(&mut self, now: Timestamp) -> Option<Chosen> {
-        let mut lowest: Option<(Timestamp, usize)> = None;
-        for (source, queue) in self.queues.iter_mut().enumerate() {
-            queue.fill_head(now);
-            if queue.awaits_fetch() {
-                return None;
-            }
-            if let Some(timestamp) = queue.head_timestamp()
-                && lowest.is_none_or(|(seen, _)| timestamp < seen)
-            {
-                lowest = Some((timestamp, source));
-            }
-        }
-        let (_, source) = lowest?;
+        let (_, source) = self.lowest(now).ok()??;
         let queue = self.queues.get_mut(source)?;
         let (raw, record) = queue.head.take()?;
         queue.position = raw.offset + 1;
@@ -150,6 +152,32 @@ impl PartitionGroup {
         }
         self.queued -= 1;
         Some(Chosen { source, origin: queue.decoder.origin(raw.offset), raw, record })
+    }
+
+    /// What [`PartitionGroup::next`] would take.
+    pub fn peek(&mut self, now: Timestamp) -> Next {
+        match self.lowest(now) {
+            Ok(Some((timestamp, _))) => Next::Ready(timestamp),
+            Ok(None) => Next::Nothing,
+            Err(AwaitsFetch) => Next::Awaited,
+        }
+    }
+
+    /// The lowest timestamp and its source.
+    fn lowest(&mut self, now: Timestamp) -> Result<Option<(Timestamp, usize)>, AwaitsFetch> {
+        let mut lowest: Option<(Timestamp, usize)> = None;
+        for (source, queue) in self.queues.iter_mut().enumerate() {
+            queue.fill_head(now);
+            if queue.awaits_fetch() {
+                return Err(AwaitsFetch);
+            }
+            if let Some(timestamp) = queue.head_timestamp()
+                && lowest.is_none_or(|(seen, _)| timestamp < seen)
+            {
+                lowest = Some((timestamp, source));
+            }
+        }
+        Ok(lowest)
     }
 
     /// The next offset to process of a source.

@@ -29,7 +29,7 @@ use crate::metrics::Counters;
 use crate::operators::{self, Operator, OperatorError};
 use crate::record::{Record, TopicPartition};
 use crate::sink::{DeadLetterWriter, Partitions, RecordCollector};
-use crate::source::{PartitionGroup, SourceDecoder};
+use crate::source::{Next, PartitionGroup, SourceDecoder};
 use crate::state::TaskStores;
 use crate::time::Timestamp;
 use crate::topology::plan::{DeadLetters, Edge, Subtopology};
@@ -233,6 +233,11 @@ impl Task {
     /// How many records wait to be processed.
     pub fn queued(&self) -> usize {
         self.inputs.queued()
+    }
+
+    /// What the task would process next. `now` is the wall clock.
+    pub fn peek(&mut self, now: Timestamp) -> Next {
+        self.inputs.peek(now)
     }
 
     /// The next offset to process of a source.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{OffsetMetadata, Task, TaskError, TaskId, TaskOptions, TaskParts};
 use crate::log::{Log, LogConsumer, LogError, TopicConfig};
 use crate::record::TopicPartition;
-use crate::sink::Partitions;
+use crate::sink::{Partitions, Target};
 use crate::state::{StateDirectory, TaskStores};
 use crate::time::Timestamp;
 use crate::topology::plan::{DeadLetters, OffsetReset, Subtopology, Topology};
@@ -114,8 +114,7 @@ impl TaskOpener {
         let task = TaskId { subtopology: subtopology.id, partition };
         let state_failed = |source| OpenError::Task(TaskError::State { task, source });
         let log_failed = |source| OpenError::Log { task, source };
-        let mut stores =
-            self.state.open_task(&task.to_string(), &subtopology.stores).map_err(state_failed)?;
+        let mut stores = self.state.open_task(&task.to_string(), &subtopology.stores).map_err(state_failed)?;
         if self.is_stale(subtopology, &stores, now) {
             tracing::info!(%task, "the state is older than its changelog's tombstones are kept; it is built anew");
             stores.clear(now).map_err(state_failed)?;
@@ -219,6 +218,7 @@ impl TaskOpener {
 
     /// Partitions by topic, for the tasks of an application.
     pub fn partitions_of(topics: &BTreeMap<String, TopicConfig>) -> Arc<Partitions> {
-        Arc::new(topics.iter().map(|(name, config)| (Arc::from(name.as_str()), config.partitions)).collect())
+        let target = |config: &TopicConfig| Target { partitions: config.partitions, compacted: config.compacted };
+        Arc::new(topics.iter().map(|(name, config)| (Arc::from(name.as_str()), target(config))).collect())
     }
 }

@@ -6,7 +6,7 @@ use crate::metrics::DropReason;
 use crate::operators::{Operator, OperatorContext, OperatorError};
 use crate::record::{Headers, Origin, Record};
 use crate::sink::Failure;
-use crate::source::Chosen;
+use crate::source::{Chosen, Next};
 use crate::time::Timestamp;
 use crate::topology::plan::{Edge, NodeId, OnError, Verb};
 
@@ -21,8 +21,16 @@ impl Task {
     /// Processes up to `limit` records, fewer when none are ready or a commit is due. `now` is the wall
     /// clock. Returns how many were processed.
     pub fn process(&mut self, limit: usize, now: Timestamp) -> Result<usize, TaskError> {
+        self.process_until(limit, Timestamp::MAX, now)
+    }
+
+    /// As [`Task::process`], but takes no record that is later than `until`.
+    pub fn process_until(&mut self, limit: usize, until: Timestamp, now: Timestamp) -> Result<usize, TaskError> {
         let mut processed = 0;
         while processed < limit && !self.is_full() {
+            if until < Timestamp::MAX && !matches!(self.inputs.peek(now), Next::Ready(time) if time <= until) {
+                break;
+            }
             let Some(chosen) = self.inputs.next(now) else { break };
             self.process_one(chosen, now)?;
             processed += 1;
@@ -68,9 +76,8 @@ impl Task {
         while let Some((edge, record)) = self.pending.pop() {
             // A record that was held back derives from an input that is no longer at hand.
             let derived = if input.is_none() { Some(derived_from(&record)) } else { None };
-            let outcome = self.with_operator(edge.node, |operator, context| {
-                operator.process(edge.input, record, context)
-            });
+            let outcome =
+                self.with_operator(edge.node, |operator, context| operator.process(edge.input, record, context));
             self.distribute(edge.node, now)?;
             if let (Some(Err(error)), Some(input)) = (outcome, input.or(derived.as_ref())) {
                 self.operator_failed(edge.node, error, input, now)?;
@@ -143,13 +150,7 @@ impl Task {
     }
 
     /// Deals with a record that failed as its policy says (invariant I4).
-    fn handle(
-        &mut self,
-        policy: OnError,
-        failure: Failure,
-        input: &InHand,
-        now: Timestamp,
-    ) -> Result<(), TaskError> {
+    fn handle(&mut self, policy: OnError, failure: Failure, input: &InHand, now: Timestamp) -> Result<(), TaskError> {
         let InHand { origin, raw, .. } = input;
         match (policy, &self.dead_letters) {
             (OnError::Skip, _) => {

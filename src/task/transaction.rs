@@ -8,6 +8,9 @@
 //! A crash before 3 leaves nothing behind; between 3 and 4 the stores are behind their changelogs and are
 //! restored from them when the task is opened again.
 
+use std::iter::Peekable;
+use std::vec::IntoIter;
+
 use super::{Commit, Task, TaskError};
 use crate::error::{Classified, ErrorClass};
 use crate::log::{GroupMetadata, LogError, ProducerRecord, TransactionalProducer};
@@ -144,16 +147,26 @@ fn send(
     observer: &mut dyn CommitObserver,
 ) -> Result<bool, LogError> {
     let mut offsets = Vec::new();
+    let mut waiting = Vec::with_capacity(commits.len());
     for commit in commits {
-        for record in commit.records {
-            observer.sending(&record);
-            producer.send(record)?;
-        }
+        waiting.push(commit.records.into_iter().peekable());
         offsets.extend(commit.offsets);
+    }
+    while let Some(record) = earliest(&mut waiting) {
+        observer.sending(&record);
+        producer.send(record)?;
     }
     if !observer.reached(CommitStep::Sent) {
         return Ok(false);
     }
     producer.send_offsets(&offsets, group)?;
     Ok(observer.reached(CommitStep::OffsetsSent))
+}
+
+/// Takes the record of the lowest time among the next ones of each task. What several tasks send to one
+/// partition of a repartition topic then comes in order of time there, as far as each task's own order allows.
+fn earliest(waiting: &mut [Peekable<IntoIter<ProducerRecord>>]) -> Option<ProducerRecord> {
+    let next = |records: &mut Peekable<IntoIter<ProducerRecord>>| records.peek().map(|record| record.timestamp);
+    let (_, task) = waiting.iter_mut().enumerate().filter_map(|(task, records)| Some((next(records)?, task))).min()?;
+    waiting.get_mut(task)?.next()
 }

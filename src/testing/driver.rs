@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use base64::Engine;
 use bytes::Bytes;
-use serde_json::{Map, Value as Json};
 
 use super::InputRecord;
+use super::output::{OutputRecord, decode_headers, encode_headers};
 use crate::log::embedded::{EmbeddedLog, EmbeddedOptions};
 use crate::log::{Log, LogConsumer, LogError, ProducerRecord, TopicConfig, TransactionalProducer};
 use crate::metrics::Counters;
-use crate::record::{Header, Headers, TopicPartition, Value};
+use crate::record::{TopicPartition, Value};
 use crate::serdes::{Format, SchemaRegistry, SerdeError, TopicSerde};
 use crate::sink::partition_for;
 use crate::state::{StateDirectory, StateError, StateOptions};
@@ -40,39 +40,6 @@ pub struct DriverOptions {
 impl Default for DriverOptions {
     fn default() -> Self {
         DriverOptions { caching: true, commit_interval: Duration::from_millis(100), partitions: BTreeMap::new() }
-    }
-}
-
-/// A record that came out.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OutputRecord {
-    /// The topic it was written to.
-    pub topic: String,
-    /// The partition.
-    pub partition: i32,
-    /// The key as JSON.
-    pub key: Json,
-    /// The value as JSON; null is a tombstone.
-    pub value: Json,
-    /// Milliseconds since the epoch.
-    pub timestamp: Timestamp,
-    /// Headers: name to text.
-    pub headers: Map<String, Json>,
-}
-
-impl OutputRecord {
-    /// The record as a line of `signalstream drive`.
-    pub fn to_json(&self) -> Json {
-        let mut line = Map::new();
-        line.insert("topic".to_owned(), self.topic.clone().into());
-        line.insert("partition".to_owned(), self.partition.into());
-        line.insert("key".to_owned(), self.key.clone());
-        line.insert("value".to_owned(), self.value.clone());
-        line.insert("timestamp".to_owned(), self.timestamp.into());
-        if !self.headers.is_empty() {
-            line.insert("headers".to_owned(), Json::Object(self.headers.clone()));
-        }
-        Json::Object(line)
     }
 }
 
@@ -381,12 +348,7 @@ impl TopologyDriver {
 
     fn input_topic(&self, name: &str) -> Result<&Topic, DriverError> {
         let is_input = |topic: &&Topic| matches!(topic.role, TopicRole::Source | TopicRole::SourceAndSink);
-        self.topology
-            .topics
-            .iter()
-            .filter(is_input)
-            .find(|topic| topic.name == name)
-            .ok_or_else(|| self.unknown(name))
+        self.topology.topics.iter().filter(is_input).find(|topic| topic.name == name).ok_or_else(|| self.unknown(name))
     }
 
     fn unknown(&self, topic: &str) -> DriverError {
@@ -505,24 +467,4 @@ fn driver_topics(topology: &Topology, partitions: &BTreeMap<String, i32>) -> BTr
             (topic.name.clone(), TopicConfig::new(count))
         })
         .collect()
-}
-
-fn encode_headers(headers: &Map<String, Json>) -> Headers {
-    let encode = |(name, value): (&String, &Json)| Header {
-        name: name.clone().into(),
-        value: match value {
-            Json::Null => None,
-            Json::String(text) => Some(Bytes::from(text.clone().into_bytes())),
-            other => Some(Bytes::from(other.to_string().into_bytes())),
-        },
-    };
-    Headers::new(headers.iter().map(encode).collect())
-}
-
-fn decode_headers(headers: &Headers) -> Map<String, Json> {
-    let decode = |header: &Header| {
-        let value = header.value.as_ref().map_or(Json::Null, |bytes| String::from_utf8_lossy(bytes).into());
-        (header.name.to_string(), value)
-    };
-    headers.as_slice().iter().map(decode).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::plan::{Subtopology, Topic, TopicRole, Topology, Verb};
+use super::plan::{StoreId, Subtopology, Topic, TopicRole, Topology, Verb};
 use crate::log::TopicConfig;
 
 /// Why an application cannot run on the topics that there are.
@@ -66,18 +66,17 @@ fn size_repartition_topics(topology: &Topology, topics: &mut BTreeMap<String, To
         .flat_map(|subtopology| repartition_topics(subtopology))
         .filter(|name| topics.get(*name).is_some_and(|config| config.partitions == 0))
         .collect();
-    // What is joined with inputs whose size is given takes that size.
+    // What must meet inputs whose size is given takes that size.
     let mut open: BTreeSet<&str> = unsized_names.clone();
-    for subtopology in topology.subtopologies.iter().filter(|subtopology| !subtopology.stores.is_empty()) {
-        let inputs = || subtopology.sources.iter().map(|source| &*source.topic);
-        let given = inputs().filter(|name| !unsized_names.contains(name));
-        let given = given.filter_map(|name| topics.get(name)).map(|config| config.partitions).max().unwrap_or(0);
-        for name in inputs().filter(|name| given > 0 && unsized_names.contains(name)) {
+    for names in groups(topology) {
+        let given = names.iter().filter(|name| !unsized_names.contains(*name));
+        let given = given.filter_map(|name| topics.get(*name)).map(|config| config.partitions).max().unwrap_or(0);
+        for name in names.iter().filter(|name| given > 0 && unsized_names.contains(*name)) {
             set_partitions(topics, name, given);
             open.remove(name);
         }
     }
-    // The others follow what is written to them, and to what they are joined with. Sizes only grow, up to that
+    // The others follow what is written to them, and what they must meet. Sizes only grow, up to that
     // of the largest given one, so this comes to an end, in chains and circles too.
     let mut changed = true;
     while changed {
@@ -87,9 +86,11 @@ fn size_repartition_topics(topology: &Topology, topics: &mut BTreeMap<String, To
             for written in repartition_topics(subtopology).filter(|name| open.contains(name)) {
                 changed |= grow(topics, written, partitions);
             }
-            let joined = subtopology.sources.iter().filter(|source| open.contains(&*source.topic));
-            for source in joined.filter(|_| !subtopology.stores.is_empty()) {
-                changed |= grow(topics, &source.topic, partitions);
+        }
+        for names in groups(topology) {
+            let most = names.iter().filter_map(|name| topics.get(*name)).map(|config| config.partitions).max();
+            for name in names.iter().filter(|name| open.contains(*name)) {
+                changed |= grow(topics, name, most.unwrap_or(0));
             }
         }
     }
@@ -148,28 +149,81 @@ fn repartition_topics(subtopology: &Subtopology) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Sub-topologies that keep nothing and join nothing take inputs of any number of partitions.
+/// The topics whose records of one key must meet in one task, by name, for all sub-topologies.
+fn groups(topology: &Topology) -> Vec<Vec<&str>> {
+    topology
+        .subtopologies
+        .iter()
+        .flat_map(|subtopology| {
+            let groups = co_partitioned(subtopology);
+            groups.into_iter().map(move |group| {
+                group
+                    .iter()
+                    .filter_map(|position| subtopology.sources.get(*position))
+                    .map(|source| &*source.topic)
+                    .collect()
+            })
+        })
+        .collect()
+}
+
+/// The groups of sources whose records of one key must meet in one task: those that reach the same node with
+/// state, directly or through the store of a table that it looks up. By position among the sources.
+fn co_partitioned(subtopology: &Subtopology) -> Vec<BTreeSet<usize>> {
+    let mut reaching: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); subtopology.nodes.len()];
+    for (position, source) in subtopology.sources.iter().enumerate() {
+        for edge in &source.outputs {
+            if let Some(sources) = reaching.get_mut(edge.node) {
+                sources.insert(position);
+            }
+        }
+    }
+    let mut filled_by: BTreeMap<StoreId, BTreeSet<usize>> = BTreeMap::new();
+    for (position, node) in subtopology.nodes.iter().enumerate() {
+        let sources = reaching.get(position).cloned().unwrap_or_default();
+        for edge in node.outputs.iter().flatten() {
+            if let Some(reached) = reaching.get_mut(edge.node) {
+                reached.extend(&sources);
+            }
+        }
+        match &node.verb {
+            Verb::ToTable { store, .. } => filled_by.entry(*store).or_default().extend(&sources),
+            Verb::Aggregate(aggregate) => filled_by.entry(aggregate.store).or_default().extend(&sources),
+            _ => {}
+        }
+    }
+    let of_node = |(verb, mut sources): (&Verb, BTreeSet<usize>)| match verb {
+        Verb::StreamTableJoin { table, .. } => {
+            sources.extend(filled_by.get(table).into_iter().flatten());
+            Some(sources)
+        }
+        Verb::ToTable { .. } | Verb::Aggregate(_) | Verb::TableTableJoin { .. } => Some(sources),
+        _ => None,
+    };
+    subtopology.nodes.iter().map(|node| &node.verb).zip(reaching).filter_map(of_node).collect()
+}
+
+/// Sources whose records never meet in state may have any numbers of partitions.
 fn check_co_partitioning(
     subtopology: &Subtopology,
     topics: &BTreeMap<String, TopicConfig>,
 ) -> Result<(), PartitioningError> {
-    if subtopology.stores.is_empty() {
-        return Ok(());
-    }
-    let mut first: Option<(&str, i32)> = None;
-    for source in &subtopology.sources {
-        let Some(config) = topics.get(&*source.topic).filter(|config| config.partitions > 0) else { continue };
-        match first {
-            None => first = Some((&source.topic, config.partitions)),
-            Some((left, left_partitions)) if left_partitions != config.partitions => {
-                return Err(PartitioningError::NotCoPartitioned {
-                    left: left.to_owned(),
-                    left_partitions,
-                    right: source.topic.to_string(),
-                    right_partitions: config.partitions,
-                });
+    for group in co_partitioned(subtopology) {
+        let mut first: Option<(&str, i32)> = None;
+        for source in group.iter().filter_map(|position| subtopology.sources.get(*position)) {
+            let Some(config) = topics.get(&*source.topic).filter(|config| config.partitions > 0) else { continue };
+            match first {
+                None => first = Some((&source.topic, config.partitions)),
+                Some((left, left_partitions)) if left_partitions != config.partitions => {
+                    return Err(PartitioningError::NotCoPartitioned {
+                        left: left.to_owned(),
+                        left_partitions,
+                        right: source.topic.to_string(),
+                        right_partitions: config.partitions,
+                    });
+                }
+                Some(_) => {}
             }
-            Some(_) => {}
         }
     }
     Ok(())

@@ -181,6 +181,7 @@ pub struct KeyMapping {
 
 /// The verbs, as the operators need them.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a plan has few nodes and is built once")]
 pub enum Verb {
     /// Keeps the records for which the condition holds (`filter_not`: does not hold). On a table, a row
     /// that no longer passes becomes a tombstone.

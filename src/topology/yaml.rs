@@ -169,7 +169,10 @@ fn written_length(raw: &str, expected: char, style: ScalarStyle) -> usize {
 /// Reads a file into a tree. `None`: it is not YAML, or empty; the reason is among the problems.
 pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
     if text.len() > MAX_BYTES {
-        problems.report(Diagnostic::new(0..0, format!("the file has {} bytes; a topology may have {MAX_BYTES}", text.len())));
+        problems.report(Diagnostic::new(
+            0..0,
+            format!("the file has {} bytes; a topology may have {MAX_BYTES}", text.len()),
+        ));
         return None;
     }
     let mut builder = Builder::new(text);
@@ -264,13 +267,15 @@ impl<'a> Builder<'a> {
 
     fn refuse_tag(&self, tagged: bool, span: &Span, problems: &mut Problems) {
         if tagged {
-            problems.report(Diagnostic::new(span.clone(), "tags (`!name`) are not supported").help("leave the tag out"));
+            problems
+                .report(Diagnostic::new(span.clone(), "tags (`!name`) are not supported").help("leave the tag out"));
         }
     }
 
     fn start(&mut self, start: usize, content: Content, problems: &mut Problems) -> bool {
         if self.open.len() >= MAX_DEPTH {
-            problems.report(Diagnostic::new(start..start + 1, format!("this is nested deeper than {MAX_DEPTH} levels")));
+            problems
+                .report(Diagnostic::new(start..start + 1, format!("this is nested deeper than {MAX_DEPTH} levels")));
             return false;
         }
         let label = self.open.last().and_then(|open| open.key.as_ref()).map(|key| key.span.clone());
@@ -305,7 +310,9 @@ impl<'a> Builder<'a> {
             (Content::Mapping(entries), Some(key)) => {
                 node.label = key.span.clone();
                 if key.text == "<<" {
-                    problems.report(Diagnostic::new(key.span, "merge keys (`<<`) are not supported").help("write the fields out"));
+                    problems.report(
+                        Diagnostic::new(key.span, "merge keys (`<<`) are not supported").help("write the fields out"),
+                    );
                 } else if let Some((first, _)) = entries.iter().find(|(other, _)| other.text == key.text) {
                     let problem = Diagnostic::new(key.span, format!("`{}` is given twice", key.text));
                     problems.report(problem.related(first.span.clone(), "first given here"));

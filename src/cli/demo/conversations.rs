@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value as Json;
 
-use crate::log::{Log, LogAdmin, LogConsumer, LogRecord};
+use crate::log::{Log, LogRecord};
 use crate::record::{Fields, TopicPartition, Value};
 use crate::serdes::{Deserializer, Serde};
 
@@ -103,7 +103,8 @@ fn candidates(log: &dyn Log, deserializer: &Deserializer) -> anyhow::Result<Cand
             return Ok(());
         };
         let value = deserializer.deserialize(value)?;
-        let flag = |part: &str, field: &str| value.get(part).and_then(|part| part.get(field)) == Some(&Value::Bool(true));
+        let flag =
+            |part: &str, field: &str| value.get(part).and_then(|part| part.get(field)) == Some(&Value::Bool(true));
         let score = match value.get("quality_score") {
             Some(Value::Int(score)) => *score,
             _ => 0,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context, anyhow};
 
-use crate::log::{Log, LogAdmin};
+use crate::log::Log;
 use crate::runtime::Application;
 use crate::testing::{InputLine, InputRecord, parse_line};
 use crate::time::Clock;
@@ -40,7 +40,12 @@ impl<'a> Feed<'a> {
     }
 
     /// Writes all lines, unless the application or somebody else stops; returns how many records that were.
-    pub(super) fn run(mut self, mut lines: Lines, application: &Application, stop: &StopRequest) -> anyhow::Result<u64> {
+    pub(super) fn run(
+        mut self,
+        mut lines: Lines,
+        application: &Application,
+        stop: &StopRequest,
+    ) -> anyhow::Result<u64> {
         let progress = progress_bar(0, "reading");
         loop {
             let Some(line) = lines.next()? else { break };

@@ -13,7 +13,6 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Args;
 
-use crate::log::Log;
 use crate::log::embedded::EmbeddedLog;
 use crate::metrics::Counters;
 use crate::runtime::{Application, ApplicationOptions};
@@ -21,7 +20,7 @@ use crate::time::{Clock, SystemClock};
 
 use super::Outcome;
 use super::builtin;
-use super::embedded::Directory;
+use super::embedded::{Directory, Memory};
 use super::formats::Formats;
 use super::lines::Lines;
 use super::load::{self, SchemaArguments};
@@ -32,6 +31,9 @@ use totals::Totals;
 
 /// Longer than any demo: nothing is cleaned away, however old the timestamps of the input are.
 const NEVER: Duration = Duration::from_secs(1 << 32);
+
+/// How many records of a partition wait in memory: the input is read faster than it is processed.
+const QUEUED_RECORDS: usize = 300;
 
 /// Run the support topology over sample conversations and show what comes out
 #[derive(Args)]
@@ -82,7 +84,7 @@ impl DemoCommand {
         let lines = self.lines()?;
         let place = place(self.directory.as_deref())?;
         let stop = StopRequest::listen()?;
-        let log = place.directory.open_log()?;
+        let log = place.directory.open_log(&Memory::small())?;
         let (totals, counters) = self.work(&formats, lines, &place.directory, &log, &stop)?;
         let totals = totals.count(&formats, log.as_ref(), &counters)?;
         let mut stdout = io::BufWriter::new(io::stdout().lock());
@@ -124,10 +126,12 @@ impl DemoCommand {
         let topology = formats.topology();
         let options = ApplicationOptions {
             threads: usize::from(self.threads),
+            fetch_records: QUEUED_RECORDS,
+            queued_records: QUEUED_RECORDS,
             clean_interval: NEVER,
             ..ApplicationOptions::default()
         };
-        let state = directory.open_state(&topology.name, 1)?;
+        let state = directory.open_state(&topology.name, &Memory::small())?;
         let application = Application::start(topology, log.clone(), state, clock.clone(), &options)?;
         let started = clock.elapsed();
         let fed = Feed::new(formats, log.as_ref(), clock.as_ref())

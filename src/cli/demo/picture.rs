@@ -200,7 +200,8 @@ mod tests {
         });
         let state = json!({"customer_messages": 3, "agent_messages": 1, "channels": ["chat"], "status": "open"});
         let page = draw_conversation(&Conversation { intelligence, state }, 60, &Style { color: false });
-        for part in ["acme · c-1 · chat", "quality 35/100", "negative (angry, 0.89) · refund · urgency high · escalate"] {
+        for part in ["acme · c-1 · chat", "quality 35/100", "negative (angry, 0.89) · refund · urgency high · escalate"]
+        {
             assert!(page.contains(part), "{part} in\n{page}");
         }
         assert!(!page.contains('\u{1b}'));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::log::{Log, LogAdmin, LogConsumer};
+use crate::log::Log;
 use crate::metrics::{Counters, DropReason};
 use crate::record::TopicPartition;
 use crate::topology::partitioning;
@@ -63,7 +63,8 @@ impl Totals {
 
     /// The object that `--output json` prints.
     pub(super) fn to_json(&self) -> Json {
-        let topics: Map<String, Json> = self.topics.iter().map(|(name, count)| (name.clone(), (*count).into())).collect();
+        let topics: Map<String, Json> =
+            self.topics.iter().map(|(name, count)| (name.clone(), (*count).into())).collect();
         json!({
             "records_in": self.records_in,
             "topics": topics,

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use crate::log::{Log, LogConsumer};
+use crate::log::Log;
 use crate::record::TopicPartition;
 use crate::state::{Fold, StoreSummary, Verification, verify};
 
@@ -83,7 +83,8 @@ impl VerifyArguments {
 fn compare(task: &TaskOnDisk, store: &StoreSummary, log: &dyn Log) -> anyhow::Result<Option<Verification>> {
     let Some(changelog) = &store.changelog else { return Ok(None) };
     let partition = TopicPartition::new(changelog.as_str(), task.partition()?);
-    let checkpoint = task.reader.checkpoint().and_then(|checkpoint| checkpoint.changelog_offsets.get(changelog.as_str()));
+    let checkpoint =
+        task.reader.checkpoint().and_then(|checkpoint| checkpoint.changelog_offsets.get(changelog.as_str()));
     let checkpoint = checkpoint.copied().unwrap_or(0);
     let mut consumer = log.consumer(None)?;
     let end = consumer.end_offset(&partition)?;

@@ -8,8 +8,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::super::{
-    CommittedOffset, FetchedBatch, GroupMetadata, LogConsumer, LogError, LogRecord, Polled, Rebalance, Result,
-    Waker,
+    CommittedOffset, FetchedBatch, GroupMetadata, LogConsumer, LogError, LogRecord, Polled, Rebalance, Result, Waker,
 };
 use super::catalogue::Partition;
 use super::encoding::{StoredOffset, committed_key, decode_record, from_bytes};

@@ -9,6 +9,8 @@ mod literal;
 mod mock;
 mod run;
 mod spec;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use crate::agents::Agents;
 use crate::serdes::SchemaRegistry;
 use crate::time::{Clock, SystemClock};
 use crate::topology::diagnostics::{Diagnostic, Problems};
-use crate::topology::spec::Lower;
+use crate::topology::spec::{Lower, Named};
 use crate::topology::yaml::{self, Span};
 use crate::topology::{self, Diagnostics, PlanOptions};
 use check::Known;
@@ -37,15 +39,17 @@ pub struct ScenarioOptions<'a> {
     pub agents: &'a Agents,
     /// Whether sources decode only the fields that the plan uses. It must make no difference to any test.
     pub projection: bool,
-    /// Crash once more, after this many records and other events. With the cache off, or where replaying
-    /// gives the order of arrival, it must make no difference to what comes out.
+    /// Whether the cache is on or off, whatever the tests say.
+    pub caching: Option<bool>,
+    /// Crash once more, after this many records and other events. With the cache off it must make no
+    /// difference to what comes out; with the cache on neither, where [`CaseReport::replayable`] holds.
     pub crash_after: Option<usize>,
 }
 
 impl<'a> ScenarioOptions<'a> {
     /// Runs every test as it is written.
     pub fn new(schemas: &'a SchemaRegistry, agents: &'a Agents) -> Self {
-        ScenarioOptions { filter: None, schemas, agents, projection: true, crash_after: None }
+        ScenarioOptions { filter: None, schemas, agents, projection: true, caching: None, crash_after: None }
     }
 }
 
@@ -56,6 +60,8 @@ pub struct FileReport {
     pub file: PathBuf,
     /// The topology that it tests.
     pub topology: PathBuf,
+    /// What the file says that its tests are about.
+    pub description: Option<String>,
     /// The tests that ran, in order.
     pub cases: Vec<CaseReport>,
 }
@@ -82,6 +88,9 @@ pub struct CaseReport {
     pub outputs: Vec<OutputRecord>,
     /// How many records and other events went in.
     pub events: usize,
+    /// Whether doing it all again after a crash comes to the same: records went in by ascending timestamps,
+    /// which is the order in which a task takes those that wait, and no mock counts its calls.
+    pub replayable: bool,
 }
 
 /// Runs the tests of a file.
@@ -110,9 +119,11 @@ pub fn run_file(path: &Path, options: &ScenarioOptions<'_>) -> Result<FileReport
             failures: outcome.failures,
             outputs: outcome.outputs,
             events: outcome.events,
+            replayable: suite.is_replayable(case),
         });
     }
-    Ok(FileReport { file: path.to_owned(), topology: suite.topology_path, cases })
+    let description = suite.spec.description.map(|description| description.text);
+    Ok(FileReport { file: path.to_owned(), topology: suite.topology_path, description, cases })
 }
 
 /// The JSON Schema (draft 2020-12) of test files, made from the definitions that the parser uses.
@@ -173,19 +184,29 @@ impl Suite {
             }
             Err(error) => {
                 let message = format!("the topology `{}` cannot be read: {error}", topology_path.display());
-                problems.report(Diagnostic::new(place, message).help("`topology:` is a path from this file's directory"));
+                problems
+                    .report(Diagnostic::new(place, message).help("`topology:` is a path from this file's directory"));
                 None
             }
         }
     }
 
+    fn is_replayable(&self, case: &CaseSpec) -> bool {
+        let defaults = self.spec.defaults.as_ref().and_then(|defaults| defaults.mocks.as_ref());
+        let mut mocks = defaults.into_iter().chain(&case.mocks).flat_map(Named::iter);
+        case.in_order() && !mocks.any(|(_, mock)| mock.sequence.is_some())
+    }
+
     /// Plans the topology, with the mocks of a test in the place of agents.
-    fn plan(&self, case: Option<&CaseSpec>, options: &ScenarioOptions<'_>) -> Result<topology::plan::Topology, Diagnostics> {
+    fn plan(
+        &self,
+        case: Option<&CaseSpec>,
+        options: &ScenarioOptions<'_>,
+    ) -> Result<topology::plan::Topology, Diagnostics> {
         let defaults = self.spec.defaults.as_ref().and_then(|defaults| defaults.mocks.as_ref());
         let own = case.and_then(|case| case.mocks.as_ref());
         let agents = mock::with_mocks(options.agents, defaults.into_iter().chain(own));
-        let plan_options =
-            PlanOptions { registry: options.schemas, agents: &agents, projection: options.projection };
+        let plan_options = PlanOptions { registry: options.schemas, agents: &agents, projection: options.projection };
         topology::load(&self.topology_path.display().to_string(), &self.topology_text, &plan_options)
     }
 }

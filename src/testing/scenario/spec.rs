@@ -17,6 +17,8 @@ mapping! {
     FileSpec = "a test file" {
         /// The topology's file, relative to this one; `NAME.yaml` beside `NAME.test.yaml` if not given.
         optional topology: Text,
+        /// What the tests are about, for people.
+        optional description: Text,
         /// What holds where a test says nothing.
         optional defaults: DefaultsSpec,
         /// The tests.
@@ -75,6 +77,18 @@ mapping! {
         optional dropped: Named<Whole>,
     }
     later ["only", "skip"]
+}
+
+impl CaseSpec {
+    /// Whether records go in by ascending timestamps, each after the one before.
+    pub(super) fn in_order(&self) -> bool {
+        let records = self.steps.iter().flat_map(|step| match &step.step {
+            Step::Records(records) => records.as_slice(),
+            _ => &[],
+        });
+        let timestamps: Vec<_> = records.map(|record| record.timestamp).collect();
+        timestamps.is_sorted_by(|a, b| matches!((a, b), (Some(a), Some(b)) if a.0 < b.0))
+    }
 }
 
 mapping! {
@@ -213,7 +227,7 @@ mapping! {
         required topic: Name,
         /// All records of the topic, in order. The fields that are given must be equal.
         optional exactly: Vec<ExpectedRecord>,
-        /// Records that are among those of the topic, of whose values only a part need be given.
+        /// Records that are among those of the topic, of whose values and headers only a part need be given.
         optional contains: Vec<ExpectedRecord>,
         /// Whether nothing is expected there.
         optional none: bool,
@@ -236,7 +250,7 @@ mapping! {
         optional timestamp: Moment,
         /// Its partition.
         optional partition: Whole,
-        /// Its headers, all of them.
+        /// Its headers, all of them; under `contains`, those that are given.
         optional headers: HeadersSpec,
     }
     later []

@@ -123,7 +123,10 @@ pub(super) fn dot(topology: &Topology) -> String {
         text.push_str("  }\n");
     }
     picture.arrows.iter().for_each(|(from, to)| text.push_str(&format!("  {from} -> {to};\n")));
-    picture.uses.iter().for_each(|(node, store)| text.push_str(&format!("  {node} -> {store} [dir=none, style=dashed];\n")));
+    picture
+        .uses
+        .iter()
+        .for_each(|(node, store)| text.push_str(&format!("  {node} -> {store} [dir=none, style=dashed];\n")));
     text.push_str("}\n");
     text
 }

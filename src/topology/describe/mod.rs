@@ -7,10 +7,8 @@ mod text;
 use std::collections::BTreeMap;
 
 use super::partitioning;
-use super::plan::{
-    AggregateKind, Emit, Function, JoinKind, OnError, Subtopology, Topic, TopicRole, Topology, Verb,
-};
-use crate::expression::Projection;
+use super::plan::{AggregateKind, Emit, Function, JoinKind, OnError, Subtopology, Topic, TopicRole, Topology, Verb};
+use crate::expression::{Expression, Projection};
 use crate::log::TopicConfig;
 use crate::record::Fields;
 use crate::time::format_duration;
@@ -41,28 +39,27 @@ pub fn describe(topology: &Topology, format: DescribeFormat) -> String {
 
 /// The topics as they would be created on an empty log; where inputs do not fit together, as declared.
 fn resolved(topology: &Topology) -> BTreeMap<String, TopicConfig> {
-    partitioning::resolve(topology, &BTreeMap::new()).unwrap_or_else(|_| {
-        topology.topics.iter().map(|topic| (topic.name.clone(), topic.config.clone())).collect()
-    })
+    partitioning::resolve(topology, &BTreeMap::new())
+        .unwrap_or_else(|_| topology.topics.iter().map(|topic| (topic.name.clone(), topic.config.clone())).collect())
 }
 
 /// What a node does, in a few words.
 fn summary(part: &Subtopology, verb: &Verb) -> String {
     let store = |id: &usize| part.stores.get(*id).map_or("?", |store| store.name.as_str()).to_owned();
     match verb {
-        Verb::Filter { condition, negate: false, .. } => format!("filter {}", condition.source()),
-        Verb::Filter { condition, negate: true, .. } => format!("filter_not {}", condition.source()),
+        Verb::Filter { condition, negate: false, .. } => format!("filter {}", source(condition)),
+        Verb::Filter { condition, negate: true, .. } => format!("filter_not {}", source(condition)),
         Verb::Map { key, value, .. } => {
-            let key = key.as_ref().map(|key| format!("key = {} ({})", key.expression.source(), key.format));
+            let key = key.as_ref().map(|key| format!("key = {} ({})", source(&key.expression), key.format));
             let value = value.as_ref().map(|value| format!("value = {}", projection(value)));
             let parts: Vec<String> = key.into_iter().chain(value).collect();
             format!("map {}", parts.join(", "))
         }
-        Verb::FlatMap { items, .. } => format!("flat_map {}", items.source()),
-        Verb::FlatMapValues { items } => format!("flat_map_values {}", items.source()),
+        Verb::FlatMap { items, .. } => format!("flat_map {}", source(items)),
+        Verb::FlatMapValues { items } => format!("flat_map_values {}", source(items)),
         Verb::Peek { message } => format!("peek {}", projection(message)),
         Verb::Branch { conditions, default } => {
-            let conditions: Vec<&str> = conditions.iter().map(|condition| condition.source()).collect();
+            let conditions: Vec<String> = conditions.iter().map(source).collect();
             format!("branch {}{}", conditions.join(" | "), if *default { " | default" } else { "" })
         }
         Verb::Merge => "merge".to_owned(),
@@ -80,7 +77,12 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
             });
             let emit = if aggregate.emit == Emit::OnClose { ", on close" } else { "" };
             let function = function(&aggregate.function);
-            format!("{function} in {}{}{emit}{}", store(&aggregate.store), windows.unwrap_or_default(), old(aggregate.sends_old))
+            format!(
+                "{function} in {}{}{emit}{}",
+                store(&aggregate.store),
+                windows.unwrap_or_default(),
+                old(aggregate.sends_old)
+            )
         }
         Verb::StreamTableJoin { kind, table, value } => {
             format!("{} join with {}: {}", join(*kind), store(table), projection(value))
@@ -114,8 +116,8 @@ fn function(function: &Function) -> String {
             let parts: Vec<String> = aggregates
                 .iter()
                 .map(|aggregate| {
-                    let argument = aggregate.argument.as_ref().map_or("", |argument| argument.source());
-                    format!("{} = {}", aggregate.name, call(aggregate.kind, argument))
+                    let argument = aggregate.argument.as_ref().map(source).unwrap_or_default();
+                    format!("{} = {}", aggregate.name, call(aggregate.kind, &argument))
                 })
                 .collect();
             format!("aggregate {}", parts.join(", "))
@@ -146,7 +148,7 @@ fn call(kind: AggregateKind, argument: &str) -> String {
 /// A projection: an expression's source, of structs only the names of the fields.
 fn projection(projection: &Projection) -> String {
     match projection {
-        Projection::Expression(expression) => expression.source().to_owned(),
+        Projection::Expression(expression) => source(expression),
         Projection::Struct { shape, .. } | Projection::List { shape, .. } => match shape {
             crate::record::Shape::Struct(shape) => {
                 let names: Vec<&str> = shape.fields().iter().map(|field| &*field.name).collect();
@@ -155,6 +157,11 @@ fn projection(projection: &Projection) -> String {
             other => other.to_string(),
         },
     }
+}
+
+/// An expression on one line.
+fn source(expression: &Expression) -> String {
+    expression.source().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The fields that are decoded, as `{a, b.c}`.

@@ -203,7 +203,13 @@ impl Planner<'_> {
         }
     }
 
-    fn check_argument(&mut self, kind: AggregateKind, argument: &Expression, node: &Node, written: &CallArgument) -> Option<()> {
+    fn check_argument(
+        &mut self,
+        kind: AggregateKind,
+        argument: &Expression,
+        node: &Node,
+        written: &CallArgument,
+    ) -> Option<()> {
         let shape = argument.shape().required();
         let expected = match (kind, shape) {
             (_, Shape::Any) => return Some(()),
@@ -211,9 +217,10 @@ impl Planner<'_> {
             (AggregateKind::CountIf, _) => "a condition: true or false",
             (AggregateKind::Sum | AggregateKind::Avg, Shape::Int | Shape::UInt | Shape::Double) => return Some(()),
             (AggregateKind::Sum | AggregateKind::Avg, _) => "a number",
-            (AggregateKind::Min | AggregateKind::Max, Shape::List(_) | Shape::Map(_) | Shape::Struct(_) | Shape::Null) => {
-                "something that has an order: a number, text, a timestamp"
-            }
+            (
+                AggregateKind::Min | AggregateKind::Max,
+                Shape::List(_) | Shape::Map(_) | Shape::Struct(_) | Shape::Null,
+            ) => "something that has an order: a number, text, a timestamp",
             _ => return Some(()),
         };
         let place = node.locate(&self.problems.source(), &written.range);
@@ -235,7 +242,11 @@ impl Planner<'_> {
                 return Computed::unknown();
             };
             if wider == state {
-                return Computed { function: Some(Function::Reduce { expression }), state: state.clone(), result: state };
+                return Computed {
+                    function: Some(Function::Reduce { expression }),
+                    state: state.clone(),
+                    result: state,
+                };
             }
             state = wider;
         }

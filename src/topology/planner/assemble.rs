@@ -1,5 +1,6 @@
 //! The last step: the graph is cut into sub-topologies, and its sources learn which fields are needed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Planner;
@@ -7,6 +8,8 @@ use super::fields::{needed, send_old_values};
 use super::graph::{DraftPayload, DraftSource, Graph};
 use crate::log::TopicConfig;
 use crate::record::Fields;
+use crate::topology::diagnostics::Diagnostic;
+use crate::topology::partitioning;
 use crate::topology::plan::{
     DeadLetters, Edge, Node, Payload, Source, StoreId, Subtopology, Topic, TopicRole, Topology, Verb,
 };
@@ -48,13 +51,19 @@ impl Planner<'_> {
         for (store, (part, _)) in graph.stores.into_iter().zip(&cut.stores) {
             parts.get_mut(*part)?.stores.push(store.spec);
         }
-        Some(Topology {
+        let topology = Topology {
             name: self.application,
             description: self.spec.description.as_ref().map(|text| text.0.clone()).unwrap_or_default(),
             subtopologies: parts.into_iter().map(Arc::new).collect(),
             topics: self.topics.used.into_values().collect(),
             dead_letters,
-        })
+        };
+        if let Err(error) = partitioning::resolve(&topology, &BTreeMap::new()) {
+            let place = self.spec.topology.as_ref().map_or(0..0, |name| name.span.clone());
+            self.problems.report(Diagnostic::new(place, error.to_string()));
+            return None;
+        }
+        Some(topology)
     }
 
     /// The changelogs of all stores. None has a retention, windows' included: its records carry event time, so

@@ -23,7 +23,13 @@ pub(super) fn record_scope(flow: &Flow) -> Scope {
 
 impl Planner<'_> {
     /// Compiles a part of a scalar: the text from byte `offset` of it on, up to `length` bytes.
-    pub(super) fn compile_part(&mut self, node: &Node, offset: usize, source: &str, scope: &Scope) -> Option<Expression> {
+    pub(super) fn compile_part(
+        &mut self,
+        node: &Node,
+        offset: usize,
+        source: &str,
+        scope: &Scope,
+    ) -> Option<Expression> {
         let errors = match Expression::compile(source, scope) {
             Ok(expression) => return Some(expression),
             Err(errors) => errors,
@@ -53,7 +59,7 @@ impl Planner<'_> {
             return Some(expression);
         }
         let message = format!("a condition must be true or false; this is {}", expression.shape());
-        self.problems.report(Diagnostic::new(formula.0.place(), message));
+        self.problems.report(Diagnostic::new(formula.0.place(), message).expected("expected true or false"));
         None
     }
 

@@ -104,7 +104,14 @@ impl Graph {
     }
 
     /// Adds a store that is backed by the changelog `<application>-<name>-changelog`.
-    pub(super) fn store(&mut self, application: &str, name: &str, shape: Shape, key: Format, kind: StoreKind) -> StoreId {
+    pub(super) fn store(
+        &mut self,
+        application: &str,
+        name: &str,
+        shape: Shape,
+        key: Format,
+        kind: StoreKind,
+    ) -> StoreId {
         let changelog = Some(format!("{application}-{name}-changelog").into());
         self.stores.push(DraftStore { spec: StoreSpec { name: name.to_owned(), changelog, shape, kind }, key });
         self.stores.len() - 1

@@ -33,7 +33,11 @@ impl Planner<'_> {
             if matches!(alias.text.as_str(), "key" | "value" | "timestamp") || !alias.text.chars().all(identifier) {
                 let message = format!("`{}` cannot be an alias", alias.text);
                 let problem = Diagnostic::new(alias.span.clone(), message);
-                self.problems.report(problem.help("expressions use it as a name: letters, digits and `_`, not `key`, `value` or `timestamp`"));
+                self.problems.report(
+                    problem.help(
+                        "expressions use it as a name: letters, digits and `_`, not `key`, `value` or `timestamp`",
+                    ),
+                );
             }
             inputs.push(JoinInput { alias, name, flow });
         }
@@ -45,12 +49,19 @@ impl Planner<'_> {
     }
 
     /// A stream that looks up a table by its key.
-    pub(super) fn stream_table_join(&mut self, name: &str, join: &JoinSpec, value: Option<&Template>, on_error: OnError) -> Flow {
+    pub(super) fn stream_table_join(
+        &mut self,
+        name: &str,
+        join: &JoinSpec,
+        value: Option<&Template>,
+        on_error: OnError,
+    ) -> Flow {
         let kind = kind_of(join);
         let Some(mut inputs) = self.inputs(join) else { return Flow::unknown() };
         if kind == JoinKind::Outer {
             let problem = Diagnostic::new(join.span.clone(), "a stream joins a table as `inner` or `left`");
-            self.problems.report(problem.help("only the stream's records trigger it, so the table's side cannot be outer"));
+            self.problems
+                .report(problem.help("only the stream's records trigger it, so the table's side cannot be outer"));
         }
         if !self.is_stream_and_table(&inputs, join) {
             return self.joined_unknown(&inputs, value, &[false, kind == JoinKind::Left]);
@@ -92,7 +103,9 @@ impl Planner<'_> {
         let streams = inputs.iter().filter(|input| input.flow.kind == FlowKind::Stream).count();
         let tables = inputs.iter().filter(|input| input.flow.is_table()).count();
         let (message, help) = match (inputs, streams, tables) {
-            (_, 2.., _) => ("stream\u{2013}stream joins are not supported yet", "make a table of one: the last value of each key"),
+            (_, 2.., _) => {
+                ("stream\u{2013}stream joins are not supported yet", "make a table of one: the last value of each key")
+            }
             (_, 0, 2..) => ("only tables are joined here", "define the join under `tables`"),
             ([first, _], 1, 1) if first.flow.is_table() => {
                 ("the first input of a join in `streams` is the stream, the second the table", "swap them")
@@ -105,7 +118,13 @@ impl Planner<'_> {
     }
 
     /// Tables joined by their common key.
-    pub(super) fn table_join(&mut self, name: &str, join: &JoinSpec, value: Option<&Template>, on_error: OnError) -> Flow {
+    pub(super) fn table_join(
+        &mut self,
+        name: &str,
+        join: &JoinSpec,
+        value: Option<&Template>,
+        on_error: OnError,
+    ) -> Flow {
         let kind = kind_of(join);
         let Some(mut inputs) = self.inputs(join) else { return Flow::unknown() };
         let nullable: Vec<bool> = (0..inputs.len())
@@ -186,25 +205,32 @@ impl Planner<'_> {
                 let help = "joined inputs have keys of one format; `select_key` makes new ones";
                 self.problems.report(Diagnostic::new(other.name.span.clone(), message).help(help));
             }
-            if let (Some((topic, count)), Some((first_topic, first_count))) = (&other.flow.partitions, &first.flow.partitions)
+            if let (Some((topic, count)), Some((first_topic, first_count))) =
+                (&other.flow.partitions, &first.flow.partitions)
                 && count != first_count
             {
                 let message = format!(
-                    "`{}` has {count} partitions (topic `{topic}`) and `{}` has {first_count} (topic `{first_topic}`): rows of one key would not meet",
+                    "topic `{topic}` of `{}` has partitions: {count}, and topic `{first_topic}` of `{}` has {first_count}; records of one key would not meet",
                     other.name.text, first.name.text
                 );
-                let help = format!("give both topics as many in `topics`, or put `- repartition: {{partitions: {first_count}}}` before");
+                let help = format!(
+                    "give both topics as many in `topics`, or put `- repartition: {{partitions: {first_count}}}` before"
+                );
                 self.problems.report(Diagnostic::new(other.name.span.clone(), message).help(help));
             }
         }
     }
 
     /// The value of a joined record or row.
-    fn joined_value(&mut self, inputs: &[JoinInput<'_>], value: Option<&Template>, nullable: &[bool]) -> Option<Projection> {
+    fn joined_value(
+        &mut self,
+        inputs: &[JoinInput<'_>],
+        value: Option<&Template>,
+        nullable: &[bool],
+    ) -> Option<Projection> {
         let key = inputs.first().map_or(Shape::Any, |input| input.flow.key.shape.clone());
-        let mut scope = Scope::new()
-            .with("key", Binding::Key, key)
-            .with("timestamp", Binding::Timestamp, Shape::Timestamp);
+        let mut scope =
+            Scope::new().with("key", Binding::Key, key).with("timestamp", Binding::Timestamp, Shape::Timestamp);
         for (position, (input, nullable)) in inputs.iter().zip(nullable).enumerate() {
             let shape = input.flow.value.clone();
             let shape = if *nullable { shape.optional() } else { shape };
@@ -216,7 +242,12 @@ impl Planner<'_> {
         let parts: Option<Vec<_>> = inputs
             .iter()
             .map(|input| {
-                let part = self.compile_part(&crate::topology::yaml::Node::null(input.alias.span.clone()), 0, &input.alias.text, &scope)?;
+                let part = self.compile_part(
+                    &crate::topology::yaml::Node::null(input.alias.span.clone()),
+                    0,
+                    &input.alias.text,
+                    &scope,
+                )?;
                 Some((input.alias.text.as_str(), Projection::Expression(part)))
             })
             .collect();

@@ -33,7 +33,6 @@ use graph::Graph;
 use names::{Definition, Names};
 use topics::Topics;
 
-
 /// Everything the planner knows while it works.
 struct Planner<'a> {
     spec: &'a TopologySpec,
@@ -63,7 +62,12 @@ struct Possible {
 }
 
 /// Plans a topology. `None`: there are mistakes, all among the problems.
-pub(super) fn plan(spec: &TopologySpec, root: &Node, options: &PlanOptions<'_>, problems: &mut Problems) -> Option<Topology> {
+pub(super) fn plan(
+    spec: &TopologySpec,
+    root: &Node,
+    options: &PlanOptions<'_>,
+    problems: &mut Problems,
+) -> Option<Topology> {
     let names = Names::collect(spec, problems);
     let order = names.order(problems);
     let application = spec.topology.as_ref().map(|name| name.text.clone()).unwrap_or_default();
@@ -106,7 +110,8 @@ impl Planner<'_> {
         let general = defaults.and_then(|defaults| defaults.on_error.as_ref());
         if let Some(own) = own {
             let given = [("decode", own.decode, possible.decode), ("process", own.process, possible.process)];
-            for (field, policy, possible_here) in given.into_iter().chain([("produce", own.produce, possible.produce)]) {
+            for (field, policy, possible_here) in given.into_iter().chain([("produce", own.produce, possible.produce)])
+            {
                 if policy.is_some() && !possible_here {
                     let message = format!("{} cannot fail to {field}", possible.what);
                     let help = format!("set `{field}` where it can happen, or in `defaults`");
@@ -125,7 +130,8 @@ impl Planner<'_> {
                 && !dlq
                 && let Some(place) = place
             {
-                let problem = Diagnostic::new(place.span.clone(), "there is no dead letter topic to send failing records to");
+                let problem =
+                    Diagnostic::new(place.span.clone(), "there is no dead letter topic to send failing records to");
                 self.problems.report(problem.help("name one: `defaults: {dlq: TOPIC}`"));
             }
             match policy {
@@ -151,9 +157,20 @@ impl Planner<'_> {
     /// as used.
     fn report_unused(&mut self, root: &Node) {
         let mut mentioned = BTreeSet::new();
-        let sources = self.spec.sources.iter().flat_map(|sources| &sources.0).map(|(name, body)| ("sources", name, body.is_some()));
-        let streams = self.spec.streams.iter().flat_map(|streams| &streams.0).map(|(name, body)| ("streams", name, body.is_some()));
-        let tables = self.spec.tables.iter().flat_map(|tables| &tables.0).map(|(name, body)| ("tables", name, body.is_some()));
+        let sources = self
+            .spec
+            .sources
+            .iter()
+            .flat_map(|sources| &sources.0)
+            .map(|(name, body)| ("sources", name, body.is_some()));
+        let streams = self
+            .spec
+            .streams
+            .iter()
+            .flat_map(|streams| &streams.0)
+            .map(|(name, body)| ("streams", name, body.is_some()));
+        let tables =
+            self.spec.tables.iter().flat_map(|tables| &tables.0).map(|(name, body)| ("tables", name, body.is_some()));
         for (section, name, readable) in sources.chain(streams).chain(tables) {
             if !readable && let Some(node) = root.get(section).and_then(|section| section.get(&name.text)) {
                 names::mentions(node, &mut mentioned);

@@ -101,7 +101,8 @@ impl<'a> Names<'a> {
             if let Definition::Stream(Some(stream)) = entity.definition
                 && branches(stream).next().is_some()
             {
-                let full: Vec<String> = branches(stream).map(|branch| format!("{}.{}", name.text, branch.text)).collect();
+                let full: Vec<String> =
+                    branches(stream).map(|branch| format!("{}.{}", name.text, branch.text)).collect();
                 let full: Vec<&str> = full.iter().map(String::as_str).collect();
                 let message = format!("`{}` ends in branches; read one of them", name.text);
                 problems.report(Diagnostic::new(name.span.clone(), message).help(format!("there is {}", list(&full))));
@@ -141,7 +142,9 @@ impl<'a> Names<'a> {
             }
             let help = match entity.definition {
                 Definition::Source(_) => "use it in `from`, or remove it".to_owned(),
-                Definition::Table(_) => "write it to a sink, give it a `store:` to serve queries, or remove it".to_owned(),
+                Definition::Table(_) => {
+                    "write it to a sink, give it a `store:` to serve queries, or remove it".to_owned()
+                }
                 _ => "write it to a sink, or remove it".to_owned(),
             };
             let message = format!("nothing reads `{name}`");

@@ -110,7 +110,8 @@ impl Planner<'_> {
     /// Keeps the last value of each key of a stream, or the rows of a table, in a store.
     pub(super) fn materialize(&mut self, flow: Flow, owner: &str, store: &str, on_error: OnError, span: &Span) -> Flow {
         if flow.windows.is_some() {
-            let problem = Diagnostic::new(span.clone(), "the rows of a windowed table cannot be kept as a table of keys");
+            let problem =
+                Diagnostic::new(span.clone(), "the rows of a windowed table cannot be kept as a table of keys");
             self.problems.report(problem.help("aggregate them, or give them a new key with `select_key`"));
             return Flow { kind: FlowKind::Unknown, ..flow };
         }
@@ -121,7 +122,14 @@ impl Planner<'_> {
     }
 
     /// A store with a name of its own.
-    pub(super) fn new_store(&mut self, name: &str, shape: Shape, key: &Format, kind: StoreKind, span: &Span) -> StoreId {
+    pub(super) fn new_store(
+        &mut self,
+        name: &str,
+        shape: Shape,
+        key: &Format,
+        kind: StoreKind,
+        span: &Span,
+    ) -> StoreId {
         if self.graph.stores.iter().any(|store| store.spec.name == name) {
             let message = format!("there is a store `{name}` already");
             let help = "give this one another name: `store: {name: ...}`";

@@ -37,7 +37,8 @@ fn collect(given: &Shape, expected: &Shape, path: &mut Vec<String>, found: &mut 
             }
             for own in given.fields().iter().filter(|own| expected.field(&own.name).is_none()) {
                 let names = expected.fields().iter().map(|field| &*field.name);
-                let hint = nearest(&own.name, names).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                let hint =
+                    nearest(&own.name, names).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
                 path.push(own.name.to_string());
                 found.push((path.clone(), format!("there is no field `{}`{hint}", own.name)));
                 path.pop();

@@ -30,7 +30,10 @@ impl Planner<'_> {
         let key_spec = sink.key.as_ref().or(default_key).unwrap_or(&inherited);
         let key = self.sink_key(&flow, key_spec);
         let Some(value_spec) = sink.value.as_ref().or(default_value) else {
-            let problem = Diagnostic::new(sink.span.clone(), "how are the values written? `value` is missing, and so is `defaults.value`");
+            let problem = Diagnostic::new(
+                sink.span.clone(),
+                "how are the values written? `value` is missing, and so is `defaults.value`",
+            );
             self.problems.report(problem.help("write `value: json`, `{avro: Name}`, .."));
             return;
         };

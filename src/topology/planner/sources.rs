@@ -26,7 +26,8 @@ impl Planner<'_> {
     fn source(&mut self, name: &str, source: &SourceSpec, span: &Span) -> Option<Flow> {
         let defaults = self.spec.defaults.as_ref();
         let key = self.format_or(source.key.as_ref(), defaults.and_then(|defaults| defaults.key.as_ref()), "key", span);
-        let value = self.format_or(source.value.as_ref(), defaults.and_then(|defaults| defaults.value.as_ref()), "value", span);
+        let value =
+            self.format_or(source.value.as_ref(), defaults.and_then(|defaults| defaults.value.as_ref()), "value", span);
         let possible = Possible { what: "a source", decode: true, process: false, produce: false };
         let policies = self.policies(source.on_error.as_ref(), &possible);
         let (key, value) = (key?, value?);
@@ -69,12 +70,21 @@ impl Planner<'_> {
     }
 
     /// The serde of a source's or sink's keys or values: its own format or the default.
-    fn format_or(&mut self, own: Option<&FormatSpec>, default: Option<&FormatSpec>, part: &str, span: &Span) -> Option<Serde> {
+    fn format_or(
+        &mut self,
+        own: Option<&FormatSpec>,
+        default: Option<&FormatSpec>,
+        part: &str,
+        span: &Span,
+    ) -> Option<Serde> {
         match own.or(default) {
             Some(format) => self.serde(format),
             None => {
                 let message = format!("how are the {part}s written? `{part}` is missing, and so is `defaults.{part}`");
-                self.problems.report(Diagnostic::new(span.clone(), message).help(format!("write `{part}: string`, `json`, `{{avro: Name}}`, ..")));
+                self.problems.report(
+                    Diagnostic::new(span.clone(), message)
+                        .help(format!("write `{part}: string`, `json`, `{{avro: Name}}`, ..")),
+                );
                 None
             }
         }
@@ -88,7 +98,8 @@ impl Planner<'_> {
             .with_record();
         let expression = self.expression(&formula.0, &scope)?;
         if !matches!(expression.shape().required(), Shape::Int | Shape::Timestamp | Shape::Any) {
-            let message = format!("a timestamp must be a timestamp or an int in milliseconds; this is {}", expression.shape());
+            let message =
+                format!("a timestamp must be a timestamp or an int in milliseconds; this is {}", expression.shape());
             self.problems.report(Diagnostic::new(formula.0.place(), message));
             return None;
         }

@@ -73,8 +73,8 @@ impl Planner<'_> {
                 let what = Repartitioning { name, owner, partitions, key: None, keeps_null_keys: false, span };
                 self.repartition(flow, &what)
             }
-            Step::ToTable(_) => self.to_table_step(flow, place),
-            Step::ToStream(_) => self.to_stream(flow, index, place),
+            Step::ToTable(_) => self.table_step(flow, place),
+            Step::ToStream(_) => self.stream_of_changes(flow, index, place),
             Step::Call(call) => self.call(flow, call, place),
         }
     }
@@ -168,15 +168,17 @@ impl Planner<'_> {
             Shape::List(element) => match element.required() {
                 Shape::Any | Shape::Never => Some((Shape::Any, Shape::Any)),
                 Shape::Map(value) => Some(((**value).clone(), (**value).clone())),
-                Shape::Struct(item) if item.fields().len() == 2 => {
-                    item.field("key").zip(item.field("value")).map(|(key, value)| (key.shape.clone(), value.shape.clone()))
-                }
+                Shape::Struct(item) if item.fields().len() == 2 => item
+                    .field("key")
+                    .zip(item.field("value"))
+                    .map(|(key, value)| (key.shape.clone(), value.shape.clone())),
                 _ => None,
             },
             _ => None,
         };
         let Some((key, value)) = parts else {
-            let message = format!("`flat_map` needs a list of {{'key': .., 'value': ..}}; this is {}", expression.shape());
+            let message =
+                format!("`flat_map` needs a list of {{'key': .., 'value': ..}}; this is {}", expression.shape());
             self.problems.report(Diagnostic::new(span, message));
             return Flow::unknown();
         };
@@ -251,11 +253,16 @@ impl Planner<'_> {
             return Flow { port: flow.port, ..Flow::unknown() };
         }
         if flow.key.format != other.key.format {
-            let message = format!("the keys of `{}` are {}, those of the others {}", name.text, other.key.format, flow.key.format);
-            self.problems.report(Diagnostic::new(name.span.clone(), message).help("merged streams have keys of one format"));
+            let message = format!(
+                "the keys of `{}` are {}, those of the others {}",
+                name.text, other.key.format, flow.key.format
+            );
+            self.problems
+                .report(Diagnostic::new(name.span.clone(), message).help("merged streams have keys of one format"));
         }
         let value = flow.value.unify(&other.value).unwrap_or_else(|| {
-            let message = format!("the values of `{}` are {}, those of the others {}", name.text, other.value, flow.value);
+            let message =
+                format!("the values of `{}` are {}, those of the others {}", name.text, other.value, flow.value);
             let help = "give them the same fields with `map_values` first";
             self.problems.report(Diagnostic::new(name.span.clone(), message).help(help));
             Shape::Any
@@ -278,8 +285,7 @@ impl Planner<'_> {
             self.problems.report(problem.help("go on with the branches: `from: stream.branch`"));
         }
         let scope = record_scope(&flow);
-        let conditions: Vec<_> =
-            spec.branches.iter().map(|(_, formula)| self.condition(formula, &scope)).collect();
+        let conditions: Vec<_> = spec.branches.iter().map(|(_, formula)| self.condition(formula, &scope)).collect();
         let conditions: Option<Vec<_>> = conditions.into_iter().collect();
         let complete = conditions.filter(|conditions| conditions.len() == spec.branches.0.len());
         let node = match complete {
@@ -300,7 +306,7 @@ impl Planner<'_> {
         flow
     }
 
-    fn to_table_step(&mut self, flow: Flow, place: &Place<'_>) -> Flow {
+    fn table_step(&mut self, flow: Flow, place: &Place<'_>) -> Flow {
         let is_table = self.spec.tables.iter().flat_map(|tables| &tables.0).any(|(name, _)| name.text == place.owner);
         let message = match (is_table, place.last) {
             (true, true) => return flow,
@@ -312,12 +318,13 @@ impl Planner<'_> {
         Flow::unknown()
     }
 
-    fn to_stream(&mut self, mut flow: Flow, index: usize, place: &Place<'_>) -> Flow {
+    fn stream_of_changes(&mut self, mut flow: Flow, index: usize, place: &Place<'_>) -> Flow {
         if flow.is_unknown() {
             return flow;
         }
         if !flow.is_table() || index > 0 {
-            let problem = Diagnostic::new(place.span.clone(), "`to_stream` is for tables, and this is a stream already");
+            let problem =
+                Diagnostic::new(place.span.clone(), "`to_stream` is for tables, and this is a stream already");
             self.problems.report(problem.help("leave it out"));
             return flow;
         }
@@ -341,7 +348,8 @@ impl Planner<'_> {
             Some(None) => Shape::Any,
             None => agent.output().clone(),
         };
-        let node = call.name.as_ref().map_or_else(|| place.node.clone(), |name| format!("{}/{}", place.owner, name.text));
+        let node =
+            call.name.as_ref().map_or_else(|| place.node.clone(), |name| format!("{}/{}", place.owner, name.text));
         let place = Place { node, owner: place.owner, span: place.span, ..*place };
         if let (Some(input), Some(into)) = (input, transposed(into)) {
             self.chain(&mut flow, Verb::Call { agent, input, into }, &place);

@@ -30,7 +30,8 @@ impl Planner<'_> {
             }
             (None, None) => Flow::unknown(),
         };
-        let place = |node: &str| Place { owner: name, node: format!("{name}/{node}"), span: &table.span, on_error, last: true };
+        let place =
+            |node: &str| Place { owner: name, node: format!("{name}/{node}"), span: &table.span, on_error, last: true };
         if let (Some(map), None) = (&table.map_values, &table.join) {
             flow = self.map_values(flow, map, &place("map_values"));
         }
@@ -103,7 +104,8 @@ impl Planner<'_> {
         if let Some(emit) = table.emit.as_ref().filter(|emit| emit.on_close)
             && table.window.is_none()
         {
-            let problem = Diagnostic::new(emit.span.clone(), "`emit: on_close` needs a window: nothing else ever closes");
+            let problem =
+                Diagnostic::new(emit.span.clone(), "`emit: on_close` needs a window: nothing else ever closes");
             self.problems.report(problem.help("add a `window`, or write `on_update`"));
         }
         if let Some(retention) = table.store.as_ref().and_then(|store| store.retention.as_ref())
@@ -132,6 +134,14 @@ impl Planner<'_> {
         if let Some(key) = &table.group_by {
             let node = format!("{name}/group_by");
             flow = self.select_key(flow, key, &Place { owner: name, node, span, on_error, last: false });
+        }
+        if flow.windows.is_some() {
+            let problem = Diagnostic::new(
+                span.clone(),
+                "the keys of this stream have windows, and a table of it would mix them up",
+            );
+            self.problems.report(problem.help("say what to group by, such as `group_by: key`"));
+            return Flow::unknown();
         }
         if flow.rekeyed {
             let what = Repartitioning { name, owner: name, partitions: None, key: None, keeps_null_keys: false, span };

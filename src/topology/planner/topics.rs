@@ -8,8 +8,8 @@ use super::Planner;
 use crate::log::TopicConfig;
 use crate::serdes::{Format, Serde, Serializer};
 use crate::topology::diagnostics::{Diagnostic, nearest, suggest};
-use crate::topology::plan::{DeadLetters, Topic, TopicRole};
 use crate::topology::error_event_shape;
+use crate::topology::plan::{DeadLetters, Topic, TopicRole};
 use crate::topology::spec::scalars::{FormatSpec, Retention};
 use crate::topology::spec::{Cleanup, Name, TopicSpec};
 use crate::topology::yaml::Span;
@@ -144,7 +144,8 @@ impl Planner<'_> {
             Some(used) => used.role = TopicRole::DeadLetters,
             None => {
                 let (name, config) = (topic.text.clone(), self.config_of(&topic.text));
-                let used = Topic { name, role: TopicRole::DeadLetters, config, key: Format::Bytes, value: Some(format) };
+                let used =
+                    Topic { name, role: TopicRole::DeadLetters, config, key: Format::Bytes, value: Some(format) };
                 self.topics.used.insert(topic.text.clone(), used);
             }
         }
@@ -157,7 +158,11 @@ impl Planner<'_> {
             Ok(serializer) => Some(serializer),
             Err(mismatches) => {
                 for mismatch in mismatches {
-                    let message = format!("dead letters do not fit {format}: `{}`: {}", mismatch.path.join("."), mismatch.message);
+                    let message = format!(
+                        "dead letters do not fit {format}: `{}`: {}",
+                        mismatch.path.join("."),
+                        mismatch.message
+                    );
                     self.problems.report(Diagnostic::new(topic.span.clone(), message));
                 }
                 None

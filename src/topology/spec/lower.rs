@@ -65,7 +65,7 @@ impl<T> Named<T> {
 
 impl<T: Lower> Lower for Named<T> {
     fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let Some(entries) = entries(node, "names", problems) else { return None };
+        let entries = entries(node, "names", problems)?;
         let things = entries.iter().map(|(key, value)| {
             let name = Name { text: key.text.clone(), span: key.span.clone() };
             check_name(&name, problems);
@@ -92,7 +92,11 @@ impl<T: JsonSchema> JsonSchema for Named<T> {
 /// Reports a name with characters that topics cannot have.
 pub(crate) fn check_name(name: &Name, problems: &mut Problems) {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.text.is_empty() || name.text.len() > 200 || !name.text.chars().all(legal) || name.text.chars().all(|c| c == '.') {
+    if name.text.is_empty()
+        || name.text.len() > 200
+        || !name.text.chars().all(legal)
+        || name.text.chars().all(|c| c == '.')
+    {
         let message = format!("`{}` is not a name", name.text);
         let help = "use letters, digits, `.`, `_` and `-`, at most 200 of them";
         problems.report(Diagnostic::new(name.span.clone(), message).help(help));
@@ -205,6 +209,7 @@ macro_rules! mapping {
         #[derive(Clone, Debug)]
         pub(crate) struct $name {
             /// Where it stands: what to point at when the whole is meant.
+            #[allow(dead_code, reason = "not every definition can be wrong as a whole")]
             pub(crate) span: $crate::topology::yaml::Span,
             $( $(#[doc = $field_doc])* pub(crate) $field: mapping!(@type $presence $type), )*
         }

@@ -44,7 +44,7 @@ pub(crate) fn refuse_word(node: &Node, what: &str, words: &[&str], later: &[&str
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("write one of {}", list(words)),
     };
-    problems.report(Diagnostic::new(node.place(), message).help(help));
+    problems.report(Diagnostic::new(node.place(), message).expected(format!("expected {what}")).help(help));
 }
 
 /// The text of a scalar that is not empty; anything else is reported.
@@ -230,15 +230,13 @@ leaf_schema!(Retention, "Retention", {"type": "string", "description": "A durati
 pub(crate) struct Count {
     /// From 1 to 10,000.
     pub(crate) value: i32,
-    /// Where it stands.
-    pub(crate) span: Span,
 }
 
 impl Lower for Count {
     fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
         let text = text(node, "a number", problems)?;
         match text.parse::<i32>() {
-            Ok(value @ 1..=10_000) => Some(Count { value, span: node.span.clone() }),
+            Ok(value @ 1..=10_000) => Some(Count { value }),
             _ => {
                 let message = format!("`{text}` is not a number from 1 to 10000");
                 problems.report(Diagnostic::new(node.span.clone(), message));
