@@ -186,13 +186,7 @@ impl StreamThread {
         }
         let now = self.parts.clock.now();
         let group = self.connections.membership.group_metadata()?;
-        transaction::commit(
-            self.tasks.values_mut(),
-            self.connections.producer.as_mut(),
-            &group,
-            now,
-            &mut Unobserved,
-        )?;
+        transaction::commit(self.tasks.values_mut(), self.connections.producer.as_mut(), &group, now, &mut Unobserved)?;
         for task in self.tasks.values_mut() {
             let counters = task.take_counters();
             task.publish(&counters);

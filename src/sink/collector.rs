@@ -50,7 +50,9 @@ pub enum CollectError {
     #[error("`{0}` is compacted and takes no record without a key; give it one with `select_key`, or filter it out")]
     NullKey(Arc<str>),
     /// The record is larger than the log takes.
-    #[error("the record for `{topic}` has {size} bytes, the limit is {limit}")]
+    #[error(
+        "the record for `{topic}` has {size} bytes, the limit is {limit}; hand on less of it with `map_values`, or filter it out"
+    )]
     TooLarge {
         /// The topic.
         topic: Arc<str>,
@@ -86,11 +88,7 @@ impl RecordCollector {
         }
         let size = size_of(&outgoing);
         if size > self.max_record_bytes {
-            return Err(CollectError::TooLarge {
-                topic: outgoing.topic.clone(),
-                size,
-                limit: self.max_record_bytes,
-            });
+            return Err(CollectError::TooLarge { topic: outgoing.topic.clone(), size, limit: self.max_record_bytes });
         }
         let partition = match &outgoing.key {
             Some(key) => partition_for(key, target.partitions),

@@ -66,12 +66,16 @@ pub enum OpenError {
 
 impl TaskOpener {
     /// Opens a task as of its last commit. Returns it with the number of changelog records restored.
-    pub fn open(&self, log: &dyn Log, subtopology: &Arc<Subtopology>, partition: i32) -> Result<(Task, u64), OpenError> {
+    pub fn open(
+        &self,
+        log: &dyn Log,
+        subtopology: &Arc<Subtopology>,
+        partition: i32,
+    ) -> Result<(Task, u64), OpenError> {
         let task = TaskId { subtopology: subtopology.id, partition };
         let state_failed = |source| OpenError::Task(TaskError::State { task, source });
         let log_failed = |source| OpenError::Log { task, source };
-        let mut stores =
-            self.state.open_task(&task.to_string(), &subtopology.stores).map_err(state_failed)?;
+        let mut stores = self.state.open_task(&task.to_string(), &subtopology.stores).map_err(state_failed)?;
         let mut consumer = log.consumer(Some(&self.application)).map_err(log_failed)?;
         let mut restored = 0;
         for store in 0..subtopology.stores.len() {
@@ -151,7 +155,8 @@ impl TaskOpener {
 
     /// Partitions by topic, for the tasks of an application.
     pub fn partitions_of(topics: &BTreeMap<String, crate::log::TopicConfig>) -> Arc<Partitions> {
-        let target = |config: &crate::log::TopicConfig| Target { partitions: config.partitions, compacted: config.compacted };
+        let target =
+            |config: &crate::log::TopicConfig| Target { partitions: config.partitions, compacted: config.compacted };
         Arc::new(topics.iter().map(|(name, config)| (Arc::from(name.as_str()), target(config))).collect())
     }
 }

@@ -366,12 +366,7 @@ impl TopologyDriver {
 
     fn input_topic(&self, name: &str) -> Result<&Topic, DriverError> {
         let is_input = |topic: &&Topic| matches!(topic.role, TopicRole::Source | TopicRole::SourceAndSink);
-        self.topology
-            .topics
-            .iter()
-            .filter(is_input)
-            .find(|topic| topic.name == name)
-            .ok_or_else(|| self.unknown(name))
+        self.topology.topics.iter().filter(is_input).find(|topic| topic.name == name).ok_or_else(|| self.unknown(name))
     }
 
     fn unknown(&self, topic: &str) -> DriverError {
