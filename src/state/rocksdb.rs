@@ -309,7 +309,7 @@ fn classify(path: &Path, corruption: bool, message: &str) -> StateError {
     let has = |text: &str| message.contains(text);
     if has("Permission denied") || has("Read-only file system") {
         StateError::Permission { path, detail }
-    } else if has("No space left on device") || has("Disk quota exceeded") {
+    } else if has("No space left on device") || has("Disk quota exceeded") || has("File too large") {
         StateError::DiskFull { path, detail }
     } else if has("LOCK") && (has("lock hold by current process") || has("While lock file")) {
         StateError::InUse { path }

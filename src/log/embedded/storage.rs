@@ -451,7 +451,10 @@ pub(super) fn storage_error(path: &str, error: &rocksdb::Error) -> LogError {
         return LogError::InUse { path };
     }
     match error.kind() {
-        ErrorKind::Corruption => LogError::Corrupt { path, detail: text.to_owned() },
+        ErrorKind::Corruption => {
+            let advice = "check the disk, and put a copy of the directory in its place";
+            LogError::Corrupt { path, detail: format!("{text} ({advice})") }
+        }
         _ => LogError::Storage { path, detail: advised(text) },
     }
 }
@@ -459,6 +462,8 @@ pub(super) fn storage_error(path: &str, error: &rocksdb::Error) -> LogError {
 fn advised(text: &str) -> String {
     let advice = if text.contains("No space left") {
         "the disk is full: free some space and start again; what was committed is safe"
+    } else if text.contains("File too large") {
+        "a limit on the size of files is in the way: raise it (ulimit -f) and start again; what was committed is safe"
     } else if text.contains("Permission denied") || text.contains("Read-only file system") {
         "give this process the right to read and write the directory, or name another"
     } else if text.contains("Not a directory") || text.contains("File exists") {
