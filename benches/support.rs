@@ -63,7 +63,8 @@ fn input_file(manifest: &Path) -> PathBuf {
 }
 
 fn produce(log: &EmbeddedLog, setting: &Setting) {
-    let serde = TopicSerde::new(&Format::String, &Format::Avro("MessageCreated".to_owned()), &setting.registry).unwrap();
+    let serde =
+        TopicSerde::new(&Format::String, &Format::Avro("MessageCreated".to_owned()), &setting.registry).unwrap();
     let partitions = log.admin().topics().unwrap()[INPUT].partitions;
     let mut producer = log.transactional_producer("input").unwrap();
     for batch in setting.messages.chunks(1_000) {
@@ -158,7 +159,8 @@ fn main() {
         let took = agent(&setting, name);
         agents += took;
         let share = 100.0 * took.as_secs_f64() / whole.as_secs_f64();
-        writeln!(out, "  agent {name}: {:.1?} per message, {share:.0}% of one thread's run", took / MESSAGES as u32).unwrap();
+        writeln!(out, "  agent {name}: {:.1?} per message, {share:.0}% of one thread's run", took / MESSAGES as u32)
+            .unwrap();
     }
     let rest = whole.saturating_sub(agents);
     let share = 100.0 * rest.as_secs_f64() / whole.as_secs_f64();

@@ -104,8 +104,7 @@ fn run(topology: &Arc<Topology>, caching: bool, crash: Option<(u64, CommitStep)>
     }
     let mut stores = Rows::new();
     for store in ["totals", "closed", "latest", "customers"] {
-        let mut rows: Vec<String> =
-            driver.store_rows(store).unwrap().iter().map(|row| format!("{row:?}")).collect();
+        let mut rows: Vec<String> = driver.store_rows(store).unwrap().iter().map(|row| format!("{row:?}")).collect();
         rows.sort();
         stores.insert(store.to_owned(), rows);
     }

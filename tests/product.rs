@@ -168,7 +168,13 @@ fn check_nothing_lost_nothing_twice(demo: &Demo, messages: &[Json]) {
     for (topic, schema, _) in PER_MESSAGE {
         assert_eq!(demo.totals["topics"][topic], expected, "{topic}");
         let found = decoded(log.as_ref(), topic, schema);
-        let of = |value: &Json| (text(value, "tenant_id").to_owned(), text(value, "conversation_id").to_owned(), text(value, "message_id").to_owned());
+        let of = |value: &Json| {
+            (
+                text(value, "tenant_id").to_owned(),
+                text(value, "conversation_id").to_owned(),
+                text(value, "message_id").to_owned(),
+            )
+        };
         let ids: BTreeSet<_> = found.iter().map(|(_, value)| of(value)).collect();
         let wanted: BTreeSet<_> = messages.iter().map(|message| of(&message["value"])).collect();
         assert_eq!(found.len(), messages.len(), "{topic}");
@@ -200,7 +206,11 @@ fn check_every_conversation_is_current(demo: &Demo, messages: &[Json]) {
         assert_eq!(state["last_messages"].as_array().unwrap().len() as u64, (*count).min(5), "{key}");
         assert!((0..=100).contains(&aggregate["quality_score"].as_i64().unwrap()), "{key}");
         let reference = &aggregate["pii"]["pii_ref"];
-        assert_eq!(aggregate["pii"]["has_pii"], !reference.is_null(), "{key}: a reference exactly where there is something");
+        assert_eq!(
+            aggregate["pii"]["has_pii"],
+            !reference.is_null(),
+            "{key}: a reference exactly where there is something"
+        );
         assert!(reference.is_null() || text(&aggregate["pii"], "pii_ref").starts_with(key.as_str()), "{key}");
     }
 }

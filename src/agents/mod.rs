@@ -77,7 +77,7 @@ impl Classified for AgentError {
         match self {
             AgentError::MissingField { .. } | AgentError::WrongType { .. } | AgentError::Unavailable { .. } => {
                 ErrorClass::Skip
-            },
+            }
         }
     }
 }

@@ -163,7 +163,8 @@ fn compare(a: &Value, b: &Value) -> Option<Ordering> {
 }
 
 fn average(state: &Value, argument: &Value, shape: Option<&Shape>) -> Result<Value, String> {
-    let added = number(argument).ok_or_else(|| format!("avg needs numbers, the expression gave a {}", argument.kind()))?;
+    let added =
+        number(argument).ok_or_else(|| format!("avg needs numbers, the expression gave a {}", argument.kind()))?;
     let (sum, count) = match (state.get("sum"), state.get("count")) {
         (Some(Value::Double(sum)), Some(Value::Int(count))) => (*sum, *count),
         _ => (0.0, 0),

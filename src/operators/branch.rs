@@ -14,8 +14,7 @@ pub(super) struct Branch {
 impl Operator for Branch {
     fn process(&mut self, _input: usize, record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
         for (branch, condition) in self.conditions.iter().enumerate() {
-            let input =
-                Input { key: key_value(&record.key), value: &record.value, record: Some(&record), locals: &[] };
+            let input = Input { key: key_value(&record.key), value: &record.value, record: Some(&record), locals: &[] };
             if condition.test(&input)? {
                 context.forward_to(branch, record);
                 return Ok(());

@@ -32,8 +32,7 @@ impl Operator for StreamTableJoin {
             return Ok(());
         }
         let locals = [record.value.clone(), row.map_or(Value::Null, |row| row.value)];
-        let input =
-            Input { key: key_value(&record.key), value: &record.value, record: Some(&record), locals: &locals };
+        let input = Input { key: key_value(&record.key), value: &record.value, record: Some(&record), locals: &locals };
         record.value = self.value.evaluate(&input)?;
         context.forward(record);
         Ok(())

@@ -47,12 +47,8 @@ impl Operator for Map {
         let key = match &self.key {
             None => None,
             Some(mapping) => {
-                let input = Input {
-                    key: key_value(&record.key),
-                    value: &record.value,
-                    record: Some(&record),
-                    locals: &[],
-                };
+                let input =
+                    Input { key: key_value(&record.key), value: &record.value, record: Some(&record), locals: &[] };
                 let value = mapping.expression.evaluate(&input)?;
                 Some(encode_key(value, &mapping.serializer, &mut self.buffer)?)
             }

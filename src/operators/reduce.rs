@@ -14,8 +14,7 @@ impl Combine for Reduce {
     fn add(&self, state: Option<Value>, record: &Record) -> Result<Value> {
         let Some(state) = state else { return Ok(record.value.clone()) };
         let locals = [state];
-        let input =
-            Input { key: key_value(&record.key), value: &record.value, record: Some(record), locals: &locals };
+        let input = Input { key: key_value(&record.key), value: &record.value, record: Some(record), locals: &locals };
         Ok(self.expression.evaluate(&input)?)
     }
 

@@ -4,10 +4,10 @@ use super::{Operator, OperatorContext, Result, key_value};
 use crate::expression::Input;
 use crate::metrics::DropReason;
 use crate::record::{Record, Value};
-use crate::serdes::internal::Codec;
-use crate::topology::plan::{self, Encoding};
-use crate::sink::Outgoing;
 use crate::serdes::Serializer;
+use crate::serdes::internal::Codec;
+use crate::sink::Outgoing;
+use crate::topology::plan::{self, Encoding};
 use bytes::Bytes;
 
 enum ValueEncoder {
@@ -39,12 +39,8 @@ impl Sink {
         let value = match &self.plan.map {
             None => &record.value,
             Some(map) => {
-                let input = Input {
-                    key: key_value(&record.key),
-                    value: &record.value,
-                    record: Some(record),
-                    locals: &[],
-                };
+                let input =
+                    Input { key: key_value(&record.key), value: &record.value, record: Some(record), locals: &[] };
                 mapped = map.evaluate(&input)?;
                 &mapped
             }

@@ -25,8 +25,8 @@ impl Operator for ToTable {
             context.drop_record(DropReason::NullKey);
             return Ok(());
         };
-        let row = (!record.value.is_null())
-            .then(|| StateValue { timestamp: record.timestamp, value: record.value.clone() });
+        let row =
+            (!record.value.is_null()).then(|| StateValue { timestamp: record.timestamp, value: record.value.clone() });
         if self.sends_old || row.is_none() {
             // Read before a deletion too: whether the changelog gets a tombstone must not depend on what happens to
             // be in memory (I7).

@@ -86,11 +86,7 @@ impl RecordCollector {
         }
         let size = size_of(&outgoing);
         if size > self.max_record_bytes {
-            return Err(CollectError::TooLarge {
-                topic: outgoing.topic.clone(),
-                size,
-                limit: self.max_record_bytes,
-            });
+            return Err(CollectError::TooLarge { topic: outgoing.topic.clone(), size, limit: self.max_record_bytes });
         }
         let partition = match &outgoing.key {
             Some(key) => partition_for(key, target.partitions),

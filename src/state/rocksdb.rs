@@ -209,6 +209,14 @@ impl Database {
         Cursor { iterator, path: &self.path }
     }
 
+    /// The greatest key of a store; `None` when it is empty.
+    pub(super) fn last_key(&self, family: &ColumnFamily) -> Result<Option<Vec<u8>>> {
+        let mut iterator = self.db.raw_iterator_cf(family);
+        iterator.seek_to_last();
+        let key = iterator.key().map(<[u8]>::to_vec);
+        iterator.status().map(|()| key).map_err(|error| from_rocksdb(&self.path, &error))
+    }
+
     /// The size of a store's files, in bytes.
     pub(super) fn file_bytes(&self, family: &ColumnFamily) -> Result<u64> {
         let size = self.db.property_int_value_cf(family, "rocksdb.total-sst-files-size");
@@ -233,6 +241,12 @@ impl Batch {
     /// Removes a key.
     pub(super) fn delete(&mut self, family: &ColumnFamily, key: &[u8]) {
         self.0.delete_cf(family, key);
+    }
+
+    /// Removes every key up to and with `last`.
+    pub(super) fn delete_upto(&mut self, family: &ColumnFamily, last: &[u8]) {
+        self.0.delete_range_cf(family, &[][..], last);
+        self.0.delete_cf(family, last);
     }
 
     /// The size of the changes, in bytes.

@@ -76,9 +76,8 @@ impl Task {
         while let Some((edge, record)) = self.pending.pop() {
             // A record that was held back derives from an input that is no longer at hand.
             let derived = if input.is_none() { Some(derived_from(&record)) } else { None };
-            let outcome = self.with_operator(edge.node, |operator, context| {
-                operator.process(edge.input, record, context)
-            });
+            let outcome =
+                self.with_operator(edge.node, |operator, context| operator.process(edge.input, record, context));
             self.distribute(edge.node, now)?;
             if let (Some(Err(error)), Some(input)) = (outcome, input.or(derived.as_ref())) {
                 self.operator_failed(edge.node, error, input, now)?;
@@ -151,13 +150,7 @@ impl Task {
     }
 
     /// Deals with a record that failed as its policy says (invariant I4).
-    fn handle(
-        &mut self,
-        policy: OnError,
-        failure: Failure,
-        input: &InHand,
-        now: Timestamp,
-    ) -> Result<(), TaskError> {
+    fn handle(&mut self, policy: OnError, failure: Failure, input: &InHand, now: Timestamp) -> Result<(), TaskError> {
         let InHand { origin, raw, .. } = input;
         match (policy, &self.dead_letters) {
             (OnError::Skip, _) => {

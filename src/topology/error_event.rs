@@ -4,8 +4,7 @@ use crate::record::Shape;
 
 /// The shape of what the engine writes to the dead letter topic; `schemas/ErrorEvent.avsc` takes it.
 pub fn error_event_shape() -> Shape {
-    let header =
-        Shape::structure("Header", [("name", Shape::String), ("value", Shape::Bytes.optional())]);
+    let header = Shape::structure("Header", [("name", Shape::String), ("value", Shape::Bytes.optional())]);
     Shape::structure(
         "ErrorEvent",
         [

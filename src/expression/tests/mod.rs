@@ -10,7 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Binding, Expression, Input, Scope};
-use crate::record::{EnumShape, Header, Headers, Key, Origin, Record, Shape, StructShape, StructValue, Text, TopicPartition, Value};
+use crate::record::{
+    EnumShape, Header, Headers, Key, Origin, Record, Shape, StructShape, StructValue, Text, TopicPartition, Value,
+};
 use crate::window::Window;
 
 /// The value that the tables read.

@@ -21,8 +21,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::config::Config;
 use super::{Log, LogAdmin, LogConsumer, LogError, Result, TransactionalProducer};
+use crate::config::Config;
 use admin::EmbeddedAdmin;
 use catalogue::Catalogue;
 use consumer::EmbeddedConsumer;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use base64::Engine;
 
 use super::mock;
-use super::spec::{CaseSpec, DefaultsSpec, ExpectedRecord, FileSpec, RecordSpec, Step, StoreExpectation, TopicExpectation};
+use super::spec::{
+    CaseSpec, DefaultsSpec, ExpectedRecord, FileSpec, RecordSpec, Step, StoreExpectation, TopicExpectation,
+};
 use crate::agents::Agents;
 use crate::metrics::DropReason;
 use crate::serdes::{Format, SchemaRegistry, TopicSerde};
@@ -96,8 +98,7 @@ impl<'a> Known<'a> {
 
     fn check_record(&self, record: &RecordSpec, problems: &mut Problems) {
         let is_input = |topic: &&Topic| matches!(topic.role, TopicRole::Source | TopicRole::SourceAndSink);
-        let inputs: Vec<&str> =
-            self.topology.topics.iter().filter(is_input).map(|topic| topic.name.as_str()).collect();
+        let inputs: Vec<&str> = self.topology.topics.iter().filter(is_input).map(|topic| topic.name.as_str()).collect();
         if !inputs.contains(&record.topic.text.as_str()) {
             report_topic(&record.topic, "the topology does not read", &inputs, problems);
             return;
@@ -177,7 +178,9 @@ impl<'a> Known<'a> {
             None if of_row || expectation.absent.is_some() || expectation.window.is_some() => {
                 refuse("a row is found by its `key`");
             }
-            None if expectation.count.is_none() => refuse("this expects nothing of the store; give a `key` or a `count`"),
+            None if expectation.count.is_none() => {
+                refuse("this expects nothing of the store; give a `key` or a `count`")
+            }
             None => {}
             Some(_) if windowed && expectation.window.is_none() => {
                 refuse("this store has windows; say which one: `window: {start: ...}`");

@@ -27,9 +27,7 @@ pub(super) fn equal(expected: &Json, actual: &Json) -> bool {
 /// Whether everything that is expected is there; objects may have more fields, at any depth.
 pub(super) fn contains(expected: &Json, actual: &Json) -> bool {
     match (expected, actual) {
-        (Json::Object(a), Json::Object(b)) => {
-            a.iter().all(|(name, a)| b.get(name).is_some_and(|b| contains(a, b)))
-        }
+        (Json::Object(a), Json::Object(b)) => a.iter().all(|(name, a)| b.get(name).is_some_and(|b| contains(a, b))),
         (Json::Array(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| contains(a, b)),
         _ => equal(expected, actual),
     }
@@ -230,9 +228,7 @@ fn align<'a>(expected: &'a [ExpectedRecord], actual: &[&'a OutputRecord]) -> Vec
         if row < rows && column < columns && matches(&expected[row], actual[column], false) {
             steps.push(Aligned::Both(&expected[row]));
             (row, column) = (row + 1, column + 1);
-        } else if row < rows
-            && (column == columns || lengths[at(row + 1, column)] >= lengths[at(row, column + 1)])
-        {
+        } else if row < rows && (column == columns || lengths[at(row + 1, column)] >= lengths[at(row, column + 1)]) {
             steps.push(Aligned::Expected(&expected[row]));
             row += 1;
         } else {

@@ -184,7 +184,8 @@ impl Suite {
             }
             Err(error) => {
                 let message = format!("the topology `{}` cannot be read: {error}", topology_path.display());
-                problems.report(Diagnostic::new(place, message).help("`topology:` is a path from this file's directory"));
+                problems
+                    .report(Diagnostic::new(place, message).help("`topology:` is a path from this file's directory"));
                 None
             }
         }
@@ -197,12 +198,15 @@ impl Suite {
     }
 
     /// Plans the topology, with the mocks of a test in the place of agents.
-    fn plan(&self, case: Option<&CaseSpec>, options: &ScenarioOptions<'_>) -> Result<topology::plan::Topology, Diagnostics> {
+    fn plan(
+        &self,
+        case: Option<&CaseSpec>,
+        options: &ScenarioOptions<'_>,
+    ) -> Result<topology::plan::Topology, Diagnostics> {
         let defaults = self.spec.defaults.as_ref().and_then(|defaults| defaults.mocks.as_ref());
         let own = case.and_then(|case| case.mocks.as_ref());
         let agents = mock::with_mocks(options.agents, defaults.into_iter().chain(own));
-        let plan_options =
-            PlanOptions { registry: options.schemas, agents: &agents, projection: options.projection };
+        let plan_options = PlanOptions { registry: options.schemas, agents: &agents, projection: options.projection };
         topology::load(&self.topology_path.display().to_string(), &self.topology_text, &plan_options)
     }
 }

@@ -82,20 +82,21 @@ impl CaseRun<'_> {
     }
 
     /// Lets everything happen; gives the place and the error where the application stopped.
-    fn steps(&self, driver: &mut TopologyDriver, outcome: &mut Outcome) -> Option<(Span, DriverError)> {
+    fn steps(&self, driver: &mut TopologyDriver, outcome: &mut Outcome) -> Option<(Span, String)> {
         for step in &self.case.steps {
             let mut happen = |place: &Span, event: &dyn Fn(&mut TopologyDriver) -> Result<(), DriverError>| {
-                event(driver).map_err(|error| (place.clone(), error))?;
+                let stopped = |error: DriverError| (place.clone(), error.to_string());
+                event(driver).map_err(stopped)?;
                 outcome.events += 1;
                 if self.options.crash_after != Some(outcome.events) {
                     return Ok(());
                 }
-                driver.crash().map_err(|error| (place.clone(), error))
+                driver.crash().map_err(stopped)
             };
             let happened = match &step.step {
-                Step::Records(records) => records
-                    .iter()
-                    .try_for_each(|record| happen(&record.span, &|driver| driver.pipe(&input(record)))),
+                Step::Records(records) => {
+                    records.iter().try_for_each(|record| happen(&record.span, &|driver| driver.pipe(&input(record))))
+                }
                 Step::AdvanceWallClock(by) => happen(&step.span, &|driver| driver.advance_wall_clock(*by)),
                 Step::Crash => happen(&step.span, &TopologyDriver::crash),
                 Step::Commit => happen(&step.span, &TopologyDriver::finish),
@@ -105,14 +106,14 @@ impl CaseRun<'_> {
             }
         }
         let end = self.case.steps.last().map_or(self.case.name.span.clone(), |step| step.span.clone());
-        driver.finish().err().map(|error| (end, error))
+        driver.finish().err().map(|error| (end, error.to_string()))
     }
 
     fn report(&self, outcome: &mut Outcome, place: &Span, message: &str) {
         outcome.failures.push(format!("{}: {}", self.lines.position(place), message.trim_end()));
     }
 
-    fn check_stop(&self, stopped: Option<(Span, DriverError)>, outcome: &mut Outcome) {
+    fn check_stop(&self, stopped: Option<(Span, String)>, outcome: &mut Outcome) {
         match (stopped, &self.case.fails) {
             (None, None) => {}
             (None, Some(fails)) => {
@@ -123,7 +124,6 @@ impl CaseRun<'_> {
                 self.report(outcome, &place, &format!("the application stopped: {error}"));
             }
             (Some((_, error)), Some(fails)) => {
-                let error = error.to_string();
                 if !error.contains(&fails.text) {
                     let message = format!("expected to stop with `{}`, but stopped with:\n    {error}", fails.text);
                     self.report(outcome, &fails.span, &message);
@@ -135,8 +135,7 @@ impl CaseRun<'_> {
     fn check_topic(&self, expectation: &TopicExpectation, outcome: &mut Outcome) {
         let topic = &expectation.topic;
         let mut failures = Vec::new();
-        let records: Vec<&OutputRecord> =
-            outcome.outputs.iter().filter(|record| record.topic == topic.text).collect();
+        let records: Vec<&OutputRecord> = outcome.outputs.iter().filter(|record| record.topic == topic.text).collect();
         let came = match records.len() {
             0 => "none came".to_owned(),
             1 => "1 came".to_owned(),
@@ -200,7 +199,8 @@ impl CaseRun<'_> {
                 Ok(bytes) => {
                     let row = rows.iter().find(|(key, _, _)| *key == bytes);
                     let row = row.map(|(_, timestamp, value)| (*timestamp, to_json(value)));
-                    failures.extend(check_row(expectation, &key.json, row).into_iter().map(|message| (&key.span, message)));
+                    failures
+                        .extend(check_row(expectation, &key.json, row).into_iter().map(|message| (&key.span, message)));
                 }
             }
         }
@@ -212,10 +212,12 @@ impl CaseRun<'_> {
     /// The bytes that a key has in a store: written in the format of its changelog.
     fn store_key(&self, expectation: &StoreExpectation, key: &Json) -> Result<Bytes, String> {
         let stores = self.topology.subtopologies.iter().flat_map(|part| &part.stores);
-        let changelog = stores.filter(|store| store.name == expectation.store.text).find_map(|store| store.changelog.as_deref());
+        let changelog =
+            stores.filter(|store| store.name == expectation.store.text).find_map(|store| store.changelog.as_deref());
         let topic = self.topology.topics.iter().find(|topic| Some(topic.name.as_str()) == changelog);
         let format = topic.map_or(Format::String, |topic| topic.key.clone());
-        let serde = TopicSerde::new(&format, &Format::Bytes, self.options.schemas).map_err(|error| error.to_string())?;
+        let serde =
+            TopicSerde::new(&format, &Format::Bytes, self.options.schemas).map_err(|error| error.to_string())?;
         let encoded = serde.encode_key(key).map_err(|error| format!("the key is not a {format}: {error}"))?;
         let encoded = encoded.ok_or("rows have no null keys")?;
         match &expectation.window {
