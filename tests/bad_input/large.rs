@@ -1,5 +1,7 @@
 //! Values as large as any, and larger.
 
+use std::fs;
+
 use super::command::{NOTES, Place, good};
 
 /// A value as large as the engine must bear, in bytes.
@@ -48,7 +50,14 @@ fn a_record_beyond_the_limit_is_refused_with_its_line_and_both_sizes() {
 fn a_result_beyond_the_limit_is_a_dead_letter_and_the_others_go_on() {
     let place = Place::new();
     place.write("notes.yaml", NOTES.replace("value.text.upperAscii()", "value.text + value.text"));
-    let ran = place.produce_and_run("data", &lines(&"x".repeat(40_000_000)));
+    let input = lines(&"x".repeat(40_000_000));
+    place.run_with("produce notes --topology notes.yaml --embedded data", input).success();
+    // Unless the topology says otherwise: what was processed and cannot be written is not left out in silence.
+    let said = ["notes-0 offset 1", "has 80000011 bytes, the limit is 67108864", "`on_error: {produce: dlq}`"];
+    place.run("run notes.yaml --until-end --embedded data").fails(1, &said);
+    let doubling = fs::read_to_string(place.path("notes.yaml")).unwrap();
+    place.write("notes.yaml", doubling.replace("dlq: dead", "dlq: dead, on_error: {produce: dlq}"));
+    let ran = place.run("run notes.yaml --until-end --embedded data").success();
     assert!(ran.peak < MEMORY, "{} MB", ran.peak >> 20);
     let copies = place.consume("data", "copies");
     let texts: Vec<&str> = copies.iter().map(|record| record["value"]["text"].as_str().unwrap()).collect();

@@ -135,7 +135,13 @@ fn without_a_dead_letter_topic_a_bad_record_stops_the_run_and_nothing_is_passed_
     for _ in 0..2 {
         place.run("run notes.yaml --until-end --embedded data").fails(
             1,
-            &["notes-0@1", "decode failed in `notes`", "only 3 remain", "Mend the topology or the record", "on_error"],
+            &[
+                "notes-0 offset 1",
+                "decode failed in `notes`",
+                "only 3 remain",
+                "Mend the topology or the record",
+                "on_error",
+            ],
         );
     }
     place.write("notes.yaml", mending.replace(", on_error: dlq", ""));
