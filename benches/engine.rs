@@ -108,6 +108,7 @@ fn engine(directory: &Path, topology: &Topology, batches: &[Vec<LogRecord>]) -> 
         options: TaskOptions::default(),
         positions: vec![0],
         stream_times: BTreeMap::new(),
+        positions_committed: true,
     });
     let changelog = TopicPartition::new("windowed-count-counts-changelog", 0);
     let mut end = 0;

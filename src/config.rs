@@ -18,6 +18,8 @@ pub struct Config {
     pub fetch_records: usize,
     /// The most records that wait per input partition; beyond, the partition is paused.
     pub queued_records: usize,
+    /// The most bytes of records that wait per input partition; beyond, the partition is paused.
+    pub queued_bytes: usize,
     /// Bytes of output records that a task collects before it commits ahead of time.
     pub uncommitted_output_bytes: usize,
     /// The largest record that is written, in bytes of key and value.
@@ -52,6 +54,7 @@ impl Default for Config {
             caching: true,
             fetch_records: 2_000,
             queued_records: 4_000,
+            queued_bytes: 16 << 20,
             uncommitted_output_bytes: 8 << 20,
             max_record_bytes: 64 << 20,
             max_timestamp_ahead: Some(Duration::from_secs(86_400)),
@@ -64,5 +67,44 @@ impl Default for Config {
             log_write_buffer_bytes: 16 << 20,
             log_fsync: false,
         }
+    }
+}
+
+impl Config {
+    /// Checks that the engine can work with these settings.
+    ///
+    /// # Errors
+    /// Names the setting that cannot be, and what it may be.
+    pub fn validate(&self) -> Result<(), String> {
+        let counts = [
+            ("threads", self.threads),
+            ("fetch_records", self.fetch_records),
+            ("queued_records", self.queued_records),
+            ("queued_bytes", self.queued_bytes),
+            ("uncommitted_output_bytes", self.uncommitted_output_bytes),
+            ("max_record_bytes", self.max_record_bytes),
+            ("state_block_cache_bytes", self.state_block_cache_bytes),
+            ("state_write_buffer_bytes", self.state_write_buffer_bytes),
+            ("state_read_cache_bytes", self.state_read_cache_bytes),
+            ("state_uncommitted_bytes", self.state_uncommitted_bytes),
+            ("log_block_cache_bytes", self.log_block_cache_bytes),
+            ("log_write_buffer_bytes", self.log_write_buffer_bytes),
+        ];
+        match counts.into_iter().find(|(_, value)| *value == 0) {
+            Some((setting, _)) => Err(format!("`{setting}` is 0; it must be at least 1")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_would_stop_the_engine_is_named() {
+        assert_eq!(Config::default().validate(), Ok(()));
+        let broken = Config { queued_records: 0, ..Config::default() };
+        assert!(broken.validate().unwrap_err().contains("`queued_records`"));
     }
 }

@@ -63,9 +63,12 @@ impl Source {
         if rest == "main" { 0 } else { rest.split('/').count() }
     }
 
-    /// Whether the whole file is test code, by its name.
+    /// Whether the whole file is test code: by its name, or because its module is declared under `cfg(test)`.
     fn is_test(&self) -> bool {
-        self.path.ends_with("/tests.rs") || self.path.contains("/tests/")
+        let modules = ["log/contract.rs", "serdes/avro/reference/"];
+        self.path.ends_with("/tests.rs")
+            || self.path.contains("/tests/")
+            || modules.iter().any(|module| self.path.trim_start_matches("src/").starts_with(module))
     }
 
     /// The code that ships: without comments, the contents of literals, and `#[cfg(test)]` items.

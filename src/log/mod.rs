@@ -234,6 +234,9 @@ impl Classified for LogError {
 /// What the calls of this module return.
 pub type Result<T, E = LogError> = std::result::Result<T, E>;
 
+/// Ends a consumer's waiting, from another thread.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
 /// A partitioned, transactional log.
 pub trait Log: Send + Sync {
     /// A consumer. With a group it may subscribe, and its committed offsets are the group's.
@@ -272,6 +275,9 @@ pub trait LogConsumer: Send {
     /// Fetches up to `max_records` over all fetched partitions, fairly; waits up to `timeout` when there
     /// are none and returns as soon as there are some, or ownership changes.
     fn poll(&mut self, max_records: usize, timeout: Duration) -> Result<Polled>;
+
+    /// What makes the poll that is waiting, or else the next one, return at once.
+    fn waker(&self) -> Waker;
 
     /// The offset that the next fetch of the partition starts at; `None` if it is not fetched.
     fn position(&self, partition: &TopicPartition) -> Option<i64>;

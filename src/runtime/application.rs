@@ -1,19 +1,19 @@
 //! An application at work: its threads, and what they have done so far.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use super::shared::Shared;
 use super::stream_thread::{StreamThread, ThreadParts};
-use super::{Progress, RuntimeError, TaskList, maintenance, prepare_topics};
+use super::{Progress, RuntimeError, maintenance, prepare_topics};
 use crate::config::Config;
 use crate::log::{Log, LogConsumer};
 use crate::metrics::Counters;
 use crate::record::TopicPartition;
 use crate::state::StateDirectory;
 use crate::task::{TaskOpener, TaskOptions};
-use crate::time::{self, Clock};
+use crate::time::Clock;
 use crate::topology::plan::Topology;
 
 /// How often somebody who waits looks at the progress.
@@ -30,6 +30,8 @@ pub struct ApplicationOptions {
     pub fetch_records: usize,
     /// The most records that wait for processing per input partition; beyond, the partition is paused.
     pub queued_records: usize,
+    /// The most bytes of records that wait for processing per input partition; beyond, the partition is paused.
+    pub queued_bytes: usize,
     /// Time between two cleanings of the log (retention, compaction, repartition topics).
     pub clean_interval: Duration,
     /// How tasks behave.
@@ -43,6 +45,7 @@ impl From<&Config> for ApplicationOptions {
             commit_interval: config.commit_interval,
             fetch_records: config.fetch_records,
             queued_records: config.queued_records,
+            queued_bytes: config.queued_bytes,
             clean_interval: config.clean_interval,
             task: TaskOptions::from(config),
         }
@@ -55,39 +58,20 @@ impl Default for ApplicationOptions {
     }
 }
 
-/// What the threads share with whoever watches them.
-#[derive(Default)]
-pub(super) struct Shared {
-    pub(super) stop: AtomicBool,
-    pub(super) counters: Mutex<Counters>,
-    pub(super) failure: Mutex<Option<RuntimeError>>,
-}
-
-impl Shared {
-    pub(super) fn add(&self, counters: &Counters) {
-        self.counters.lock().unwrap_or_else(PoisonError::into_inner).add(counters);
-    }
-
-    /// Keeps the first failure and stops all threads: what one thread cannot do, none of the others could.
-    pub(super) fn fail(&self, error: RuntimeError) {
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.get_or_insert(error);
-        self.stop.store(true, Ordering::Release);
-    }
-}
-
 /// An application at work. Dropping it without [`Application::stop`] leaves its threads running.
 pub struct Application {
     shared: Arc<Shared>,
+    /// The stream threads, and the one for maintenance.
     threads: Vec<JoinHandle<()>>,
-    maintenance: Option<JoinHandle<()>>,
     watcher: Box<dyn LogConsumer>,
     inputs: Vec<TopicPartition>,
+    tasks: usize,
     rounds: usize,
 }
 
 impl Application {
-    /// Creates the topics that are missing and starts the threads.
+    /// Creates the topics that are missing and starts the threads. When that fails, those that have started are
+    /// ended again.
     pub fn start(
         topology: &Topology,
         log: Arc<dyn Log>,
@@ -96,40 +80,55 @@ impl Application {
         options: &ApplicationOptions,
     ) -> Result<Application, RuntimeError> {
         let (topics, tasks) = prepare_topics(topology, log.admin().as_ref())?;
-        let application: Arc<str> = Arc::from(topology.name.as_str());
-        let opener = TaskOpener {
-            application: application.clone(),
-            partitions: TaskOpener::partitions_of(&topics),
-            dead_letters: topology.dead_letters.clone(),
-            options: options.task.clone(),
-            state,
-        };
-        let shared = Arc::new(Shared::default());
-        let mut threads = Vec::new();
-        for number in 0..options.threads.max(1) {
-            let parts = ThreadParts {
-                name: format!("{application}-{number}"),
-                log: log.clone(),
-                opener: opener.clone(),
-                tasks: tasks.clone(),
-                clock: clock.clone(),
-                options: options.clone(),
-                shared: shared.clone(),
-            };
-            let thread = Builder::new().name(parts.name.clone()).spawn(move || StreamThread::run(parts));
-            threads.push(thread.map_err(RuntimeError::Spawn)?);
-        }
-        let inputs = tasks.inputs().collect();
-        let watcher = log.consumer(Some(&application))?;
-        let maintenance = start_maintenance(log, &application, tasks, clock, options, &shared)?;
-        Ok(Application {
-            shared,
-            threads,
-            maintenance: Some(maintenance),
-            watcher,
-            inputs,
+        let opener = TaskOpener::new(topology, &topics, options.task.clone(), state);
+        let mut application = Application {
+            shared: Arc::new(Shared::default()),
+            threads: Vec::new(),
+            watcher: log.consumer(Some(&topology.name))?,
+            inputs: tasks.inputs().collect(),
+            tasks: tasks.len(),
             rounds: topology.subtopologies.len() + 1,
-        })
+        };
+        let parts = ThreadParts {
+            name: String::new(),
+            log,
+            opener,
+            tasks,
+            clock,
+            options: options.clone(),
+            shared: application.shared.clone(),
+        };
+        match application.spawn(&parts) {
+            Ok(()) => Ok(application),
+            Err(error) => match application.stop() {
+                // What a thread failed with is the cause of what follows from it.
+                Ok(_) => Err(error),
+                Err(cause) => Err(cause),
+            },
+        }
+    }
+
+    fn spawn(&mut self, parts: &ThreadParts) -> Result<(), RuntimeError> {
+        // All join the group before the first asks for its tasks, so that no task is opened only to move on.
+        let mut members = Vec::new();
+        for number in 0..parts.options.threads.max(1) {
+            let parts = ThreadParts { name: format!("{}-{number}", parts.opener.application), ..parts.clone() };
+            let connections = parts.connect()?;
+            members.push((parts, connections));
+        }
+        for (parts, connections) in members {
+            let thread = Builder::new().name(parts.name.clone());
+            let thread = thread.spawn(move || StreamThread::run(parts, connections));
+            self.threads.push(thread.map_err(RuntimeError::Spawn)?);
+        }
+        let (parts, name) = (parts.clone(), format!("{}-maintenance", parts.opener.application));
+        let interval = parts.options.clean_interval;
+        let maintenance = Builder::new().name(name).spawn(move || {
+            let ThreadParts { log, opener, tasks, clock, shared, .. } = &parts;
+            maintenance::run(log.as_ref(), &opener.application, tasks, clock, interval, shared);
+        });
+        self.threads.push(maintenance.map_err(RuntimeError::Spawn)?);
+        Ok(())
     }
 
     /// How far the tasks have come.
@@ -139,23 +138,25 @@ impl Application {
 
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
-        self.shared.counters.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.counters()
     }
 
     /// Whether a thread has failed or somebody asked to stop.
     pub fn is_stopping(&self) -> bool {
-        self.shared.stop.load(Ordering::Acquire)
+        self.shared.is_stopping()
     }
 
-    /// Waits until everything that is in the inputs has been processed and committed, or the application
+    /// Waits until everything that is in the inputs has been processed and committed and every task is open, its
+    /// stores restored to that commit, or until the application
     /// stops. `watch` is told the progress from time to time; when it returns false, the wait ends.
     pub fn wait_until_caught_up(&self, mut watch: impl FnMut(Progress) -> bool) -> Result<(), RuntimeError> {
         // What one sub-topology commits may be another's input: only when a round per sub-topology has found
         // everything committed can nothing more follow.
         let mut complete = 0;
         while complete < self.rounds && !self.is_stopping() {
+            let commits = self.shared.commits();
             let progress = self.progress()?;
-            if progress.is_complete() {
+            if progress.is_complete() && self.shared.tasks_opened() >= self.tasks {
                 complete += 1;
                 continue;
             }
@@ -163,7 +164,7 @@ impl Application {
             if !watch(progress) {
                 return Ok(());
             }
-            time::pause(WATCH_INTERVAL);
+            self.shared.wait_for_commit(commits, WATCH_INTERVAL);
         }
         watch(self.progress()?);
         Ok(())
@@ -172,36 +173,20 @@ impl Application {
     /// Waits until the application stops by itself or `watch` returns false.
     pub fn wait(&self, mut watch: impl FnMut() -> bool) {
         while !self.is_stopping() && watch() {
-            time::pause(WATCH_INTERVAL);
+            self.shared.wait_for_stop(WATCH_INTERVAL);
         }
     }
 
     /// Commits what is done, closes the stores and ends the threads. Returns what was counted, or what a
     /// thread failed with.
     pub fn stop(mut self) -> Result<Counters, RuntimeError> {
-        self.shared.stop.store(true, Ordering::Release);
-        for thread in self.threads.drain(..).chain(self.maintenance.take()) {
+        self.shared.stop();
+        for thread in self.threads.drain(..) {
             let name = thread.thread().name().unwrap_or("?").to_owned();
             if thread.join().is_err() {
                 self.shared.fail(RuntimeError::Panicked(name));
             }
         }
-        let failure = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-        failure.map_or_else(|| Ok(self.counters()), Err)
+        self.shared.take_failure().map_or_else(|| Ok(self.counters()), Err)
     }
-}
-
-fn start_maintenance(
-    log: Arc<dyn Log>,
-    application: &Arc<str>,
-    tasks: TaskList,
-    clock: Arc<dyn Clock>,
-    options: &ApplicationOptions,
-    shared: &Arc<Shared>,
-) -> Result<JoinHandle<()>, RuntimeError> {
-    let (group, interval, shared) = (application.clone(), options.clean_interval, shared.clone());
-    Builder::new()
-        .name(format!("{application}-maintenance"))
-        .spawn(move || maintenance::run(log.as_ref(), &group, &tasks, &clock, interval, &shared.stop))
-        .map_err(RuntimeError::Spawn)
 }

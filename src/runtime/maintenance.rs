@@ -1,31 +1,35 @@
 //! Work beside the stream: deleting what repartition topics and retention no longer need.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::TaskList;
+use super::shared::Shared;
 use crate::log::{Log, LogConsumer, Result};
-use crate::time::{self, Clock};
+use crate::time::Clock;
 
-/// How often the flag to stop is looked at.
-const TICK: Duration = Duration::from_millis(100);
+/// The shortest time between two cleanings, and between two attempts while tasks are restored.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// The longest time for which nobody looks at the clock.
+const LONGEST: Duration = Duration::from_secs(60);
 
-/// Cleans the log every `interval` until `stop` is set.
+/// Cleans the log every `interval` until the application stops.
 pub(super) fn run(
     log: &dyn Log,
     group: &str,
     tasks: &TaskList,
     clock: &Arc<dyn Clock>,
     interval: Duration,
-    stop: &AtomicBool,
+    shared: &Shared,
 ) {
     let mut last = clock.elapsed();
-    while !stop.load(Ordering::Acquire) {
-        time::pause(TICK);
-        if clock.elapsed().saturating_sub(last) < interval {
+    while !shared.is_stopping() {
+        let left = interval.saturating_sub(clock.elapsed().saturating_sub(last));
+        shared.wait_for_stop(left.clamp(SHORTEST, LONGEST));
+        if shared.is_stopping() || clock.elapsed().saturating_sub(last) < interval {
             continue;
         }
+        let Some(_cleaning) = shared.cleaning() else { continue };
         last = clock.elapsed();
         if let Err(error) = clean(log, group, tasks, clock) {
             tracing::warn!(%error, "the log could not be cleaned; it is tried again at the next interval");

@@ -9,6 +9,7 @@ mod application;
 mod error;
 mod maintenance;
 mod progress;
+mod shared;
 mod stream_thread;
 mod task_list;
 mod topics;

@@ -1,11 +1,11 @@
 //! One stream thread: fetch, process, commit, and give tasks up or take them on as the group decides.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::application::Shared;
+use super::shared::Shared;
 use super::{ApplicationOptions, RuntimeError, TaskList};
 use crate::error::{Classified, ErrorClass};
 use crate::log::{Log, LogConsumer, Rebalance, TransactionalProducer};
@@ -18,11 +18,14 @@ use crate::time::{Clock, Timestamp};
 
 /// How many records a task processes before the next one has its turn.
 const TURN: usize = 500;
+/// How long a thread without tasks waits for some before it looks around.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// How far one task may run ahead of the others of its thread, in milliseconds of record time.
 const AHEAD: i64 = 1_000;
 
 /// What a thread is made of.
+#[derive(Clone)]
 pub(super) struct ThreadParts {
     pub(super) name: String,
     pub(super) log: Arc<dyn Log>,
@@ -34,7 +37,7 @@ pub(super) struct ThreadParts {
 }
 
 /// The connections of a thread to the log; made anew after it was fenced.
-struct Connections {
+pub(super) struct Connections {
     /// Membership of the group: which tasks are this thread's.
     membership: Box<dyn LogConsumer>,
     /// Fetches what those tasks read.
@@ -42,11 +45,14 @@ struct Connections {
     producer: Box<dyn TransactionalProducer>,
 }
 
-/// One stream thread.
+/// One stream thread. The tasks stand before the connections, so that their stores are closed before the
+/// membership ends and another thread opens them.
 pub(super) struct StreamThread {
     parts: ThreadParts,
-    connections: Connections,
     tasks: BTreeMap<TaskId, Task>,
+    connections: Connections,
+    /// What the group has told and is not done yet: it is told once only.
+    todo: Rebalance,
     /// Which task and which of its sources a partition feeds, and whether it is paused.
     routes: BTreeMap<TopicPartition, Route>,
     committed_at: Duration,
@@ -59,23 +65,30 @@ struct Route {
 }
 
 impl StreamThread {
-    /// Runs until the application stops; a failure stops the application.
-    pub(super) fn run(parts: ThreadParts) {
-        let shared = parts.shared.clone();
-        let outcome = StreamThread::connect(parts).and_then(StreamThread::work);
-        if let Err(error) = outcome {
-            shared.fail(error);
-        }
-    }
-
-    fn connect(parts: ThreadParts) -> Result<StreamThread, RuntimeError> {
-        let connections = open_connections(&parts)?;
+    /// Runs until the application stops; a failure, or a panic, stops the application.
+    pub(super) fn run(parts: ThreadParts, connections: Connections) {
+        let (shared, name) = (parts.shared.clone(), parts.name.clone());
         let committed_at = parts.clock.elapsed();
-        Ok(StreamThread { parts, connections, tasks: BTreeMap::new(), routes: BTreeMap::new(), committed_at })
+        let mut thread = StreamThread {
+            parts,
+            tasks: BTreeMap::new(),
+            connections,
+            todo: Rebalance::default(),
+            routes: BTreeMap::new(),
+            committed_at,
+        };
+        // What a panic leaves half-done is dropped, never committed.
+        match catch_unwind(AssertUnwindSafe(|| thread.work())) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => shared.fail(error),
+            Err(_) => shared.fail(RuntimeError::Panicked(name)),
+        }
+        // Only now that the reason is told: what the other threads meet when this one leaves the group follows from it.
+        drop(thread);
     }
 
-    fn work(mut self) -> Result<(), RuntimeError> {
-        while !self.parts.shared.stop.load(Ordering::Acquire) {
+    fn work(&mut self) -> Result<(), RuntimeError> {
+        while !self.parts.shared.is_stopping() {
             match self.turn() {
                 Ok(()) => {}
                 Err(error) => self.recover(error)?,
@@ -89,9 +102,17 @@ impl StreamThread {
     }
 
     fn turn(&mut self) -> Result<(), RuntimeError> {
-        let membership = self.connections.membership.poll(0, Duration::ZERO)?;
-        if let Some(rebalance) = membership.rebalance {
-            self.rebalance(rebalance)?;
+        // Who has nothing to do waits for tasks; who has tasks waits for records.
+        let idle = self.tasks.is_empty() && self.todo == Rebalance::default();
+        let polled = self.connections.membership.poll(0, if idle { IDLE } else { Duration::ZERO })?;
+        if let Some(Rebalance { revoked, assigned }) = polled.rebalance {
+            self.todo.assigned.retain(|partition| !revoked.contains(partition));
+            self.todo.revoked.extend(revoked);
+            self.todo.assigned.extend(assigned);
+        }
+        self.rebalance()?;
+        if self.tasks.is_empty() {
+            return Ok(());
         }
         let busy = self.tasks.values().any(|task| task.queued() > 0);
         let timeout = if busy { Duration::ZERO } else { self.until_commit() };
@@ -155,12 +176,13 @@ impl StreamThread {
 
     /// Fetches records for the tasks, and pauses partitions of which enough wait (invariant I9).
     fn fetch(&mut self, timeout: Duration) -> Result<(), RuntimeError> {
-        let polled = self.connections.fetcher.poll(self.parts.options.fetch_records, timeout)?;
+        let limit = self.parts.options.fetch_records.max(1);
+        let polled = self.connections.fetcher.poll(limit, timeout)?;
         for batch in polled.batches {
             let Some(route) = self.routes.get_mut(&batch.partition) else { continue };
             let Some(task) = self.tasks.get_mut(&route.task) else { continue };
             task.add_records(route.source, batch.records, batch.position);
-            if !route.paused && task.queued_of(route.source) >= self.parts.options.queued_records {
+            if !route.paused && Queue::of(task, route.source).is_full(&self.parts.options) {
                 self.connections.fetcher.pause(&batch.partition);
                 route.paused = true;
             }
@@ -170,8 +192,8 @@ impl StreamThread {
 
     fn resume_drained(&mut self) {
         for (partition, route) in self.routes.iter_mut().filter(|(_, route)| route.paused) {
-            let queued = self.tasks.get(&route.task).map_or(0, |task| task.queued_of(route.source));
-            if queued < self.parts.options.queued_records / 2 {
+            let queue = self.tasks.get(&route.task).map(|task| Queue::of(task, route.source));
+            if queue.is_none_or(|queue| queue.is_drained(&self.parts.options)) {
                 self.connections.fetcher.resume(partition);
                 route.paused = false;
             }
@@ -190,39 +212,51 @@ impl StreamThread {
         for task in self.tasks.values_mut() {
             let counters = task.take_counters();
             task.publish(&counters);
-            self.parts.shared.add(&counters);
+            self.parts.shared.committed(&counters);
         }
         let took = self.parts.clock.elapsed().saturating_sub(started);
         metrics::observe_commit(&self.parts.opener.application, &self.parts.name, took.as_secs_f64());
         Ok(())
     }
 
-    /// Gives up and takes on tasks. What is given up is committed first.
-    fn rebalance(&mut self, rebalance: Rebalance) -> Result<(), RuntimeError> {
-        if !rebalance.revoked.is_empty() {
+    /// Gives up and takes on tasks. What is given up is committed first. What an error leaves undone comes at the next
+    /// turn.
+    fn rebalance(&mut self) -> Result<(), RuntimeError> {
+        if !self.todo.revoked.is_empty() {
             self.commit()?;
-            for partition in &rebalance.revoked {
-                if let Some(id) = self.parts.tasks.id(partition) {
-                    self.close_task(id)?;
-                }
-            }
-            self.connections.membership.acknowledge_revocation(&rebalance.revoked)?;
         }
-        for partition in &rebalance.assigned {
-            let Some((subtopology, number)) = self.parts.tasks.get(partition) else { continue };
-            let id = TaskId { subtopology: subtopology.id, partition: number };
-            // The group may hand out again what was never taken away.
-            if self.tasks.contains_key(&id) {
-                continue;
+        while let Some(partition) = self.todo.revoked.first().cloned() {
+            if let Some(id) = self.parts.tasks.id(&partition) {
+                self.close_task(id)?;
             }
-            let (task, restored) = self.parts.opener.open(self.parts.log.as_ref(), subtopology, number)?;
-            tracing::info!(task = %id, thread = self.parts.name, restored, "task opened");
-            for (source, input) in task.input_partitions().enumerate() {
-                self.connections.fetcher.assign(&input, task.position(source))?;
-                self.routes.insert(input, Route { task: id, source, paused: false });
-            }
-            self.tasks.insert(id, task);
+            self.connections.membership.acknowledge_revocation(std::slice::from_ref(&partition))?;
+            self.todo.revoked.remove(0);
         }
+        while let Some(partition) = self.todo.assigned.first().cloned() {
+            self.open_task(&partition)?;
+            self.todo.assigned.remove(0);
+        }
+        Ok(())
+    }
+
+    fn open_task(&mut self, partition: &TopicPartition) -> Result<(), RuntimeError> {
+        let Some((subtopology, number)) = self.parts.tasks.get(partition) else { return Ok(()) };
+        let id = TaskId { subtopology: subtopology.id, partition: number };
+        // The group may hand out again what was never taken away.
+        if self.tasks.contains_key(&id) {
+            return Ok(());
+        }
+        let (log, now) = (self.parts.log.as_ref(), self.parts.clock.now());
+        let restoring = self.parts.shared.restoring();
+        let (task, restored) = self.parts.opener.open(log, subtopology, number, now)?;
+        drop(restoring);
+        tracing::info!(task = %id, thread = self.parts.name, restored, "task opened");
+        for (source, input) in task.input_partitions().enumerate() {
+            self.connections.fetcher.assign(&input, task.position(source))?;
+            self.routes.insert(input, Route { task: id, source, paused: false });
+        }
+        self.tasks.insert(id, task);
+        self.parts.shared.opened(id);
         Ok(())
     }
 
@@ -248,7 +282,8 @@ impl StreamThread {
                 tracing::warn!(%error, thread = self.parts.name, "joining the group anew");
                 self.tasks.clear();
                 self.routes.clear();
-                self.connections = open_connections(&self.parts)?;
+                self.todo = Rebalance::default();
+                self.connections = self.parts.connect()?;
                 Ok(())
             }
             ErrorClass::Skip | ErrorClass::TaskCorrupted | ErrorClass::Fatal => Err(error),
@@ -267,13 +302,36 @@ impl StreamThread {
     }
 }
 
-fn open_connections(parts: &ThreadParts) -> Result<Connections, RuntimeError> {
-    let group = Some(&*parts.opener.application);
-    let mut membership = parts.log.consumer(group)?;
-    membership.subscribe(&[parts.tasks.topic()])?;
-    let fetcher = parts.log.consumer(None)?;
-    let producer = parts.log.transactional_producer(&parts.name)?;
-    Ok(Connections { membership, fetcher, producer })
+impl ThreadParts {
+    /// Joins the group and connects to the log.
+    pub(super) fn connect(&self) -> Result<Connections, RuntimeError> {
+        let mut membership = self.log.consumer(Some(&self.opener.application))?;
+        membership.subscribe(&[self.tasks.topic()])?;
+        let fetcher = self.log.consumer(None)?;
+        let producer = self.log.transactional_producer(&self.name)?;
+        self.shared.register(&self.name, vec![membership.waker(), fetcher.waker()]);
+        Ok(Connections { membership, fetcher, producer })
+    }
+}
+
+/// What waits of one source of a task.
+struct Queue {
+    records: usize,
+    bytes: usize,
+}
+
+impl Queue {
+    fn of(task: &Task, source: usize) -> Queue {
+        Queue { records: task.queued_of(source), bytes: task.queued_bytes_of(source) }
+    }
+
+    fn is_full(&self, options: &ApplicationOptions) -> bool {
+        self.records >= options.queued_records.max(1) || self.bytes >= options.queued_bytes.max(1)
+    }
+
+    fn is_drained(&self, options: &ApplicationOptions) -> bool {
+        self.records <= options.queued_records / 2 && self.bytes <= options.queued_bytes / 2
+    }
 }
 
 /// A task must know of records that are there but not fetched yet, for them to be taken in order of time.

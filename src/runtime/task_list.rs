@@ -19,18 +19,7 @@ pub struct TaskList {
 impl TaskList {
     /// The tasks of a topology on these topics.
     pub fn new(topology: &Topology, topics: &BTreeMap<String, TopicConfig>) -> Self {
-        let mut tasks = Vec::new();
-        for subtopology in &topology.subtopologies {
-            for partition in 0..partitioning::tasks(subtopology, topics) {
-                let complete = subtopology
-                    .sources
-                    .iter()
-                    .all(|source| topics.get(&*source.topic).is_some_and(|config| partition < config.partitions));
-                if complete {
-                    tasks.push((subtopology.clone(), partition));
-                }
-            }
-        }
+        let tasks = partitioning::task_list(topology, topics);
         TaskList { topic: Arc::from(format!("{}-tasks", topology.name)), tasks }
     }
 

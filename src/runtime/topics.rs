@@ -47,9 +47,27 @@ pub fn prepare_topics(
 
 /// A changelog that is not compacted, or loses records with time, cannot restore its store.
 fn check_changelog(topic: &str, config: &TopicConfig) -> Result<(), RuntimeError> {
-    if !config.compacted {
-        let problem = "is a changelog but is not compacted: set its cleanup policy to `compact`".to_owned();
-        return Err(RuntimeError::Topic { topic: topic.to_owned(), problem });
+    let problem = if !config.compacted {
+        "is a changelog but is not compacted: set its cleanup policy to `compact`"
+    } else if config.retention.is_some() {
+        "is a changelog but has a retention, which deletes live state: set its cleanup policy to `compact` alone, \
+         without `retention.ms`"
+    } else {
+        return Ok(());
+    };
+    Err(RuntimeError::Topic { topic: topic.to_owned(), problem: problem.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changelog_that_would_lose_live_records_is_refused() {
+        let compacted = TopicConfig { compacted: true, ..TopicConfig::new(1) };
+        assert!(check_changelog("c", &compacted).is_ok());
+        let expiring = TopicConfig { retention: Some(1), ..compacted };
+        assert!(check_changelog("c", &expiring).unwrap_err().to_string().contains("retention"));
+        assert!(check_changelog("c", &TopicConfig::new(1)).unwrap_err().to_string().contains("compact"));
     }
-    Ok(())
 }

@@ -52,13 +52,15 @@ pub struct SourceDecoder {
 }
 
 impl SourceDecoder {
-    /// Decodes one partition of this source. Timestamps may be at most `max_ahead` milliseconds ahead of the clock.
+    /// Decodes one partition of this source. Timestamps may be at most `max_ahead` milliseconds ahead of the clock;
+    /// those that the application itself wrote were checked, or computed from what was, when they came in.
     pub fn new(plan: &Source, partition: i32, max_ahead: Option<i64>) -> Self {
         let value = match &plan.value {
             Payload::Serde(deserializer) => ValueDecoder::Serde(deserializer.clone()),
             Payload::Internal(shape) => ValueDecoder::Internal(Codec::new(shape)),
         };
         let partition = Arc::new(TopicPartition::new(plan.topic.clone(), partition));
+        let max_ahead = max_ahead.filter(|_| !plan.internal);
         SourceDecoder { plan: plan.clone(), value, max_ahead, partition }
     }
 

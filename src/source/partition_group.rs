@@ -41,6 +41,15 @@ struct RecordQueue {
     fetched: i64,
     /// The end of the partition as it was last known.
     end: i64,
+    /// What waits, in bytes of memory, about.
+    bytes: usize,
+}
+
+/// About how many bytes of memory a record takes while it waits.
+fn size(record: &LogRecord) -> usize {
+    let bytes = |bytes: &Option<bytes::Bytes>| bytes.as_ref().map_or(0, bytes::Bytes::len);
+    let headers = record.headers.as_slice().iter().map(|header| header.name.len() + bytes(&header.value));
+    size_of::<LogRecord>() + bytes(&record.key) + bytes(&record.value) + headers.sum::<usize>()
 }
 
 impl RecordQueue {
@@ -85,18 +94,26 @@ impl PartitionGroup {
                 position,
                 fetched: position,
                 end: position,
+                bytes: 0,
             })
             .collect();
         PartitionGroup { queues, queued: 0 }
     }
 
-    /// Queues records of a source; `next` is the offset that the fetch after them starts at.
-    pub fn add(&mut self, source: usize, records: Vec<LogRecord>, next: i64) {
-        let Some(queue) = self.queues.get_mut(source) else { return };
+    /// Queues records of a source; `next` is the offset that the fetch after them starts at. Returns whether that
+    /// alone moved the source's position: over offsets that hold no record any more, with nothing queued before.
+    pub fn add(&mut self, source: usize, records: Vec<LogRecord>, next: i64) -> bool {
+        let Some(queue) = self.queues.get_mut(source) else { return false };
         self.queued += records.len();
+        queue.bytes += records.iter().map(size).sum::<usize>();
         queue.waiting.extend(records);
         queue.fetched = next;
         queue.end = queue.end.max(next);
+        let moves = queue.head.is_none() && queue.waiting.is_empty() && queue.position < next;
+        if moves {
+            queue.position = next;
+        }
+        moves
     }
 
     /// Notes where the log of a source ends, so that the choice can wait for records known to be there
@@ -117,6 +134,11 @@ impl PartitionGroup {
         self.queues.get(source).map_or(0, |queue| queue.waiting.len() + usize::from(queue.head.is_some()))
     }
 
+    /// About how many bytes of memory the queued records of one source take.
+    pub fn queued_bytes_of(&self, source: usize) -> usize {
+        self.queues.get(source).map_or(0, |queue| queue.bytes)
+    }
+
     /// Takes the record with the lowest timestamp; on a tie that of the first source. `None` when nothing is
     /// queued, or a partition is empty whose records are known to be on their way.
     pub fn next(&mut self, now: Timestamp) -> Option<Chosen> {
@@ -124,6 +146,7 @@ impl PartitionGroup {
         let queue = self.queues.get_mut(source)?;
         let (raw, record) = queue.head.take()?;
         queue.position = raw.offset + 1;
+        queue.bytes = queue.bytes.saturating_sub(size(&raw));
         if queue.waiting.is_empty() {
             queue.position = queue.fetched;
         }
@@ -167,9 +190,52 @@ impl PartitionGroup {
         for (queue, position) in self.queues.iter_mut().zip(positions) {
             queue.waiting.clear();
             queue.head = None;
+            queue.bytes = 0;
             queue.position = *position;
             queue.fetched = *position;
         }
         self.queued = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::Agents;
+    use crate::record::Headers;
+    use crate::serdes::SchemaRegistry;
+    use crate::topology::{PlanOptions, load};
+
+    const TOPOLOGY: &str = "
+topology: t
+defaults: {key: string, value: json}
+sources:
+  a: {topic: a}
+sinks:
+  - {from: a, topic: out}
+";
+
+    fn group() -> PartitionGroup {
+        let registry = SchemaRegistry::new();
+        let options = PlanOptions { registry: &registry, agents: &Agents::local(), projection: true };
+        let topology = load("t.yaml", TOPOLOGY, &options).unwrap_or_else(|problems| panic!("{problems}"));
+        PartitionGroup::new(vec![(SourceDecoder::new(&topology.subtopologies[0].sources[0], 0, None), 0)])
+    }
+
+    fn record(offset: i64) -> LogRecord {
+        LogRecord { offset, timestamp: 1, key: None, value: Some("1".into()), headers: Headers::default() }
+    }
+
+    #[test]
+    fn offsets_without_records_move_the_position_once_nothing_waits() {
+        let mut group = group();
+        assert!(group.add(0, Vec::new(), 3));
+        assert_eq!(group.position(0), 3);
+        assert!(!group.add(0, vec![record(3)], 4));
+        assert!(!group.add(0, Vec::new(), 9), "the record before has not been processed");
+        assert_eq!(group.position(0), 3);
+        assert!(group.queued_bytes_of(0) > 0);
+        assert!(group.next(2).is_some());
+        assert_eq!((group.position(0), group.queued_bytes_of(0)), (9, 0));
     }
 }

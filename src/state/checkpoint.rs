@@ -26,8 +26,8 @@ pub struct Checkpoint {
     pub input_offsets: BTreeMap<TopicPartition, i64>,
     /// By operator, its stream time.
     pub stream_times: Vec<(String, Timestamp)>,
-    /// The time of day of the commit, in milliseconds since the epoch; 0 when the stores are restored from
-    /// scratch and no commit has followed. A directory older than its changelog's `delete.retention.ms` may
+    /// The time of day of the commit, or of the start of a restore from scratch that no commit has followed, in
+    /// milliseconds since the epoch; 0: unknown. A directory older than its changelog's `delete.retention.ms` may
     /// lack tombstones that are gone from the topic.
     pub wall_clock: Timestamp,
 }

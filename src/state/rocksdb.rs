@@ -59,6 +59,10 @@ impl Resources {
         database.set_env(&self.env);
         database.create_if_missing(true);
         database.set_atomic_flush(true);
+        // RocksDB's defaults are 2 MiB per file that a compaction reads and 1 MiB per file that it writes, beside
+        // the budget.
+        database.set_compaction_readahead_size(256 << 10);
+        database.set_writable_file_max_buffer_size(128 << 10);
         database.set_write_buffer_manager(&self.write_buffers);
         database.set_max_open_files(options.max_open_files);
         database.set_keep_log_file_num(2);
@@ -205,6 +209,14 @@ impl Database {
         Cursor { iterator, path: &self.path }
     }
 
+    /// The greatest key of a store; `None` when it is empty.
+    pub(super) fn last_key(&self, family: &ColumnFamily) -> Result<Option<Vec<u8>>> {
+        let mut iterator = self.db.raw_iterator_cf(family);
+        iterator.seek_to_last();
+        let key = iterator.key().map(<[u8]>::to_vec);
+        iterator.status().map(|()| key).map_err(|error| from_rocksdb(&self.path, &error))
+    }
+
     /// The size of a store's files, in bytes.
     pub(super) fn file_bytes(&self, family: &ColumnFamily) -> Result<u64> {
         let size = self.db.property_int_value_cf(family, "rocksdb.total-sst-files-size");
@@ -229,6 +241,12 @@ impl Batch {
     /// Removes a key.
     pub(super) fn delete(&mut self, family: &ColumnFamily, key: &[u8]) {
         self.0.delete_cf(family, key);
+    }
+
+    /// Removes every key up to and with `last`.
+    pub(super) fn delete_upto(&mut self, family: &ColumnFamily, last: &[u8]) {
+        self.0.delete_range_cf(family, &[][..], last);
+        self.0.delete_cf(family, last);
     }
 
     /// The size of the changes, in bytes.

@@ -12,6 +12,7 @@ use super::store::{Store, decode};
 use super::verify::{Fold, Verification, compare};
 use super::{Batch, ChangelogRecord, Database, Result, StateError, StateValue, StoreSpec};
 use crate::log::LogRecord;
+use crate::time::Timestamp;
 
 /// The key of the checkpoint in the metadata.
 pub(super) const CHECKPOINT_KEY: &[u8] = b"checkpoint";
@@ -249,6 +250,30 @@ impl TaskStores {
         self.database.write(batch)?;
         self.checkpoint = Some(checkpoint);
         self.flush_if_due(bytes)
+    }
+
+    /// Empties every store that has a changelog, to be restored from its first record on, as of `now`. Atomic: the
+    /// changelogs' offsets go from the checkpoint in the same batch. Uncommitted changes are lost.
+    pub fn clear(&mut self, now: Timestamp) -> Result<()> {
+        self.rollback();
+        let mut checkpoint = self.checkpoint.clone().unwrap_or_default();
+        checkpoint.wall_clock = now;
+        let mut batch = Batch::with_capacity(1024);
+        for store in &self.stores {
+            let Some(topic) = &store.spec.changelog else { continue };
+            checkpoint.changelog_offsets.remove(topic);
+            let family = self.database.store(&store.spec.name)?;
+            if let Some(last) = self.database.last_key(family)? {
+                batch.delete_upto(family, &last);
+            }
+        }
+        batch.put(self.database.metadata()?, CHECKPOINT_KEY, &checkpoint.encode()?);
+        self.database.write(batch)?;
+        self.checkpoint = Some(checkpoint);
+        for store in self.stores.iter_mut().filter(|store| store.spec.changelog.is_some()) {
+            *store = Store::new(&store.spec);
+        }
+        Ok(())
     }
 
     /// Writes everything that is committed to files and returns when that is done.

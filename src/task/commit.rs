@@ -83,6 +83,7 @@ impl Task {
         self.stores.commit(&checkpoint).map_err(|source| TaskError::State { task: self.id, source })?;
         self.committed = CommittedPosition { positions, stream_times };
         self.dirty = false;
+        self.unsettled = false;
         Ok(())
     }
 
@@ -97,7 +98,7 @@ impl Task {
         self.inputs.rewind(&self.committed.positions);
         self.counters = Counters::default();
         self.build_operators();
-        self.dirty = false;
+        self.dirty = self.unsettled;
     }
 
     /// Takes out what was counted since the last call.

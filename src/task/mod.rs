@@ -117,6 +117,9 @@ pub struct TaskParts {
     pub positions: Vec<i64>,
     /// The operators' own stream times at the last commit, by node name.
     pub stream_times: BTreeMap<String, Timestamp>,
+    /// Whether the positions are all committed. Those that are not are to be, even before the first record: from
+    /// then on the task starts there however often it is opened, and counts as having come so far.
+    pub positions_committed: bool,
 }
 
 /// One sub-topology over one partition.
@@ -138,6 +141,8 @@ pub struct Task {
     failed: Vec<(Record, OperatorError)>,
     /// Whether anything happened since the last commit.
     dirty: bool,
+    /// Whether some position was never committed.
+    unsettled: bool,
 }
 
 /// Where the last commit left the task; what a rollback goes back to.
@@ -169,7 +174,8 @@ impl Task {
             pending: Vec::new(),
             emitted: Vec::new(),
             failed: Vec::new(),
-            dirty: false,
+            dirty: !parts.positions_committed,
+            unsettled: !parts.positions_committed,
             subtopology,
             options,
         };
@@ -206,7 +212,7 @@ impl Task {
 
     /// Queues records of a source; `next` is the offset that the fetch after them starts at.
     pub fn add_records(&mut self, source: usize, records: Vec<LogRecord>, next: i64) {
-        self.inputs.add(source, records, next);
+        self.dirty |= self.inputs.add(source, records, next);
     }
 
     /// Notes where the log of a source ends.
@@ -217,6 +223,11 @@ impl Task {
     /// How many records wait to be processed, of one source.
     pub fn queued_of(&self, source: usize) -> usize {
         self.inputs.queued_of(source)
+    }
+
+    /// About how many bytes of memory the waiting records of one source take.
+    pub fn queued_bytes_of(&self, source: usize) -> usize {
+        self.inputs.queued_bytes_of(source)
     }
 
     /// How many records wait to be processed.

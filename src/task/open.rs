@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{OffsetMetadata, Task, TaskError, TaskId, TaskOptions, TaskParts};
-use crate::log::{Log, LogConsumer, LogError};
+use crate::log::{Log, LogConsumer, LogError, TopicConfig};
 use crate::record::TopicPartition;
 use crate::sink::{Partitions, Target};
 use crate::state::{StateDirectory, TaskStores};
-use crate::topology::plan::{DeadLetters, OffsetReset, Subtopology};
+use crate::time::Timestamp;
+use crate::topology::plan::{DeadLetters, OffsetReset, Subtopology, Topology};
 
 /// How many changelog records are restored per fetch.
 const RESTORE_BATCH: usize = 10_000;
@@ -29,6 +30,8 @@ pub struct TaskOpener {
     pub options: TaskOptions,
     /// Where their stores are.
     pub state: StateDirectory,
+    /// How long a tombstone stays in each changelog, in milliseconds.
+    pub tombstones_kept: Arc<BTreeMap<String, i64>>,
 }
 
 /// Why a task could not be opened.
@@ -62,25 +65,69 @@ pub enum OpenError {
         /// Where the changelog ends.
         end: i64,
     },
+    /// Records are gone that the state has not seen.
+    #[error(
+        "the state of task {task} is at offset {checkpoint} of {changelog}, which begins at {beginning}: the records in \
+         between were deleted and are missing in the state. A changelog must be kept by compaction alone, without \
+         retention; delete the state directory to rebuild the state from what is left"
+    )]
+    Hole {
+        /// The task.
+        task: TaskId,
+        /// The changelog's partition.
+        changelog: TopicPartition,
+        /// Where the state says it is.
+        checkpoint: i64,
+        /// Where the changelog begins.
+        beginning: i64,
+    },
 }
 
 impl TaskOpener {
-    /// Opens a task as of its last commit. Returns it with the number of changelog records restored.
+    /// What opening the tasks of a topology on these topics takes.
+    pub fn new(
+        topology: &Topology,
+        topics: &BTreeMap<String, TopicConfig>,
+        options: TaskOptions,
+        state: StateDirectory,
+    ) -> TaskOpener {
+        let kept = topics.iter().map(|(name, config)| (name.clone(), config.delete_retention)).collect();
+        TaskOpener {
+            application: Arc::from(topology.name.as_str()),
+            partitions: TaskOpener::partitions_of(topics),
+            dead_letters: topology.dead_letters.clone(),
+            options,
+            state,
+            tombstones_kept: Arc::new(kept),
+        }
+    }
+
+    /// Opens a task as of its last commit; `now` is the wall clock. Returns it with the number of changelog records
+    /// restored.
     pub fn open(
         &self,
         log: &dyn Log,
         subtopology: &Arc<Subtopology>,
         partition: i32,
+        now: Timestamp,
     ) -> Result<(Task, u64), OpenError> {
         let task = TaskId { subtopology: subtopology.id, partition };
         let state_failed = |source| OpenError::Task(TaskError::State { task, source });
         let log_failed = |source| OpenError::Log { task, source };
         let mut stores = self.state.open_task(&task.to_string(), &subtopology.stores).map_err(state_failed)?;
+        if self.is_stale(subtopology, &stores, now) {
+            tracing::info!(%task, "the state is older than its changelog's tombstones are kept; it is built anew");
+            stores.clear(now).map_err(state_failed)?;
+        } else if stores.checkpoint().is_none() {
+            // Notes since when a restore has been under way, for the case that it is interrupted.
+            stores.clear(now).map_err(state_failed)?;
+        }
         let mut consumer = log.consumer(Some(&self.application)).map_err(log_failed)?;
         let mut restored = 0;
         for store in 0..subtopology.stores.len() {
             restored += self.restore(task, subtopology, store, &mut stores, consumer.as_mut())?;
         }
+        let mut positions_committed = true;
         let mut positions = Vec::with_capacity(subtopology.sources.len());
         let mut metadata = OffsetMetadata::default();
         for source in &subtopology.sources {
@@ -90,11 +137,14 @@ impl TaskOpener {
                     metadata.merge(OffsetMetadata::parse(&committed.metadata));
                     committed.offset
                 }
-                None => match source.offset_reset {
-                    OffsetReset::Earliest => consumer.beginning_offset(&input),
-                    OffsetReset::Latest => consumer.end_offset(&input),
+                None => {
+                    positions_committed = false;
+                    match source.offset_reset {
+                        OffsetReset::Earliest => consumer.beginning_offset(&input),
+                        OffsetReset::Latest => consumer.end_offset(&input),
+                    }
+                    .map_err(log_failed)?
                 }
-                .map_err(log_failed)?,
             };
             positions.push(position);
         }
@@ -108,8 +158,18 @@ impl TaskOpener {
             options: self.options.clone(),
             positions,
             stream_times: metadata.times,
+            positions_committed,
         });
         Ok((task, restored))
+    }
+
+    /// Whether tombstones that the stores have not seen may be gone from their changelogs: then what they deleted
+    /// would come back. The time is 0 where it is not known.
+    fn is_stale(&self, subtopology: &Subtopology, stores: &TaskStores, now: Timestamp) -> bool {
+        let Some(checkpoint) = stores.checkpoint().filter(|checkpoint| checkpoint.wall_clock > 0) else { return false };
+        let changelogs = subtopology.stores.iter().filter_map(|store| store.changelog.as_deref());
+        let kept = changelogs.filter_map(|changelog| self.tombstones_kept.get(changelog)).min();
+        kept.is_some_and(|kept| now.saturating_sub(checkpoint.wall_clock) >= *kept)
     }
 
     /// Brings one store up to the end of its changelog. Ends on the consumer's position, not on the last
@@ -127,14 +187,17 @@ impl TaskOpener {
         let changelog = TopicPartition::new(topic.clone(), task.partition);
         let end = consumer.end_offset(&changelog).map_err(log_failed)?;
         let checkpoint = stores.checkpoint().and_then(|checkpoint| checkpoint.changelog_offsets.get(&*topic).copied());
+        let beginning = consumer.beginning_offset(&changelog).map_err(log_failed)?;
         let start = match checkpoint {
             Some(offset) if offset > end => {
                 return Err(OpenError::Ahead { task, changelog, checkpoint: offset, end });
             }
+            Some(offset) if offset < beginning => {
+                return Err(OpenError::Hole { task, changelog, checkpoint: offset, beginning });
+            }
             Some(offset) => offset,
-            None => 0,
+            None => beginning,
         };
-        let start = start.max(consumer.beginning_offset(&changelog).map_err(log_failed)?);
         if start >= end {
             return Ok(0);
         }
@@ -154,9 +217,8 @@ impl TaskOpener {
     }
 
     /// Partitions by topic, for the tasks of an application.
-    pub fn partitions_of(topics: &BTreeMap<String, crate::log::TopicConfig>) -> Arc<Partitions> {
-        let target =
-            |config: &crate::log::TopicConfig| Target { partitions: config.partitions, compacted: config.compacted };
+    pub fn partitions_of(topics: &BTreeMap<String, TopicConfig>) -> Arc<Partitions> {
+        let target = |config: &TopicConfig| Target { partitions: config.partitions, compacted: config.compacted };
         Arc::new(topics.iter().map(|(name, config)| (Arc::from(name.as_str()), target(config))).collect())
     }
 }

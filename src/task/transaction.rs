@@ -22,16 +22,29 @@ pub enum CommitError {
     /// The log did not take it: nothing of the transaction is visible, unless the class says otherwise.
     #[error("the commit failed: {0}")]
     Log(#[from] LogError),
-    /// A task could not prepare or complete it.
+    /// A task could not prepare it: nothing was sent.
     #[error(transparent)]
     Task(#[from] TaskError),
+    /// The log failed while it committed, so that the transaction may be visible or not.
+    #[error("the commit failed, and it is not known whether the log took it: {0}")]
+    InDoubt(#[source] LogError),
+    /// The log has committed, but the stores have not taken it in: they are behind their changelogs.
+    #[error("the log has committed, but the stores have not: {0}")]
+    Incomplete(#[source] TaskError),
 }
 
 impl Classified for CommitError {
     fn class(&self) -> ErrorClass {
+        // Where the tasks stand can only be told by opening them anew, from what the log says is committed.
+        let reopen = |class| if class == ErrorClass::Fatal { class } else { ErrorClass::TaskMigrated };
         match self {
             CommitError::Log(error) => error.class(),
             CommitError::Task(error) => error.class(),
+            CommitError::InDoubt(error) => reopen(error.class()),
+            CommitError::Incomplete(TaskError::State { source, .. }) if source.class() == ErrorClass::TaskCorrupted => {
+                ErrorClass::TaskCorrupted
+            }
+            CommitError::Incomplete(error) => reopen(error.class()),
         }
     }
 }
@@ -70,7 +83,8 @@ impl CommitObserver for Unobserved {
 }
 
 /// Commits what the tasks have done since their last commit. Returns whether it went to its end; only an
-/// observer can stop it. On an error of the log the transaction is aborted, and the caller rolls the tasks back.
+/// observer can stop it. On an error before the log commits, the transaction is aborted and the tasks are rolled
+/// back; from then on ([`CommitError::InDoubt`], [`CommitError::Incomplete`]) they are to be opened anew.
 pub fn commit<'a>(
     tasks: impl IntoIterator<Item = &'a mut Task>,
     producer: &mut dyn TransactionalProducer,
@@ -82,36 +96,48 @@ pub fn commit<'a>(
     if tasks.is_empty() {
         return Ok(true);
     }
+    match prepare_and_send(&mut tasks, producer, group, now, observer) {
+        Ok(true) => {}
+        Ok(false) => return Ok(false),
+        Err(error) => {
+            tasks.into_iter().for_each(Task::roll_back);
+            return Err(error);
+        }
+    }
+    let ends = producer.commit().map_err(CommitError::InDoubt)?;
+    if !observer.reached(CommitStep::Committed) {
+        return Ok(false);
+    }
+    for task in tasks {
+        task.complete_commit(&ends, now).map_err(CommitError::Incomplete)?;
+        if !observer.reached(CommitStep::StoresWritten) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn prepare_and_send(
+    tasks: &mut [&mut Task],
+    producer: &mut dyn TransactionalProducer,
+    group: &GroupMetadata,
+    now: Timestamp,
+    observer: &mut dyn CommitObserver,
+) -> Result<bool, CommitError> {
     let mut commits = Vec::with_capacity(tasks.len());
-    for task in &mut tasks {
+    for task in tasks {
         commits.push(task.prepare_commit(now)?);
     }
     if !observer.reached(CommitStep::Prepared) {
         return Ok(false);
     }
     producer.begin()?;
-    let sent = send(commits, producer, group, observer);
-    match sent {
-        Ok(true) => {}
-        Ok(false) => return Ok(false),
-        Err(error) => {
-            if let Err(abort) = producer.abort() {
-                tracing::warn!(%abort, "the failed transaction could not be aborted");
-            }
-            return Err(error.into());
+    send(commits, producer, group, observer).map_err(|error| {
+        if let Err(abort) = producer.abort() {
+            tracing::warn!(%abort, "the failed transaction could not be aborted");
         }
-    }
-    let ends = producer.commit()?;
-    if !observer.reached(CommitStep::Committed) {
-        return Ok(false);
-    }
-    for task in tasks {
-        task.complete_commit(&ends, now)?;
-        if !observer.reached(CommitStep::StoresWritten) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+        error.into()
+    })
 }
 
 fn send(

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use base64::Engine;
 use bytes::Bytes;
-use serde_json::{Map, Value as Json};
 
 use super::InputRecord;
+use super::output::{OutputRecord, decode_headers, encode_headers};
 use crate::log::embedded::{EmbeddedLog, EmbeddedOptions};
 use crate::log::{Log, LogConsumer, LogError, ProducerRecord, TopicConfig, TransactionalProducer};
 use crate::metrics::Counters;
-use crate::record::{Header, Headers, TopicPartition, Value};
+use crate::record::{TopicPartition, Value};
 use crate::serdes::{Format, SchemaRegistry, SerdeError, TopicSerde};
 use crate::sink::partition_for;
 use crate::state::{StateDirectory, StateError, StateOptions};
@@ -40,39 +40,6 @@ pub struct DriverOptions {
 impl Default for DriverOptions {
     fn default() -> Self {
         DriverOptions { caching: true, commit_interval: Duration::from_millis(100), partitions: BTreeMap::new() }
-    }
-}
-
-/// A record that came out.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OutputRecord {
-    /// The topic it was written to.
-    pub topic: String,
-    /// The partition.
-    pub partition: i32,
-    /// The key as JSON.
-    pub key: Json,
-    /// The value as JSON; null is a tombstone.
-    pub value: Json,
-    /// Milliseconds since the epoch.
-    pub timestamp: Timestamp,
-    /// Headers: name to text.
-    pub headers: Map<String, Json>,
-}
-
-impl OutputRecord {
-    /// The record as a line of `signalstream drive`.
-    pub fn to_json(&self) -> Json {
-        let mut line = Map::new();
-        line.insert("topic".to_owned(), self.topic.clone().into());
-        line.insert("partition".to_owned(), self.partition.into());
-        line.insert("key".to_owned(), self.key.clone());
-        line.insert("value".to_owned(), self.value.clone());
-        line.insert("timestamp".to_owned(), self.timestamp.into());
-        if !self.headers.is_empty() {
-            line.insert("headers".to_owned(), Json::Object(self.headers.clone()));
-        }
-        Json::Object(line)
     }
 }
 
@@ -142,9 +109,13 @@ pub enum DriverError {
         /// Those that there are.
         known: String,
     },
+    /// An earlier call has failed half-way.
+    #[error("the driver stopped at an earlier error; make a new one")]
+    Stopped,
 }
 
-/// Runs a topology one record at a time, in memory.
+/// Runs a topology one record at a time, in memory. After a failure of the topology or its stores nothing more
+/// is committed, and every call fails.
 pub struct TopologyDriver {
     topology: Arc<Topology>,
     options: DriverOptions,
@@ -164,6 +135,7 @@ pub struct TopologyDriver {
     outputs: Vec<OutputRecord>,
     commits: u64,
     crash_at: Option<(u64, CommitStep)>,
+    stopped: bool,
 }
 
 impl TopologyDriver {
@@ -188,13 +160,9 @@ impl TopologyDriver {
                 serdes.insert(topic.name.clone(), TopicSerde::new(&topic.key, value, registry)?);
             }
         }
-        let opener = TaskOpener {
-            application: Arc::from(topology.name.as_str()),
-            partitions: TaskOpener::partitions_of(&topics),
-            dead_letters: topology.dead_letters.clone(),
-            options: TaskOptions { caching: options.caching, max_timestamp_ahead: None, ..Default::default() },
-            state: StateDirectory::in_memory(&topology.name, StateOptions::default())?,
-        };
+        let task_options = TaskOptions { caching: options.caching, max_timestamp_ahead: None, ..Default::default() };
+        let state = StateDirectory::in_memory(&topology.name, StateOptions::default())?;
+        let opener = TaskOpener::new(&topology, &topics, task_options, state);
         let mut driver = TopologyDriver {
             consumer: log.consumer(Some(&topology.name))?,
             producer: log.transactional_producer(&topology.name)?,
@@ -209,6 +177,7 @@ impl TopologyDriver {
             outputs: Vec::new(),
             commits: 0,
             crash_at: None,
+            stopped: false,
             topology,
             options,
             topics,
@@ -219,21 +188,14 @@ impl TopologyDriver {
     }
 
     fn open_tasks(&mut self) -> Result<(), DriverError> {
-        for subtopology in &self.topology.subtopologies {
-            for partition in 0..partitioning::tasks(subtopology, &self.topics) {
-                let has_inputs = |source: &crate::topology::plan::Source| {
-                    self.topics.get(&*source.topic).is_some_and(|config| partition < config.partitions)
-                };
-                if !subtopology.sources.iter().all(has_inputs) {
-                    continue;
-                }
-                let (task, _) = self.opener.open(self.log.as_ref(), subtopology, partition)?;
-                for (source, input) in task.input_partitions().enumerate() {
-                    self.consumer.assign(&input, task.position(source))?;
-                    self.routes.insert(input, (self.tasks.len(), source));
-                }
-                self.tasks.push(task);
+        for (subtopology, partition) in partitioning::task_list(&self.topology, &self.topics) {
+            let now = self.clock.now();
+            let (task, _) = self.opener.open(self.log.as_ref(), &subtopology, partition, now)?;
+            for (source, input) in task.input_partitions().enumerate() {
+                self.consumer.assign(&input, task.position(source))?;
+                self.routes.insert(input, (self.tasks.len(), source));
             }
+            self.tasks.push(task);
         }
         Ok(())
     }
@@ -241,33 +203,53 @@ impl TopologyDriver {
     /// Feeds a record in and works off everything that follows from it.
     pub fn pipe(&mut self, record: &InputRecord) -> Result<(), DriverError> {
         let record = self.encode(record)?;
-        self.feeder.begin()?;
-        self.feeder.send(record)?;
-        self.feeder.commit()?;
-        self.settle()
+        self.unless_stopped(|driver| {
+            driver.feeder.begin()?;
+            driver.feeder.send(record)?;
+            driver.feeder.commit()?;
+            driver.settle()
+        })
+    }
+
+    /// Does some work, unless an earlier one has failed: what that left half-done must not be committed.
+    fn unless_stopped<R>(&mut self, work: impl FnOnce(&mut Self) -> Result<R, DriverError>) -> Result<R, DriverError> {
+        if self.stopped {
+            return Err(DriverError::Stopped);
+        }
+        let outcome = work(self);
+        self.stopped = outcome.is_err();
+        outcome
     }
 
     /// Moves the wall clock and works off everything that follows from it.
     pub fn advance_wall_clock(&mut self, by: Duration) -> Result<(), DriverError> {
         self.clock.advance(by);
-        let due = self.committed_at + i64::try_from(self.options.commit_interval.as_millis()).unwrap_or(i64::MAX);
-        if self.clock.now() >= due { self.finish() } else { self.settle() }
+        let interval = i64::try_from(self.options.commit_interval.as_millis()).unwrap_or(i64::MAX);
+        if self.clock.now() >= self.committed_at.saturating_add(interval) {
+            self.finish()
+        } else {
+            self.unless_stopped(Self::settle)
+        }
     }
 
     /// Commits until nothing is left to do.
     pub fn finish(&mut self) -> Result<(), DriverError> {
-        self.settle()?;
-        while self.tasks.iter().any(Task::is_dirty) {
-            self.commit()?;
-            self.settle()?;
-        }
-        Ok(())
+        self.unless_stopped(|driver| {
+            driver.settle()?;
+            while driver.tasks.iter().any(Task::is_dirty) {
+                driver.commit()?;
+                driver.settle()?;
+            }
+            Ok(())
+        })
     }
 
     /// Loses everything that is not committed, as a crash does, and starts again from the last commit.
     pub fn crash(&mut self) -> Result<(), DriverError> {
-        self.reopen()?;
-        self.settle()
+        self.unless_stopped(|driver| {
+            driver.reopen()?;
+            driver.settle()
+        })
     }
 
     fn reopen(&mut self) -> Result<(), DriverError> {
@@ -485,24 +467,4 @@ fn driver_topics(topology: &Topology, partitions: &BTreeMap<String, i32>) -> BTr
             (topic.name.clone(), TopicConfig::new(count))
         })
         .collect()
-}
-
-fn encode_headers(headers: &Map<String, Json>) -> Headers {
-    let encode = |(name, value): (&String, &Json)| Header {
-        name: name.clone().into(),
-        value: match value {
-            Json::Null => None,
-            Json::String(text) => Some(Bytes::from(text.clone().into_bytes())),
-            other => Some(Bytes::from(other.to_string().into_bytes())),
-        },
-    };
-    Headers::new(headers.iter().map(encode).collect())
-}
-
-fn decode_headers(headers: &Headers) -> Map<String, Json> {
-    let decode = |header: &Header| {
-        let value = header.value.as_ref().map_or(Json::Null, |bytes| String::from_utf8_lossy(bytes).into());
-        (header.name.to_string(), value)
-    };
-    headers.as_slice().iter().map(decode).collect()
 }

@@ -6,7 +6,9 @@
 
 mod driver;
 mod json_lines;
+mod output;
 pub mod scenario;
 
-pub use driver::{DriverError, DriverOptions, OutputRecord, TopologyDriver};
+pub use driver::{DriverError, DriverOptions, TopologyDriver};
 pub use json_lines::{InputLine, InputRecord, LineError, parse_line};
+pub use output::OutputRecord;

@@ -1,6 +1,7 @@
 //! How many partitions each topic of an application has, and how many tasks each sub-topology.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::plan::{StoreId, Subtopology, Topic, TopicRole, Topology, Verb};
 use crate::log::TopicConfig;
@@ -25,32 +26,22 @@ pub enum PartitioningError {
     },
 }
 
-/// The topics as they are to be, by name: those that exist as they are, the others as the topology says, with
-/// the partitions of internal topics following the inputs that they derive from.
+/// The topics as they are to be, by name: those that exist as they are, the others as the topology says. An
+/// internal topic without a size of its own follows what must have as many partitions: what its reader joins it
+/// with, else what is written to it.
 pub fn resolve(
     topology: &Topology,
     existing: &BTreeMap<String, TopicConfig>,
 ) -> Result<BTreeMap<String, TopicConfig>, PartitioningError> {
-    let mut topics: BTreeMap<String, TopicConfig> = topology
-        .topics
-        .iter()
-        .map(|topic| (topic.name.clone(), existing.get(&topic.name).unwrap_or(&topic.config).clone()))
-        .collect();
-    // A repartition topic takes over the partitions of what its records are to meet, else of what is written to
-    // it; chains need as many rounds as they have links.
-    for _ in 0..=topology.subtopologies.len() {
-        for subtopology in &topology.subtopologies {
-            follow_partners(subtopology, &mut topics);
+    let mut topics: BTreeMap<String, TopicConfig> = BTreeMap::new();
+    for topic in &topology.topics {
+        let mut config = existing.get(&topic.name).unwrap_or(&topic.config).clone();
+        if !is_internal(topic) {
+            config.partitions = config.partitions.max(1);
         }
-        for subtopology in &topology.subtopologies {
-            let partitions = input_partitions(subtopology, &topics);
-            for written in repartition_topics(subtopology) {
-                if let Some(config) = topics.get_mut(written).filter(|config| config.partitions == 0) {
-                    config.partitions = partitions;
-                }
-            }
-        }
+        topics.insert(topic.name.clone(), config);
     }
+    size_repartition_topics(topology, &mut topics);
     for subtopology in &topology.subtopologies {
         check_co_partitioning(subtopology, &topics)?;
         let tasks = input_partitions(subtopology, &topics);
@@ -65,6 +56,80 @@ pub fn resolve(
         config.partitions = config.partitions.max(1);
     }
     Ok(topics)
+}
+
+/// Sizes the repartition topics that have no size yet.
+fn size_repartition_topics(topology: &Topology, topics: &mut BTreeMap<String, TopicConfig>) {
+    let unsized_names: BTreeSet<&str> = topology
+        .subtopologies
+        .iter()
+        .flat_map(|subtopology| repartition_topics(subtopology))
+        .filter(|name| topics.get(*name).is_some_and(|config| config.partitions == 0))
+        .collect();
+    // What must meet inputs whose size is given takes that size.
+    let mut open: BTreeSet<&str> = unsized_names.clone();
+    for names in groups(topology) {
+        let given = names.iter().filter(|name| !unsized_names.contains(*name));
+        let given = given.filter_map(|name| topics.get(*name)).map(|config| config.partitions).max().unwrap_or(0);
+        for name in names.iter().filter(|name| given > 0 && unsized_names.contains(*name)) {
+            set_partitions(topics, name, given);
+            open.remove(name);
+        }
+    }
+    // The others follow what is written to them, and what they must meet. Sizes only grow, up to that
+    // of the largest given one, so this comes to an end, in chains and circles too.
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for subtopology in &topology.subtopologies {
+            let partitions = input_partitions(subtopology, topics);
+            for written in repartition_topics(subtopology).filter(|name| open.contains(name)) {
+                changed |= grow(topics, written, partitions);
+            }
+        }
+        for names in groups(topology) {
+            let most = names.iter().filter_map(|name| topics.get(*name)).map(|config| config.partitions).max();
+            for name in names.iter().filter(|name| open.contains(*name)) {
+                changed |= grow(topics, name, most.unwrap_or(0));
+            }
+        }
+    }
+}
+
+fn set_partitions(topics: &mut BTreeMap<String, TopicConfig>, name: &str, partitions: i32) {
+    if let Some(config) = topics.get_mut(name) {
+        config.partitions = partitions;
+    }
+}
+
+/// Gives a topic at least so many partitions. Returns whether that changed it.
+fn grow(topics: &mut BTreeMap<String, TopicConfig>, name: &str, partitions: i32) -> bool {
+    let grows = topics.get(name).is_some_and(|config| config.partitions < partitions);
+    if grows {
+        set_partitions(topics, name, partitions);
+    }
+    grows
+}
+
+/// The tasks of a topology on these topics: for each, what it runs and its partition. A task reads the inputs that
+/// have its partition: of a merge of topics of 4 and 2 partitions, the tasks of partitions 2 and 3 read the first.
+pub fn task_list(topology: &Topology, topics: &BTreeMap<String, TopicConfig>) -> Vec<(Arc<Subtopology>, i32)> {
+    let mut list = Vec::new();
+    for subtopology in &topology.subtopologies {
+        for partition in 0..tasks(subtopology, topics) {
+            let has = |topic: &str| topics.get(topic).is_some_and(|config| partition < config.partitions);
+            if subtopology.sources.iter().all(|source| has(&source.topic)) {
+                list.push((subtopology.clone(), partition));
+                continue;
+            }
+            let mut part = Subtopology::clone(subtopology);
+            part.sources.retain(|source| has(&source.topic));
+            if !part.sources.is_empty() {
+                list.push((Arc::new(part), partition));
+            }
+        }
+    }
+    list
 }
 
 /// How many tasks a sub-topology has: one for each partition of its inputs.
@@ -84,21 +149,22 @@ fn repartition_topics(subtopology: &Subtopology) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Gives repartition topics that have no number of partitions yet the number of the sources that they must be
-/// co-partitioned with, where these have one.
-fn follow_partners(subtopology: &Subtopology, topics: &mut BTreeMap<String, TopicConfig>) {
-    let groups = co_partitioned(subtopology);
-    for (position, source) in subtopology.sources.iter().enumerate() {
-        if topics.get(&*source.topic).is_none_or(|config| config.partitions != 0) {
-            continue;
-        }
-        let partners = groups.iter().filter(|group| group.contains(&position)).flatten();
-        let counts = partners.filter_map(|partner| topics.get(&*subtopology.sources.get(*partner)?.topic));
-        let most = counts.map(|config| config.partitions).max().unwrap_or(0);
-        if let Some(config) = topics.get_mut(&*source.topic) {
-            config.partitions = most;
-        }
-    }
+/// The topics whose records of one key must meet in one task, by name, for all sub-topologies.
+fn groups(topology: &Topology) -> Vec<Vec<&str>> {
+    topology
+        .subtopologies
+        .iter()
+        .flat_map(|subtopology| {
+            let groups = co_partitioned(subtopology);
+            groups.into_iter().map(move |group| {
+                group
+                    .iter()
+                    .filter_map(|position| subtopology.sources.get(*position))
+                    .map(|source| &*source.topic)
+                    .collect()
+            })
+        })
+        .collect()
 }
 
 /// The groups of sources whose records of one key must meet in one task: those that reach the same node with
@@ -166,4 +232,109 @@ fn check_co_partitioning(
 /// The topics that the engine itself may create and delete.
 pub fn is_internal(topic: &Topic) -> bool {
     matches!(topic.role, TopicRole::Repartition | TopicRole::Changelog)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::Agents;
+    use crate::serdes::SchemaRegistry;
+    use crate::topology::{PlanOptions, load};
+
+    fn plan(text: &str) -> Topology {
+        let registry = SchemaRegistry::new();
+        let options = PlanOptions { registry: &registry, agents: &Agents::local(), projection: true };
+        load("t.yaml", text, &options).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    fn existing(topics: &[(&str, i32)]) -> BTreeMap<String, TopicConfig> {
+        topics.iter().map(|(name, partitions)| ((*name).to_owned(), TopicConfig::new(*partitions))).collect()
+    }
+
+    fn sizes_of(topology: &Topology, role: TopicRole, topics: &BTreeMap<String, TopicConfig>) -> Vec<i32> {
+        let of_role = topology.topics.iter().filter(|topic| topic.role == role);
+        of_role.map(|topic| topics[&topic.name].partitions).collect()
+    }
+
+    const JOINED: &str = "
+topology: sizes
+defaults: {key: string, value: json}
+sources:
+  orders: {topic: orders}
+  users: {topic: users, kind: table}
+streams:
+  by_user:
+    from: orders
+    steps:
+      - select_key: string(value.user)
+  named:
+    join: {kind: left, inputs: {order: by_user, user: users}}
+    map_values: {amount: order.amount}
+sinks:
+  - {from: named, topic: out}
+";
+
+    #[test]
+    fn a_repartition_topic_is_as_large_as_what_its_reader_joins_it_with() {
+        let topology = plan(JOINED);
+        let topics = resolve(&topology, &existing(&[("orders", 6), ("users", 3)])).unwrap();
+        assert_eq!(sizes_of(&topology, TopicRole::Repartition, &topics), [3]);
+        assert_eq!(sizes_of(&topology, TopicRole::Changelog, &topics), [3]);
+    }
+
+    #[test]
+    fn repartition_topics_that_are_joined_are_as_large_as_the_largest() {
+        let topology = plan(
+            "
+topology: sizes
+defaults: {key: string, value: json}
+sources:
+  a: {topic: a}
+  b: {topic: b}
+streams:
+  keyed_a:
+    from: a
+    steps:
+      - select_key: string(value.user)
+      - map_values: {n: int(value.n)}
+  keyed_b:
+    from: b
+    steps:
+      - select_key: string(value.user)
+      - map_values: {n: int(value.n)}
+tables:
+  of_a: {from: keyed_a, aggregate: {n: sum(value.n)}}
+  of_b: {from: keyed_b, aggregate: {n: sum(value.n)}}
+  both:
+    join: {kind: inner, inputs: {x: of_a, y: of_b}}
+    map_values: {n: x.n + y.n}
+sinks:
+  - {from: both, topic: out}
+",
+        );
+        let topics = resolve(&topology, &existing(&[("a", 4), ("b", 2)])).unwrap();
+        assert_eq!(sizes_of(&topology, TopicRole::Repartition, &topics), [4, 4]);
+    }
+
+    #[test]
+    fn the_tasks_of_a_merge_cover_every_partition_of_every_input() {
+        let topology = plan(
+            "
+topology: merged
+defaults: {key: string, value: json}
+sources:
+  a: {topic: a}
+  b: {topic: b}
+streams:
+  all: {merge: [a, b]}
+sinks:
+  - {from: all, topic: out}
+",
+        );
+        let topics = resolve(&topology, &existing(&[("a", 4), ("b", 2)])).unwrap();
+        let tasks = task_list(&topology, &topics);
+        let read: Vec<Vec<&str>> =
+            tasks.iter().map(|(part, _)| part.sources.iter().map(|source| &*source.topic).collect()).collect();
+        assert_eq!(read, [vec!["a", "b"], vec!["a", "b"], vec!["a"], vec!["a"]]);
+    }
 }

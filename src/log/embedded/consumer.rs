@@ -1,13 +1,14 @@
 //! Reads committed records, and waits for them without spinning.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use indexmap::IndexMap;
 
 use super::super::{
-    CommittedOffset, FetchedBatch, GroupMetadata, LogConsumer, LogError, LogRecord, Polled, Rebalance, Result,
+    CommittedOffset, FetchedBatch, GroupMetadata, LogConsumer, LogError, LogRecord, Polled, Rebalance, Result, Waker,
 };
 use super::catalogue::Partition;
 use super::encoding::{StoredOffset, committed_key, decode_record, from_bytes};
@@ -32,6 +33,8 @@ pub(super) struct EmbeddedConsumer {
     fetched: IndexMap<TopicPartition, Fetch>,
     /// Which of `fetched` comes first at the next poll, so that each has its turn.
     turn: usize,
+    /// Whether somebody asked the waiting, or the next, poll to return at once.
+    woken: Arc<AtomicBool>,
 }
 
 struct Fetch {
@@ -55,7 +58,14 @@ struct Budget {
 
 impl EmbeddedConsumer {
     pub(super) fn new(shared: Arc<Shared>, group: Option<&str>) -> Self {
-        EmbeddedConsumer { shared, group: group.map(str::to_owned), member: None, fetched: IndexMap::new(), turn: 0 }
+        EmbeddedConsumer {
+            shared,
+            group: group.map(str::to_owned),
+            member: None,
+            fetched: IndexMap::new(),
+            turn: 0,
+            woken: Arc::default(),
+        }
     }
 
     fn group(&self, action: &str) -> Result<&str> {
@@ -68,10 +78,9 @@ impl EmbeddedConsumer {
     }
 
     fn is_ready(&self, state: &State, max_records: usize) -> bool {
-        let (Some(group), Some(member)) = (&self.group, self.member) else {
-            return max_records > 0 && self.fetched.values().any(Fetch::is_ready);
-        };
-        state.groups.is_pending(group, member) || max_records > 0 && self.fetched.values().any(Fetch::is_ready)
+        let fetches = max_records > 0 && self.fetched.values().any(Fetch::is_ready);
+        let (Some(group), Some(member)) = (&self.group, self.member) else { return fetches };
+        fetches || state.groups.is_pending(group, member)
     }
 
     /// Waits until there is something for this consumer, or `timeout` has passed.
@@ -82,9 +91,10 @@ impl EmbeddedConsumer {
             let slice = if shared.storage.follows() { timeout.min(FOLLOW_INTERVAL) } else { timeout };
             timeout = timeout.saturating_sub(slice);
             let state = lock(&shared.state);
-            let waited = shared.changed.wait_timeout_while(state, slice, |state| !self.is_ready(state, max_records));
+            let waits = |state: &mut State| !self.woken.load(Ordering::Acquire) && !self.is_ready(state, max_records);
+            let waited = shared.changed.wait_timeout_while(state, slice, waits);
             let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            if timeout.is_zero() || self.is_ready(&state, max_records) {
+            if timeout.is_zero() || self.woken.swap(false, Ordering::AcqRel) || self.is_ready(&state, max_records) {
                 let (Some(group), Some(member)) = (&self.group, self.member) else { return Ok(None) };
                 return Ok(state.groups.rebalance(group, member));
             }
@@ -238,6 +248,18 @@ impl LogConsumer for EmbeddedConsumer {
         }
     }
 
+    fn waker(&self) -> Waker {
+        let (shared, woken) = (Arc::downgrade(&self.shared), Arc::clone(&self.woken));
+        Arc::new(move || {
+            woken.store(true, Ordering::Release);
+            if let Some(shared) = shared.upgrade() {
+                // Under the lock, so that one who is about to wait misses nothing.
+                let _state = lock(&shared.state);
+                shared.changed.notify_all();
+            }
+        })
+    }
+
     fn position(&self, partition: &TopicPartition) -> Option<i64> {
         self.fetched.get(partition).map(|fetch| fetch.position)
     }
@@ -245,6 +267,9 @@ impl LogConsumer for EmbeddedConsumer {
     fn committed(&self, partition: &TopicPartition) -> Result<Option<CommittedOffset>> {
         let group = self.group("have committed offsets")?;
         self.shared.refresh()?;
+        // A commit is stored before its records are shown. Offsets that are seen while it is under way would tell
+        // of records processed whose results are not there yet.
+        let _commits = lock(&self.shared.commits);
         let storage = &self.shared.storage;
         let key = committed_key(group, &partition.topic, partition.partition);
         let Some(stored) = storage.retrying(|| storage.get(Family::Offsets, &key))? else { return Ok(None) };

@@ -362,6 +362,9 @@ fn database_options(options: &EmbeddedOptions) -> Options {
     database.set_db_write_buffer_size(options.write_buffer_bytes);
     database.set_max_total_wal_size(options.write_buffer_bytes.saturating_mul(2) as u64);
     database.set_max_background_jobs(2);
+    // RocksDB's defaults are 2 MiB per file that a compaction reads and 1 MiB per file that it writes, beside the budget.
+    database.set_compaction_readahead_size(256 << 10);
+    database.set_writable_file_max_buffer_size(128 << 10);
     database.set_keep_log_file_num(2);
     database.set_max_log_file_size(1 << 20);
     database.set_stats_dump_period_sec(0);

@@ -211,3 +211,31 @@ fn a_reader_looks_at_the_flushed_state_beside_the_task() {
     assert!(error.to_string().contains("it has: counts, names, windows"), "{error}");
     assert!(matches!(TaskReader::open(path.path(), "app", "0_9"), Err(StateError::NotFound { .. })));
 }
+
+#[test]
+fn cleared_stores_are_empty_and_restored_from_the_first_record_on() {
+    let (path, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut stores = open(path.path());
+    for n in 1..=10_i64 {
+        stores.put(COUNTS, &n.to_be_bytes(), int(n));
+        stores.put(WINDOWS, &n.to_be_bytes(), int(n));
+    }
+    let mut checkpoint = at(1);
+    checkpoint.changelog_offsets.insert("app-counts-changelog".into(), 10);
+    stores.commit(&checkpoint).unwrap();
+    stores.put(COUNTS, b"uncommitted", int(1));
+    stores.clear(7).unwrap();
+    stores.flush().unwrap();
+    crash(path.path(), copy.path());
+    for stores in [&mut stores, &mut open(copy.path())] {
+        assert!(keys(stores, COUNTS).is_empty());
+        assert_eq!(stores.get(COUNTS, &3_i64.to_be_bytes()).unwrap(), None);
+        assert_eq!(keys(stores, WINDOWS).len(), 10, "what has no changelog cannot be restored, so it stays");
+        let found = stores.checkpoint().unwrap();
+        assert_eq!((found.wall_clock, found.changelog_offsets.len()), (7, 0));
+        assert_eq!(found.input_offsets, checkpoint.input_offsets);
+        let key = Bytes::from_static(b"restored");
+        stores.restore(COUNTS, &[logged(0, &key, None)], 1).unwrap();
+        assert_eq!(stores.checkpoint().unwrap().changelog_offsets.len(), 1);
+    }
+}

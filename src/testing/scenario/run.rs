@@ -82,15 +82,16 @@ impl CaseRun<'_> {
     }
 
     /// Lets everything happen; gives the place and the error where the application stopped.
-    fn steps(&self, driver: &mut TopologyDriver, outcome: &mut Outcome) -> Option<(Span, DriverError)> {
+    fn steps(&self, driver: &mut TopologyDriver, outcome: &mut Outcome) -> Option<(Span, String)> {
         for step in &self.case.steps {
             let mut happen = |place: &Span, event: &dyn Fn(&mut TopologyDriver) -> Result<(), DriverError>| {
-                event(driver).map_err(|error| (place.clone(), error))?;
+                let stopped = |error: DriverError| (place.clone(), error.to_string());
+                event(driver).map_err(stopped)?;
                 outcome.events += 1;
                 if self.options.crash_after != Some(outcome.events) {
                     return Ok(());
                 }
-                driver.crash().map_err(|error| (place.clone(), error))
+                driver.crash().map_err(stopped)
             };
             let happened = match &step.step {
                 Step::Records(records) => {
@@ -105,14 +106,14 @@ impl CaseRun<'_> {
             }
         }
         let end = self.case.steps.last().map_or(self.case.name.span.clone(), |step| step.span.clone());
-        driver.finish().err().map(|error| (end, error))
+        driver.finish().err().map(|error| (end, error.to_string()))
     }
 
     fn report(&self, outcome: &mut Outcome, place: &Span, message: &str) {
         outcome.failures.push(format!("{}: {}", self.lines.position(place), message.trim_end()));
     }
 
-    fn check_stop(&self, stopped: Option<(Span, DriverError)>, outcome: &mut Outcome) {
+    fn check_stop(&self, stopped: Option<(Span, String)>, outcome: &mut Outcome) {
         match (stopped, &self.case.fails) {
             (None, None) => {}
             (None, Some(fails)) => {
@@ -123,7 +124,6 @@ impl CaseRun<'_> {
                 self.report(outcome, &place, &format!("the application stopped: {error}"));
             }
             (Some((_, error)), Some(fails)) => {
-                let error = error.to_string();
                 if !error.contains(&fails.text) {
                     let message = format!("expected to stop with `{}`, but stopped with:\n    {error}", fails.text);
                     self.report(outcome, &fails.span, &message);

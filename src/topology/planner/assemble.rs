@@ -8,8 +8,6 @@ use super::fields::{needed, send_old_values};
 use super::graph::{DraftPayload, DraftSource, Graph};
 use crate::log::TopicConfig;
 use crate::record::Fields;
-use crate::state::StoreKind;
-use crate::time::parse_duration;
 use crate::topology::diagnostics::Diagnostic;
 use crate::topology::partitioning;
 use crate::topology::plan::{
@@ -68,16 +66,12 @@ impl Planner<'_> {
         Some(topology)
     }
 
-    /// The changelogs of all stores. Those of windows lose what has expired, a day late as in Kafka Streams.
+    /// The changelogs of all stores. None has a retention, windows' included: its records carry event time, so
+    /// that what is live may be of any age. What has expired gets a tombstone, and compaction takes it away.
     fn add_changelogs(&mut self) {
-        let day = parse_duration("1d").unwrap_or_default();
         for store in &self.graph.stores {
             let Some(name) = store.spec.changelog.as_deref().map(str::to_owned) else { continue };
-            let retention = match store.spec.kind {
-                StoreKind::KeyValue => None,
-                StoreKind::Window { retention } => Some(retention.saturating_add(day)),
-            };
-            let config = TopicConfig { compacted: true, retention, ..TopicConfig::new(0) };
+            let config = TopicConfig { compacted: true, ..TopicConfig::new(0) };
             let role = TopicRole::Changelog;
             let topic = Topic { name: name.clone(), role, config, key: store.key.clone(), value: None };
             self.topics.used.insert(name, topic);

@@ -1,0 +1,125 @@
+//! What the threads of an application share with each other and with whoever watches them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use super::RuntimeError;
+use crate::log::Waker;
+use crate::metrics::Counters;
+use crate::task::TaskId;
+
+/// What the threads of an application share.
+#[derive(Default)]
+pub(super) struct Shared {
+    stopping: AtomicBool,
+    counters: Mutex<Counters>,
+    failure: Mutex<Option<RuntimeError>>,
+    /// By thread, what ends its waiting.
+    wakers: Mutex<BTreeMap<String, Vec<Waker>>>,
+    /// Commits so far; `changed` is signalled at each, and when the application stops.
+    commits: Mutex<u64>,
+    changed: Condvar,
+    /// Shared by those who restore tasks, held alone by who cleans: a restore that has read a record must also find
+    /// the tombstone that came after it.
+    restoring: RwLock<()>,
+    /// The tasks that have been opened, and so restored, since the start.
+    opened: Mutex<BTreeSet<TaskId>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    /// Whether the threads are to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Tells all threads to end, and ends their waiting.
+    pub(super) fn stop(&self) {
+        let commits = lock(&self.commits);
+        self.stopping.store(true, Ordering::Release);
+        self.changed.notify_all();
+        drop(commits);
+        lock(&self.wakers).values().flatten().for_each(|wake| wake());
+    }
+
+    /// Keeps the first failure and stops all threads: what one thread cannot do, none of the others could.
+    pub(super) fn fail(&self, error: RuntimeError) {
+        lock(&self.failure).get_or_insert(error);
+        self.stop();
+    }
+
+    /// Takes the first failure, if there was one.
+    pub(super) fn take_failure(&self) -> Option<RuntimeError> {
+        lock(&self.failure).take()
+    }
+
+    /// Keeps what ends the waiting of a thread, in place of what did before.
+    pub(super) fn register(&self, thread: &str, wakers: Vec<Waker>) {
+        if self.is_stopping() {
+            wakers.iter().for_each(|wake| wake());
+        }
+        lock(&self.wakers).insert(thread.to_owned(), wakers);
+        // Who stopped in between may not have seen them.
+        if self.is_stopping() {
+            lock(&self.wakers).values().flatten().for_each(|wake| wake());
+        }
+    }
+
+    /// Adds what a commit has counted, and tells those who wait for commits.
+    pub(super) fn committed(&self, counters: &Counters) {
+        lock(&self.counters).add(counters);
+        *lock(&self.commits) += 1;
+        self.changed.notify_all();
+    }
+
+    /// What was counted so far.
+    pub(super) fn counters(&self) -> Counters {
+        lock(&self.counters).clone()
+    }
+
+    /// How many commits there were.
+    pub(super) fn commits(&self) -> u64 {
+        *lock(&self.commits)
+    }
+
+    /// Waits until there were more commits than `seen`, the application stops or `timeout` has passed.
+    pub(super) fn wait_for_commit(&self, seen: u64, timeout: Duration) {
+        self.wait_while(timeout, |commits| commits == seen);
+    }
+
+    /// Waits until the application stops or `timeout` has passed.
+    pub(super) fn wait_for_stop(&self, timeout: Duration) {
+        self.wait_while(timeout, |_| true);
+    }
+
+    fn wait_while(&self, timeout: Duration, condition: impl Fn(u64) -> bool) {
+        let commits = lock(&self.commits);
+        let waits = |commits: &mut u64| !self.is_stopping() && condition(*commits);
+        drop(self.changed.wait_timeout_while(commits, timeout, waits));
+    }
+
+    /// Notes that a task was opened, its state restored to the last commit.
+    pub(super) fn opened(&self, task: TaskId) {
+        lock(&self.opened).insert(task);
+    }
+
+    /// How many different tasks have been opened.
+    pub(super) fn tasks_opened(&self) -> usize {
+        lock(&self.opened).len()
+    }
+
+    /// To be held while a task is restored; waits for a cleaning under way.
+    pub(super) fn restoring(&self) -> RwLockReadGuard<'_, ()> {
+        self.restoring.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be held while the log is cleaned; `None` while tasks are restored.
+    pub(super) fn cleaning(&self) -> Option<RwLockWriteGuard<'_, ()>> {
+        self.restoring.try_write().ok()
+    }
+}
