@@ -198,7 +198,7 @@ pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
 
 /// What to do about what the parser says.
 fn yaml_help(info: &str) -> Option<String> {
-    let help = if info.contains("tab") {
+    let help = if info.contains("tabs ") {
         "indent with spaces"
     } else if info.contains("unprintable") {
         "remove the character, or write it as an escape within double quotes; is it the right file?"
