@@ -45,7 +45,7 @@ fn samples() -> PathBuf {
 
 /// The real conversations, which are not part of the project.
 fn real_messages(test: &str) -> Option<PathBuf> {
-    let path = PathBuf::from("../shared/data/support-messages.jsonl");
+    let path = manifest().join("../shared/data/support-messages.jsonl");
     if path.exists() {
         return Some(path);
     }

@@ -55,12 +55,12 @@ impl Memory {
     /// So little that a short run already needs all of it, and a long one not much more.
     pub(super) fn small() -> Memory {
         let log =
-            EmbeddedOptions { block_cache_bytes: 1 << 20, write_buffer_bytes: 2 << 20, ..EmbeddedOptions::default() };
+            EmbeddedOptions { block_cache_bytes: 512 << 10, write_buffer_bytes: 1 << 20, ..EmbeddedOptions::default() };
         let state = StateOptions {
-            block_cache_bytes: 2 << 20,
-            write_buffer_bytes: 4 << 20,
-            read_cache_bytes: 2 << 20,
-            overlay_bytes: 2 << 20,
+            block_cache_bytes: 1 << 20,
+            write_buffer_bytes: 2 << 20,
+            read_cache_bytes: 1 << 20,
+            overlay_bytes: 1 << 20,
             ..StateOptions::default()
         };
         Memory { log, state }
