@@ -155,12 +155,7 @@ impl RunCommand {
         let _written = writeln!(io::stderr(), "running {} on the log in {path} with {threads}", topology.name);
     }
 
-    fn wait(
-        &self,
-        applications: &[(String, Application)],
-        stop: &StopRequest,
-        rounds: usize,
-    ) -> anyhow::Result<()> {
+    fn wait(&self, applications: &[(String, Application)], stop: &StopRequest, rounds: usize) -> anyhow::Result<()> {
         // What one topology writes may be another's input: only when as many rounds as there are links have
         // found everything committed can nothing more follow.
         let mut complete = 0;
