@@ -161,6 +161,7 @@ impl Case {
         self.finish(&undisturbed);
         let whole = started.elapsed();
         let expected = self.outcome(&undisturbed);
+        self.command(&undisturbed, &["stores", "verify", "--topology", self.topology.to_str().unwrap()]);
         assert!(expected.topics.len() > 100 && !expected.stores.is_empty(), "there is something to compare");
         let mut random = Random(seed);
         let (mut killed, mut round) = (0, 0);
@@ -173,11 +174,29 @@ impl Case {
                 assert_eq!(found, Some(records), "{topic}, seed {seed}, round {round}");
             }
             assert_eq!(outcome.topics.len(), expected.topics.len(), "seed {seed}, round {round}");
-            assert!(outcome.stores == expected.stores, "stores differ: seed {seed}, round {round}");
+            for (store, rows) in &expected.stores {
+                let found = outcome.stores.get(store);
+                assert!(found == Some(rows), "{}, seed {seed}, round {round}", difference(store, rows, found));
+            }
+            assert_eq!(outcome.stores.len(), expected.stores.len(), "seed {seed}, round {round}");
         }
         let line = format!("killed {killed} times in {round} rounds; a whole run takes {whole:?}");
         writeln!(stderr(), "{line}").unwrap();
     }
+}
+
+/// Says in what a store differs, without all of its bytes.
+fn difference(store: &str, expected: &[(Vec<u8>, Vec<u8>)], found: Option<&Vec<(Vec<u8>, Vec<u8>)>>) -> String {
+    let Some(found) = found else { return format!("{store} is missing") };
+    let expected: BTreeMap<_, _> = expected.iter().cloned().collect();
+    let found: BTreeMap<_, _> = found.iter().cloned().collect();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let missing = expected.keys().filter(|key| !found.contains_key(*key)).map(|key| format!("missing {}", text(key)));
+    let extra = found.keys().filter(|key| !expected.contains_key(*key)).map(|key| format!("extra {}", text(key)));
+    let other = expected.iter().filter(|(key, value)| found.get(*key).is_some_and(|found| found != *value));
+    let other = other.map(|(key, value)| format!("{}: {} for {}", text(key), text(&found[key]), text(value)));
+    let list: Vec<String> = missing.chain(extra).chain(other).take(3).collect();
+    format!("{store} has {} rows for {}: {list:?}", found.len(), expected.len())
 }
 
 fn read(log: &dyn Log, partition: &TopicPartition) -> Vec<LogRecord> {

@@ -12,6 +12,7 @@ use crate::record::TopicPartition;
 use super::Outcome;
 use super::embedded::EmbeddedArguments;
 use super::formats::FormatArguments;
+use super::output::nearest;
 use super::records::RecordReader;
 use super::signals::StopRequest;
 
@@ -77,10 +78,7 @@ impl ConsumeCommand {
         let topics = log.admin().topics()?;
         let Some(config) = topics.get(&self.topic) else {
             let known: Vec<&str> = topics.keys().map(String::as_str).collect();
-            let nearest = known
-                .iter()
-                .max_by(|a, b| strsim::jaro_winkler(a, &self.topic).total_cmp(&strsim::jaro_winkler(b, &self.topic)));
-            let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+            let hint = nearest(&self.topic, &known).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
             return Err(LogError::UnknownTopic { topic: self.topic.clone(), hint }.into());
         };
         match self.partition {

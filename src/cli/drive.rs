@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
+use crate::log::LogError;
 use crate::testing::{DriverError, DriverOptions, InputLine, TopologyDriver, parse_line};
 
 use super::Outcome;
@@ -135,6 +136,7 @@ fn is_of_the_line(error: &DriverError) -> bool {
             | DriverError::UnknownPartition { .. }
             | DriverError::Encode { .. }
             | DriverError::Base64(_)
+            | DriverError::Log(LogError::RecordTooLarge { .. })
     )
 }
 

@@ -95,7 +95,8 @@ impl Directory {
 
     /// Whether somebody has made a log here.
     pub(super) fn has_log(&self) -> bool {
-        self.log_path().join("CURRENT").exists()
+        // A directory that may not be looked into is tried, so that opening it says why.
+        self.log_path().join("CURRENT").try_exists().unwrap_or(true)
     }
 
     /// Opens the log for reading and writing; makes one where there is none. One process at a time.
@@ -105,8 +106,11 @@ impl Directory {
 
     /// Opens the log for reading, also beside a process that writes to it.
     pub(super) fn open_reader(&self) -> anyhow::Result<Arc<EmbeddedLog>> {
+        let path = self.path.display();
+        if self.path.is_file() {
+            return Err(anyhow!("{path} is a file; name the directory of an embedded log with --embedded DIR"));
+        }
         if !self.has_log() {
-            let path = self.path.display();
             return Err(anyhow!(
                 "there is no log in {path}; `signalstream run FILE --embedded {path}` or `signalstream topics apply` makes one"
             ));

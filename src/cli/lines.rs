@@ -6,6 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 
+use super::files;
+
 /// The longest line that is read, in bytes: what is longer is not a line of records.
 const MAX_LINE: u64 = 256 << 20;
 
@@ -24,7 +26,7 @@ impl Lines {
             return Ok(Lines::new("stdin", Box::new(BufReader::new(io::stdin()))));
         }
         let name = path.display().to_string();
-        let file = File::open(path).with_context(|| format!("{name} cannot be read"))?;
+        let file = files::open(path).with_context(|| format!("{name} cannot be read"))?;
         Ok(Lines::new(&name, Box::new(BufReader::new(file))))
     }
 
@@ -76,7 +78,7 @@ impl TwoPasses {
             return TwoPasses::spool("stdin", io::stdin().lock());
         }
         let name = path.display().to_string();
-        let file = File::open(path).with_context(|| format!("{name} cannot be read"))?;
+        let file = files::open(path).with_context(|| format!("{name} cannot be read"))?;
         if file.metadata().with_context(|| format!("{name} cannot be read"))?.is_file() {
             return Ok(TwoPasses { name, file });
         }

@@ -13,7 +13,7 @@ use crate::serdes::{SchemaError, SchemaRegistry};
 use crate::topology::plan::Topology;
 use crate::topology::{self, PlanOptions};
 
-use super::builtin;
+use super::{builtin, files};
 
 /// Where Avro schemas come from.
 #[derive(Args, Clone, Default)]
@@ -71,11 +71,11 @@ impl SchemaArguments {
 
 /// Adds the schema files of a directory by their names.
 fn read_directory(directory: &Path, files: &mut BTreeMap<String, (String, String)>) -> anyhow::Result<()> {
-    for entry in fs::read_dir(directory)? {
+    for entry in fs::read_dir(directory).map_err(files::explained)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str());
         let Some(name) = name.filter(|name| name.ends_with(".avsc")) else { continue };
-        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let text = files::text(&path).with_context(|| path.display().to_string())?;
         files.insert(name.to_owned(), (path.display().to_string(), text));
     }
     Ok(())
@@ -92,7 +92,7 @@ pub(super) struct Loaded {
 /// Loads and checks the topology in a file. A file with mistakes is an error that holds its
 /// [`topology::Diagnostics`].
 pub(super) fn topology(file: &Path, schemas: &SchemaArguments) -> anyhow::Result<Loaded> {
-    let text = fs::read_to_string(file).with_context(|| format!("the topology {} cannot be read", file.display()))?;
+    let text = files::text(file).with_context(|| format!("the topology {} cannot be read", file.display()))?;
     check(&file.display().to_string(), &text, schemas.registry(Some(directory_of(file)))?)
 }
 

@@ -11,6 +11,7 @@ mod drive;
 mod embedded;
 mod failure;
 mod feeder;
+mod files;
 mod formats;
 mod lines;
 mod load;

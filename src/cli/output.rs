@@ -75,6 +75,12 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
+/// The name that was probably meant; `None` when none is similar.
+pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let similar = known.iter().map(|known| (strsim::jaro_winkler(known, name), *known));
+    similar.filter(|(similarity, _)| *similarity > 0.7).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
+}
+
 /// A size in bytes as people read it.
 pub(super) fn bytes(size: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];

@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::log::Log;
 use crate::metrics::{Counters, DropReason};
-use crate::runtime::{Application, ApplicationOptions, RuntimeError};
+use crate::runtime::{Application, ApplicationOptions};
 use crate::task::TaskOptions;
 use crate::time::{self, Clock, SystemClock, parse_duration};
 use crate::topology::plan::Topology;
@@ -108,7 +108,7 @@ impl RunCommand {
         let rounds = topologies.iter().map(|topology| topology.subtopologies.len() + 1).sum();
         let waited = self.wait(&applications, &stop, rounds);
         let stopped = stop_all(applications);
-        waited.map_err(anyhow::Error::from).and(stopped)?;
+        waited.and(stopped)?;
         Ok(Outcome::Success)
     }
 
@@ -155,12 +155,7 @@ impl RunCommand {
         let _written = writeln!(io::stderr(), "running {} on the log in {path} with {threads}", topology.name);
     }
 
-    fn wait(
-        &self,
-        applications: &[(String, Application)],
-        stop: &StopRequest,
-        rounds: usize,
-    ) -> Result<(), RuntimeError> {
+    fn wait(&self, applications: &[(String, Application)], stop: &StopRequest, rounds: usize) -> anyhow::Result<()> {
         // What one topology writes may be another's input: only when as many rounds as there are links have
         // found everything committed can nothing more follow.
         let mut complete = 0;

@@ -170,7 +170,9 @@ pub enum LogError {
     #[error("{0}: replaced by a newer instance")]
     Fenced(String),
     /// A record is larger than the log takes.
-    #[error("a record of {size} bytes for {partition} is larger than the limit of {limit} bytes")]
+    #[error(
+        "a record of {size} bytes for {partition} is larger than the limit of {limit} bytes; split it, or keep the large part elsewhere and write a reference to it"
+    )]
     RecordTooLarge {
         /// Where it was to go.
         partition: TopicPartition,

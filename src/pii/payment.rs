@@ -1,4 +1,4 @@
-//! Payment card numbers: ISO/IEC 7812's lengths and issuers' ranges, and the Luhn check digit.
+//! Payment card numbers: ISO/IEC 7812's lengths and the Luhn check digit; issuers' ranges make them surer.
 
 use super::context::{after, before, is_word};
 use super::signals::Signals;
@@ -8,6 +8,12 @@ use super::{Finding, Kind};
 const SHORTEST: usize = 12;
 /// The most digits (ISO/IEC 7812).
 const LONGEST: usize = 19;
+
+/// The fewest digits of a number that is taken for a card's by its check digit alone: there are more issuers than
+/// any list has, and a card number that stays costs more than another number that goes.
+const SHORTEST_OF_OTHERS: usize = 13;
+/// How sure such a number is: one in ten has the right check digit by chance.
+const OTHER_ISSUER: f64 = 0.5;
 
 /// A run of digits, in bytes.
 #[derive(Clone, Copy)]
@@ -72,8 +78,11 @@ fn longest_card(text: &str, groups: &[Group], first: usize) -> Option<(usize, Fi
         }
         digits.extend(text.get(group.start..group.end).unwrap_or_default().bytes().map(|byte| byte - b'0'));
         previous_end = group.end;
-        if digits.len() >= fewest && !is_word(after(text, group.end)) && is_card(&digits) {
-            best = Some((index, Finding { kind: Kind::CreditCard, start, end: group.end, confidence: 0.97 }));
+        if digits.len() >= fewest && !is_word(after(text, group.end)) && luhn(&digits) {
+            let confidence = if has_issuer(&digits) { 0.97 } else { OTHER_ISSUER };
+            if confidence > OTHER_ISSUER || digits.len() >= SHORTEST_OF_OTHERS {
+                best = Some((index, Finding { kind: Kind::CreditCard, start, end: group.end, confidence }));
+            }
         }
     }
     best
@@ -83,10 +92,10 @@ fn is_separator(between: &str) -> bool {
     matches!(between, " " | "-" | "." | "\u{a0}" | "\u{2010}" | "\u{2011}" | "\u{2012}" | "\u{2013}" | " - " | "  ")
 }
 
-/// Whether these digits have an issuer's range, its length, and the right check digit.
-fn is_card(digits: &[u8]) -> bool {
+/// Whether these digits have a known issuer's range and its length.
+fn has_issuer(digits: &[u8]) -> bool {
     let length = digits.len();
-    if !(SHORTEST..=LONGEST).contains(&length) || !luhn(digits) {
+    if !(SHORTEST..=LONGEST).contains(&length) {
         return false;
     }
     let prefix = |n: usize| digits.iter().take(n).fold(0_u32, |value, digit| value * 10 + u32::from(*digit));

@@ -114,6 +114,8 @@ impl fmt::Display for PayloadError {
         match self.problem {
             // The JSON parser gives line and column, which say more than a byte.
             Problem::NotJson(_) => Ok(()),
+            // The id stands where every payload has it.
+            Problem::UnknownSchemaId(_) => Ok(()),
             _ => write!(f, " at byte {}", self.position),
         }
     }
@@ -203,7 +205,7 @@ pub enum Problem {
     #[error("expected the byte 0 that starts a payload with a schema id, found {0}")]
     NotFramed(u8),
     /// The schema id of the payload is not registered.
-    #[error("the payload's schema id {0} is not registered")]
+    #[error("it was written with schema id {0}, which no known schema has; add the writer's schema to the schemas")]
     UnknownSchemaId(u32),
     /// A number in Kafka's primitive format has the wrong length.
     #[error("a {format} has 8 bytes, found {found}")]

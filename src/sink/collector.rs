@@ -50,7 +50,9 @@ pub enum CollectError {
     #[error("`{0}` is compacted and takes no record without a key; give it one with `select_key`, or filter it out")]
     NullKey(Arc<str>),
     /// The record is larger than the log takes.
-    #[error("the record for `{topic}` has {size} bytes, the limit is {limit}")]
+    #[error(
+        "the record for `{topic}` has {size} bytes, the limit is {limit}; hand on less of it with `map_values`, or filter it out"
+    )]
     TooLarge {
         /// The topic.
         topic: Arc<str>,

@@ -120,7 +120,7 @@ pub enum StateError {
     },
     /// The disk is full.
     #[error(
-        "no space is left for the state in {path}: {detail}; free space and start again: nothing committed is lost, \
+        "no space is left for the state in {path}: {detail}; free space, or raise the limit in the way, and start again: nothing committed is lost, \
              the missing tail is restored from the changelog topics"
     )]
     DiskFull {
@@ -141,7 +141,7 @@ pub enum StateError {
         detail: String,
     },
     /// The disk or RocksDB said no for another reason.
-    #[error("the state in {path} failed: {detail}")]
+    #[error("the state in {path} failed: {detail}; check the disk, then start again: nothing committed is lost")]
     Storage {
         /// The directory.
         path: PathBuf,
@@ -179,7 +179,9 @@ pub(super) fn from_io(path: &Path, error: &std::io::Error) -> StateError {
     let (path, detail) = (path.to_owned(), error.to_string());
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StateError::Permission { path, detail },
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StateError::DiskFull { path, detail },
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            StateError::DiskFull { path, detail }
+        }
         ErrorKind::NotFound => StateError::NotFound { path },
         _ => StateError::Storage { path, detail },
     }

@@ -147,8 +147,12 @@ impl TaskReader {
 
 /// The applications that have state under `directory`, by name.
 pub fn list_applications(directory: &Path) -> Result<Vec<String>> {
-    let mut applications = subdirectories(directory)?;
-    applications.retain(|name| list_tasks(directory, name).is_ok_and(|tasks| !tasks.is_empty()));
+    let mut applications = Vec::new();
+    for name in subdirectories(directory)? {
+        if !list_tasks(directory, &name)?.is_empty() {
+            applications.push(name);
+        }
+    }
     Ok(applications)
 }
 
@@ -156,7 +160,8 @@ pub fn list_applications(directory: &Path) -> Result<Vec<String>> {
 pub fn list_tasks(directory: &Path, application: &str) -> Result<Vec<String>> {
     let path = directory.join(application);
     let mut tasks = subdirectories(&path)?;
-    tasks.retain(|name| path.join(name).join("CURRENT").exists());
+    // What may not be looked into is tried, so that opening it says why.
+    tasks.retain(|name| path.join(name).join("CURRENT").try_exists().unwrap_or(true));
     tasks.sort_by_key(|name| {
         let number = |text: &str| text.parse::<u32>().unwrap_or(u32::MAX);
         name.split_once('_').map(|(subtopology, partition)| (number(subtopology), number(partition)))

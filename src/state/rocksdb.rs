@@ -59,6 +59,10 @@ impl Resources {
         database.set_env(&self.env);
         database.create_if_missing(true);
         database.set_atomic_flush(true);
+        // RocksDB's defaults are 2 MiB per file that a compaction reads and 1 MiB per file that it writes, beside
+        // the budget.
+        database.set_compaction_readahead_size(256 << 10);
+        database.set_writable_file_max_buffer_size(128 << 10);
         database.set_write_buffer_manager(&self.write_buffers);
         database.set_max_open_files(options.max_open_files);
         database.set_keep_log_file_num(2);
@@ -305,7 +309,7 @@ fn classify(path: &Path, corruption: bool, message: &str) -> StateError {
     let has = |text: &str| message.contains(text);
     if has("Permission denied") || has("Read-only file system") {
         StateError::Permission { path, detail }
-    } else if has("No space left on device") || has("Disk quota exceeded") {
+    } else if has("No space left on device") || has("Disk quota exceeded") || has("File too large") {
         StateError::DiskFull { path, detail }
     } else if has("LOCK") && (has("lock hold by current process") || has("While lock file")) {
         StateError::InUse { path }

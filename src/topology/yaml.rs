@@ -169,10 +169,10 @@ fn written_length(raw: &str, expected: char, style: ScalarStyle) -> usize {
 /// Reads a file into a tree. `None`: it is not YAML, or empty; the reason is among the problems.
 pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
     if text.len() > MAX_BYTES {
-        problems.report(Diagnostic::new(
-            0..0,
-            format!("the file has {} bytes; a topology may have {MAX_BYTES}", text.len()),
-        ));
+        problems.report(
+            Diagnostic::new(0..0, format!("the file has {} bytes; a topology may have {MAX_BYTES}", text.len()))
+                .help("is it the right file? What is too large for one topology can be several that share topics"),
+        );
         return None;
     }
     let mut builder = Builder::new(text);
@@ -182,7 +182,7 @@ pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
             Err(error) => {
                 let at = builder.byte(error.marker().index());
                 let message = format!("this is not valid YAML: {}", error.info());
-                problems.report(Diagnostic::new(at..at + 1, message));
+                problems.report(Diagnostic::new(at..at + 1, message).help_if(yaml_help(error.info())));
                 return None;
             }
         };
@@ -194,6 +194,18 @@ pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
         problems.report(Diagnostic::new(0..0, "the file is empty").help("start with `topology: NAME`"));
     }
     builder.root
+}
+
+/// What to do about what the parser says.
+fn yaml_help(info: &str) -> Option<String> {
+    let help = if info.contains("tabs ") {
+        "indent with spaces"
+    } else if info.contains("unprintable") {
+        "remove the character, or write it as an escape within double quotes; is it the right file?"
+    } else {
+        return None;
+    };
+    Some(help.to_owned())
 }
 
 /// An open mapping or sequence.

@@ -79,8 +79,15 @@ impl Totals {
 
 /// How many keys of a topic have a value.
 fn current_keys(log: &dyn Log, topic: &str) -> anyhow::Result<u64> {
+    // A key is in one partition only, so the keys of one partition at a time are enough to hold.
     let mut keys: HashSet<Box<[u8]>, ahash::RandomState> = HashSet::default();
-    conversations::each_record(log, topic, |_, record| {
+    let (mut counted, mut current) = (0, 0);
+    conversations::each_record(log, topic, |partition, record| {
+        if partition != current {
+            counted += keys.len() as u64;
+            keys.clear();
+            current = partition;
+        }
         let Some(key) = &record.key else { return Ok(()) };
         if record.value.is_none() {
             keys.remove(key.as_ref());
@@ -89,5 +96,5 @@ fn current_keys(log: &dyn Log, topic: &str) -> anyhow::Result<u64> {
         }
         Ok(())
     })?;
-    Ok(keys.len() as u64)
+    Ok(counted + keys.len() as u64)
 }

@@ -23,7 +23,7 @@ use super::Outcome;
 use super::embedded::{Directory, EmbeddedArguments};
 use super::formats::{self, Formats};
 use super::load::{self, SchemaArguments};
-use super::output::OutputFormat;
+use super::output::{OutputFormat, nearest};
 use super::records::Part;
 
 /// How many entries of a store are held in memory at a time.
@@ -95,7 +95,9 @@ impl StoresCommand {
     /// All tasks that have state in the directory.
     fn tasks(&self, directory: &Directory) -> anyhow::Result<Vec<TaskOnDisk>> {
         let path = directory.state_path();
-        let mut applications = if path.is_dir() { list_applications(&path)? } else { Vec::new() };
+        // A directory that may not be looked into is tried, so that the reason is told.
+        let present = path.try_exists().unwrap_or(true);
+        let mut applications = if present { list_applications(&path)? } else { Vec::new() };
         let all = applications.join(", ");
         if let Some(wanted) = &self.application {
             applications.retain(|name| name == wanted);
@@ -103,7 +105,9 @@ impl StoresCommand {
         if applications.is_empty() {
             return Err(match &self.application {
                 Some(name) if !all.is_empty() => anyhow!("there is no state of `{name}`, but of {all}"),
-                _ => anyhow!("there is no state in {}", path.display()),
+                _ => {
+                    anyhow!("there is no state in {}; `signalstream run FILE --embedded DIR` makes it", path.display())
+                }
             });
         }
         let mut tasks = Vec::new();
@@ -165,7 +169,8 @@ fn tasks_of<'a>(tasks: &'a [TaskOnDisk], store: &str) -> anyhow::Result<Vec<&'a 
         let mut known: Vec<&str> = tasks.iter().flat_map(|task| task.reader.stores()).collect();
         known.sort_unstable();
         known.dedup();
-        return Err(anyhow!("there is no store `{store}`; there are {}", known.join(", ")));
+        let near = nearest(store, &known).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        return Err(anyhow!("there is no store `{store}`, but {}{near}", known.join(", ")));
     }
     Ok(found)
 }

@@ -362,6 +362,9 @@ fn database_options(options: &EmbeddedOptions) -> Options {
     database.set_db_write_buffer_size(options.write_buffer_bytes);
     database.set_max_total_wal_size(options.write_buffer_bytes.saturating_mul(2) as u64);
     database.set_max_background_jobs(2);
+    // RocksDB's defaults are 2 MiB per file that a compaction reads and 1 MiB per file that it writes, beside the budget.
+    database.set_compaction_readahead_size(256 << 10);
+    database.set_writable_file_max_buffer_size(128 << 10);
     database.set_keep_log_file_num(2);
     database.set_max_log_file_size(1 << 20);
     database.set_stats_dump_period_sec(0);
@@ -448,7 +451,10 @@ pub(super) fn storage_error(path: &str, error: &rocksdb::Error) -> LogError {
         return LogError::InUse { path };
     }
     match error.kind() {
-        ErrorKind::Corruption => LogError::Corrupt { path, detail: text.to_owned() },
+        ErrorKind::Corruption => {
+            let advice = "check the disk, and put a copy of the directory in its place";
+            LogError::Corrupt { path, detail: format!("{text} ({advice})") }
+        }
         _ => LogError::Storage { path, detail: advised(text) },
     }
 }
@@ -456,6 +462,8 @@ pub(super) fn storage_error(path: &str, error: &rocksdb::Error) -> LogError {
 fn advised(text: &str) -> String {
     let advice = if text.contains("No space left") {
         "the disk is full: free some space and start again; what was committed is safe"
+    } else if text.contains("File too large") {
+        "a limit on the size of files is in the way: raise it (ulimit -f) and start again; what was committed is safe"
     } else if text.contains("Permission denied") || text.contains("Read-only file system") {
         "give this process the right to read and write the directory, or name another"
     } else if text.contains("Not a directory") || text.contains("File exists") {
