@@ -66,8 +66,8 @@ impl Memory {
         let state = StateOptions {
             block_cache_bytes: 2 << 20,
             write_buffer_bytes: 4 << 20,
-            read_cache_bytes: 2 << 20,
-            overlay_bytes: 2 << 20,
+            read_cache_bytes: 1 << 20,
+            overlay_bytes: 1 << 20,
             ..StateOptions::default()
         };
         Memory { log, state }

@@ -16,6 +16,7 @@ use clap::Args;
 use crate::log::embedded::EmbeddedLog;
 use crate::metrics::Counters;
 use crate::runtime::{Application, ApplicationOptions};
+use crate::task::TaskOptions;
 use crate::time::{Clock, SystemClock};
 
 use super::Outcome;
@@ -34,6 +35,9 @@ const NEVER: Duration = Duration::from_secs(1 << 32);
 
 /// How many records of a partition wait in memory: the input is read faster than it is processed.
 const QUEUED_RECORDS: usize = 300;
+
+/// Bytes of output that a task collects before it commits ahead of time.
+const UNCOMMITTED_BYTES: usize = 512 << 10;
 
 /// Run the support topology over sample conversations and show what comes out
 #[derive(Args)]
@@ -129,6 +133,7 @@ impl DemoCommand {
             fetch_records: QUEUED_RECORDS,
             queued_records: QUEUED_RECORDS,
             clean_interval: NEVER,
+            task: TaskOptions { max_uncommitted_bytes: UNCOMMITTED_BYTES, ..TaskOptions::default() },
             ..ApplicationOptions::default()
         };
         let state = directory.open_state(&topology.name, &Memory::small())?;
