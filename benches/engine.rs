@@ -5,7 +5,6 @@
 #![allow(missing_docs, reason = "a benchmark has no public interface")]
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Write, stdout};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -133,7 +132,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "--engine-only") {
         // For a profiler.
         let directory = tempfile::tempdir().unwrap();
-        writeln!(stdout(), "{:?}", engine(directory.path(), &topology, &batches)).unwrap();
+        println!("{:?}", engine(directory.path(), &topology, &batches));
         return;
     }
     for round in 0..ROUNDS {
@@ -148,9 +147,8 @@ fn main() {
             rate(engine),
             rate(bare)
         );
-        writeln!(stdout(), "{line}").unwrap();
+        println!("{line}");
     }
     ratios.sort_by(f64::total_cmp);
-    writeln!(stdout(), "windowed count, engine / bare loop: median {:.2} (goal: at least 0.50)", ratios[ROUNDS / 2])
-        .unwrap();
+    println!("windowed count, engine / bare loop: median {:.2} (goal: at least 0.50)", ratios[ROUNDS / 2]);
 }

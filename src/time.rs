@@ -3,6 +3,8 @@
 //! Everything that processes records takes the time from a [`Clock`] that it is handed, so that a test,
 //! the driver and the simulator decide what time it is (invariant I7).
 
+#![expect(clippy::disallowed_methods, reason = "the one place that reads the clock and sleeps")]
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Write, stderr};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,12 +19,15 @@ const APPLICATION: &str = "support-intelligence";
 /// Kills over all cases of this file; each case takes its share.
 const KILLS: usize = 200;
 
+/// The rows of a store: bytes of keys and values, in order.
+type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// What a directory holds in the end: by topic and key, what was written under that key, in order; by task
 /// and store, the bytes of every row.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     topics: BTreeMap<String, Vec<String>>,
-    stores: BTreeMap<String, Vec<(Vec<u8>, Vec<u8>)>>,
+    stores: BTreeMap<String, Rows>,
 }
 
 /// A small generator of pseudo-random numbers (xorshift64*): a failure names its seed and can be repeated.
@@ -140,7 +142,7 @@ impl Case {
         Outcome { topics, stores: self.stores(&directory.join("state")) }
     }
 
-    fn stores(&self, state: &Path) -> BTreeMap<String, Vec<(Vec<u8>, Vec<u8>)>> {
+    fn stores(&self, state: &Path) -> BTreeMap<String, Rows> {
         let mut stores = BTreeMap::new();
         for task in list_tasks(state, APPLICATION).unwrap() {
             let reader = TaskReader::open(state, APPLICATION, &task).unwrap();
@@ -181,12 +183,12 @@ impl Case {
             assert_eq!(outcome.stores.len(), expected.stores.len(), "seed {seed}, round {round}");
         }
         let line = format!("killed {killed} times in {round} rounds; a whole run takes {whole:?}");
-        writeln!(stderr(), "{line}").unwrap();
+        eprintln!("{line}");
     }
 }
 
 /// Says in what a store differs, without all of its bytes.
-fn difference(store: &str, expected: &[(Vec<u8>, Vec<u8>)], found: Option<&Vec<(Vec<u8>, Vec<u8>)>>) -> String {
+fn difference(store: &str, expected: &Rows, found: Option<&Rows>) -> String {
     let Some(found) = found else { return format!("{store} is missing") };
     let expected: BTreeMap<_, _> = expected.iter().cloned().collect();
     let found: BTreeMap<_, _> = found.iter().cloned().collect();

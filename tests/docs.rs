@@ -111,7 +111,7 @@ fn wrapped(block: &Block) -> Option<String> {
     }
     let verb = |prefix: &&str| first.starts_with(&format!("- {prefix}"));
     let verbs = ["filter", "map", "select_key", "flat_map", "peek", "merge", "branch", "repartition", "call"];
-    if verbs.iter().any(|prefix| verb(&prefix)) {
+    if verbs.iter().any(verb) {
         return Some(format!("{AROUND}streams:\n  example:\n    from: orders\n    steps:\n{indented}"));
     }
     let fields = ["reduce:", "fold:", "aggregate:", "window:", "group_by:", "store:"];

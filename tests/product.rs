@@ -242,7 +242,7 @@ fn passes_luhn(number: &str) -> bool {
         .enumerate()
         .map(|(position, digit)| if position % 2 == 0 { *digit } else { digit * 2 / 10 + digit * 2 % 10 })
         .sum();
-    (13..=19).contains(&digits.len()) && sum % 10 == 0
+    (13..=19).contains(&digits.len()) && sum.is_multiple_of(10)
 }
 
 /// Where in a run's topics and stores any of the texts occurs; `PII` and `RAW` apart.

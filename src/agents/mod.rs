@@ -120,6 +120,12 @@ impl Agents {
     }
 }
 
+impl std::fmt::Debug for dyn Agent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Agent({})", self.name())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,11 +156,5 @@ mod tests {
             "agent `sentiment` reads a string from the field `text`, which holds int: change the call's `input`"
         );
         assert_eq!(wrong.class(), ErrorClass::Skip);
-    }
-}
-
-impl std::fmt::Debug for dyn Agent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Agent({})", self.name())
     }
 }

@@ -95,7 +95,9 @@ fn drive(driver: &mut TopologyDriver, lines: &mut Lines, output: &mut impl Write
     if !matches!(&fed, Err(Ended::Driver(_))) {
         let finished = driver.finish();
         write_outputs(driver, output)?;
-        finished?;
+        if fed.is_ok() {
+            finished?;
+        }
     }
     match fed {
         Ok(()) => Ok(()),

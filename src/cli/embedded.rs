@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use clap::Args;
 
+use crate::config::Config;
 use crate::log::embedded::{EmbeddedLog, EmbeddedOptions};
 use crate::state::{StateDirectory, StateOptions};
 
@@ -30,16 +31,22 @@ impl EmbeddedArguments {
 }
 
 /// The limits on what the log and the stores keep in memory (I9).
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Memory {
     log: EmbeddedOptions,
     state: StateOptions,
 }
 
+impl From<&Config> for Memory {
+    fn from(config: &Config) -> Memory {
+        Memory { log: EmbeddedOptions::from(config), state: StateOptions::from(config) }
+    }
+}
+
 impl Memory {
     /// For one of several applications that share what one would have.
-    pub(super) fn shared_by(applications: usize) -> Memory {
-        let mut memory = Memory::default();
+    pub(super) fn shared_by(config: &Config, applications: usize) -> Memory {
+        let mut memory = Memory::from(config);
         let state = &mut memory.state;
         for bytes in [
             &mut state.block_cache_bytes,

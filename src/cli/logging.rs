@@ -1,6 +1,6 @@
 //! The process's own log: to stderr, and only there.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -41,7 +41,10 @@ impl LoggingArguments {
     pub(super) fn start(&self) -> anyhow::Result<()> {
         let filter = EnvFilter::try_new(&self.log_level)
             .map_err(|error| Usage::error(format!("`{}` is not a log level or filter: {error}", self.log_level)))?;
-        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(io::stderr().is_terminal())
+            .with_writer(io::stderr);
         let started = match self.log_format {
             LogFormat::Text => subscriber.try_init(),
             LogFormat::Json => subscriber.json().try_init(),

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::config::Config;
 use crate::log::Log;
 use crate::metrics::{Counters, DropReason};
 use crate::runtime::{Application, ApplicationOptions};
-use crate::task::TaskOptions;
 use crate::time::{self, Clock, SystemClock, parse_duration};
 use crate::topology::plan::Topology;
 
@@ -90,10 +90,11 @@ impl RunCommand {
         let directory = self.embedded.directory()?;
         let topologies = self.load()?;
         let stop = StopRequest::listen()?;
-        let log = directory.open_log(&Memory::default())?;
+        let config = self.config()?;
+        let log = directory.open_log(&Memory::from(&config))?;
         let mut applications: Vec<(String, Application)> = Vec::new();
         for topology in &topologies {
-            match self.start(topology, &directory, log.clone(), topologies.len()) {
+            match RunCommand::start(topology, &config, &directory, log.clone(), topologies.len()) {
                 Ok(application) => applications.push((topology.name.clone(), application)),
                 Err(error) => {
                     // What has started ends in good order before the error is told.
@@ -129,21 +130,27 @@ impl RunCommand {
         Ok(topologies)
     }
 
+    fn config(&self) -> anyhow::Result<Config> {
+        let config = Config {
+            threads: usize::from(self.threads),
+            commit_interval: self.commit_interval,
+            clean_interval: self.clean_interval,
+            caching: self.cache == Switch::On,
+            ..Config::default()
+        };
+        config.validate().map_err(Usage::error)?;
+        Ok(config)
+    }
+
     fn start(
-        &self,
         topology: &Topology,
+        config: &Config,
         directory: &Directory,
         log: Arc<dyn Log>,
         applications: usize,
     ) -> anyhow::Result<Application> {
-        let options = ApplicationOptions {
-            threads: usize::from(self.threads),
-            commit_interval: self.commit_interval,
-            clean_interval: self.clean_interval,
-            task: TaskOptions { caching: self.cache == Switch::On, ..TaskOptions::default() },
-            ..ApplicationOptions::default()
-        };
-        let state = directory.open_state(&topology.name, &Memory::shared_by(applications))?;
+        let options = ApplicationOptions::from(config);
+        let state = directory.open_state(&topology.name, &Memory::shared_by(config, applications))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         Ok(Application::start(topology, log, state, clock, &options)?)
     }
@@ -163,7 +170,7 @@ impl RunCommand {
             if self.until_end {
                 let mut all = true;
                 for (_, application) in applications {
-                    all &= application.progress()?.is_complete();
+                    all &= application.is_caught_up()?;
                 }
                 complete = if all { complete + 1 } else { 0 };
                 if complete > rounds {

@@ -136,6 +136,16 @@ impl Application {
         Ok(Progress::read(self.watcher.as_ref(), &self.inputs)?)
     }
 
+    /// Whether everything that is in the inputs has been committed and every task is open. What one sub-topology
+    /// commits may be another's input: more can follow until this has held once per sub-topology, one after another.
+    pub fn is_caught_up(&self) -> Result<bool, RuntimeError> {
+        Ok(self.is_complete(self.progress()?))
+    }
+
+    fn is_complete(&self, progress: Progress) -> bool {
+        progress.is_complete() && self.shared.tasks_opened() >= self.tasks
+    }
+
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
         self.shared.counters()
@@ -156,7 +166,7 @@ impl Application {
         while complete < self.rounds && !self.is_stopping() {
             let commits = self.shared.commits();
             let progress = self.progress()?;
-            if progress.is_complete() && self.shared.tasks_opened() >= self.tasks {
+            if self.is_complete(progress) {
                 complete += 1;
                 continue;
             }

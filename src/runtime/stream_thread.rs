@@ -12,6 +12,7 @@ use crate::log::{Log, LogConsumer, Rebalance, TransactionalProducer};
 use crate::metrics;
 use crate::record::TopicPartition;
 use crate::source::Next;
+use crate::state::TaskStores;
 use crate::task::transaction::{self, Unobserved};
 use crate::task::{Task, TaskError, TaskId, TaskOpener};
 use crate::time::{Clock, Timestamp};
@@ -23,6 +24,9 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// How far one task may run ahead of the others of its thread, in milliseconds of record time.
 const AHEAD: i64 = 1_000;
+
+/// How many tasks a thread opens, or closes, at a time.
+const OPENERS: usize = 8;
 
 /// What a thread is made of.
 #[derive(Clone)]
@@ -95,10 +99,7 @@ impl StreamThread {
             }
         }
         self.commit()?;
-        for (id, task) in std::mem::take(&mut self.tasks) {
-            task.into_stores().close().map_err(|source| TaskError::State { task: id, source })?;
-        }
-        Ok(())
+        self.close_tasks()
     }
 
     fn turn(&mut self) -> Result<(), RuntimeError> {
@@ -232,24 +233,42 @@ impl StreamThread {
             self.connections.membership.acknowledge_revocation(std::slice::from_ref(&partition))?;
             self.todo.revoked.remove(0);
         }
-        while let Some(partition) = self.todo.assigned.first().cloned() {
-            self.open_task(&partition)?;
-            self.todo.assigned.remove(0);
+        while !self.todo.assigned.is_empty() {
+            let opened = self.open_tasks()?;
+            self.todo.assigned.drain(..opened);
         }
         Ok(())
     }
 
-    fn open_task(&mut self, partition: &TopicPartition) -> Result<(), RuntimeError> {
-        let Some((subtopology, number)) = self.parts.tasks.get(partition) else { return Ok(()) };
-        let id = TaskId { subtopology: subtopology.id, partition: number };
+    /// Opens the first of the tasks that are to be opened, several at a time: that waits for the disk most of the time.
+    /// Returns how many are done with.
+    fn open_tasks(&mut self) -> Result<usize, RuntimeError> {
+        let parts = &self.parts;
+        let next = self.todo.assigned.iter().take(OPENERS);
+        let done = next.len();
         // The group may hand out again what was never taken away.
-        if self.tasks.contains_key(&id) {
-            return Ok(());
-        }
-        let (log, now) = (self.parts.log.as_ref(), self.parts.clock.now());
-        let restoring = self.parts.shared.restoring();
-        let (task, restored) = self.parts.opener.open(log, subtopology, number, now)?;
+        let plans: Vec<_> = next.filter_map(|partition| parts.tasks.get(partition)).collect();
+        let plans = plans.into_iter().filter(|(subtopology, partition)| {
+            !self.tasks.contains_key(&TaskId { subtopology: subtopology.id, partition: *partition })
+        });
+        let (log, now, restoring) = (parts.log.as_ref(), parts.clock.now(), parts.shared.restoring());
+        let opened: Vec<_> = std::thread::scope(|scope| {
+            let open = |(subtopology, partition)| {
+                scope.spawn(move || parts.opener.open_parts(log, subtopology, partition, now))
+            };
+            let openers: Vec<_> = plans.map(open).collect();
+            openers.into_iter().map(|opener| opener.join()).collect()
+        });
         drop(restoring);
+        for outcome in opened {
+            let (parts, restored) = outcome.map_err(|_| RuntimeError::Panicked(self.parts.name.clone()))??;
+            self.take_on(Task::new(parts), restored)?;
+        }
+        Ok(done)
+    }
+
+    fn take_on(&mut self, task: Task, restored: u64) -> Result<(), RuntimeError> {
+        let id = task.id();
         tracing::info!(task = %id, thread = self.parts.name, restored, "task opened");
         for (source, input) in task.input_partitions().enumerate() {
             self.connections.fetcher.assign(&input, task.position(source))?;
@@ -257,6 +276,26 @@ impl StreamThread {
         }
         self.tasks.insert(id, task);
         self.parts.shared.opened(id);
+        Ok(())
+    }
+
+    /// Closes all stores, several at a time: that waits for the disk, too.
+    fn close_tasks(&mut self) -> Result<(), RuntimeError> {
+        let stores = std::mem::take(&mut self.tasks).into_iter().map(|(id, task)| (id, task.into_stores()));
+        let mut stores: Vec<_> = stores.collect();
+        while !stores.is_empty() {
+            let some = stores.drain(..stores.len().min(OPENERS));
+            let closed: Vec<_> = std::thread::scope(|scope| {
+                let close = |(task, stores): (TaskId, TaskStores)| {
+                    scope.spawn(move || stores.close().map_err(|source| TaskError::State { task, source }))
+                };
+                let closers: Vec<_> = some.map(close).collect();
+                closers.into_iter().map(|closer| closer.join()).collect()
+            });
+            for outcome in closed {
+                outcome.map_err(|_| RuntimeError::Panicked(self.parts.name.clone()))??;
+            }
+        }
         Ok(())
     }
 

@@ -106,7 +106,7 @@ pub struct ChangelogRecord {
     /// The value, as the store holds it; `None` is a tombstone.
     pub value: Option<Bytes>,
     /// The timestamp of the value, in milliseconds since the epoch. `None` for a tombstone: the task gives it
-    /// its stream time, which comes out the same whatever happens to be in memory (I7).
+    /// the time of the commit that writes it.
     pub timestamp: Option<Timestamp>,
 }
 

@@ -46,6 +46,8 @@ impl TaskReader {
         let path = directory.join(application).join(task);
         let options = StateOptions { block_cache_bytes: 8 << 20, ..StateOptions::default() };
         let shared = Shared::new(options, false, &path)?;
+        // RocksDB does not tell what is not there from what may not be looked into.
+        std::fs::read_dir(&path).map_err(|error| from_io(&path, &error))?;
         let not_found = || StateError::NotFound { path: path.clone() };
         let stores = Database::stores(&shared.resources, &shared.options, &path)?.ok_or_else(not_found)?;
         let database = Database::open_read_only(&shared.resources, &shared.options, &path, &stores)?;

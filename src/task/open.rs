@@ -111,6 +111,19 @@ impl TaskOpener {
         partition: i32,
         now: Timestamp,
     ) -> Result<(Task, u64), OpenError> {
+        let (parts, restored) = self.open_parts(log, subtopology, partition, now)?;
+        Ok((Task::new(parts), restored))
+    }
+
+    /// As [`TaskOpener::open`], but leaves it to the caller to put the task together: its parts may have been opened
+    /// by another thread.
+    pub fn open_parts(
+        &self,
+        log: &dyn Log,
+        subtopology: &Arc<Subtopology>,
+        partition: i32,
+        now: Timestamp,
+    ) -> Result<(TaskParts, u64), OpenError> {
         let task = TaskId { subtopology: subtopology.id, partition };
         let state_failed = |source| OpenError::Task(TaskError::State { task, source });
         let log_failed = |source| OpenError::Log { task, source };
@@ -148,7 +161,7 @@ impl TaskOpener {
             };
             positions.push(position);
         }
-        let task = Task::new(TaskParts {
+        let parts = TaskParts {
             application: self.application.clone(),
             subtopology: subtopology.clone(),
             partition,
@@ -159,8 +172,8 @@ impl TaskOpener {
             positions,
             stream_times: metadata.times,
             positions_committed,
-        });
-        Ok((task, restored))
+        };
+        Ok((parts, restored))
     }
 
     /// Whether tombstones that the stores have not seen may be gone from their changelogs: then what they deleted

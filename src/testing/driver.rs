@@ -203,12 +203,21 @@ impl TopologyDriver {
     /// Feeds a record in and works off everything that follows from it.
     pub fn pipe(&mut self, record: &InputRecord) -> Result<(), DriverError> {
         let record = self.encode(record)?;
-        self.unless_stopped(|driver| {
-            driver.feeder.begin()?;
-            driver.feeder.send(record)?;
-            driver.feeder.commit()?;
-            driver.settle()
-        })
+        if self.stopped {
+            return Err(DriverError::Stopped);
+        }
+        self.feed(record)?;
+        self.unless_stopped(Self::settle)
+    }
+
+    /// Writes a record of the input. One that the log refuses leaves nothing behind.
+    fn feed(&mut self, record: ProducerRecord) -> Result<(), LogError> {
+        self.feeder.begin()?;
+        if let Err(error) = self.feeder.send(record) {
+            self.feeder.abort()?;
+            return Err(error);
+        }
+        self.feeder.commit().map(|_offsets| ())
     }
 
     /// Does some work, unless an earlier one has failed: what that left half-done must not be committed.

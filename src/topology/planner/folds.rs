@@ -5,7 +5,7 @@ use super::aggregates::Computed;
 use super::expressions::record_scope;
 use super::graph::Flow;
 use super::shapes::{difference, misfits};
-use crate::expression::{Binding, Projection};
+use crate::expression::{Binding, Projection, Scope};
 use crate::record::Shape;
 use crate::topology::diagnostics::Diagnostic;
 use crate::topology::plan::{FoldCall, Function};
@@ -41,7 +41,10 @@ impl Planner<'_> {
                 state = wider;
                 continue;
             }
-            let result = fold.result.as_ref().map(|result| self.template(result, &with_state));
+            // The result is also computed when a window closes, where no record is at hand.
+            let row = Scope::new().with("key", Binding::Key, flow.key.shape.clone());
+            let row = row.with("acc", Binding::Local(0), state.clone());
+            let result = fold.result.as_ref().map(|result| self.template(result, &row));
             if matches!(result, Some(None)) {
                 return Computed::unknown();
             }
