@@ -39,9 +39,6 @@ const QUEUED_RECORDS: usize = 100;
 /// How much output a task collects before it commits ahead of time.
 const UNCOMMITTED_BYTES: usize = 512 << 10;
 
-/// Bytes of output that a task collects before it commits ahead of time.
-const UNCOMMITTED_BYTES: usize = 512 << 10;
-
 /// Run the support topology over sample conversations and show what comes out
 #[derive(Args)]
 #[command(after_help = "\
