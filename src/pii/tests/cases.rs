@@ -171,7 +171,7 @@ pub(super) const NEGATIVES: &[&str] = &[
     "10-20-30",
     "https://example.com/articles/410055512340/Setting-Up",
     "https://web.example.org/web/20210203040506/https://support.example.com/ac",
-    "https://example.com/a?visit_id=1-123456789012345671-1098765432&rd=1",
+    "https://example.com/a?visit_id=1-123456789012345672-1098765432&rd=1",
     "error 0x8007000E",
     "XY-12345-6",
     "4111 1111 1111 1112",
