@@ -139,7 +139,7 @@ fn a_file_that_may_not_grow_stops_produce_and_run_and_loses_nothing() {
     };
     let said =
         ["data/log failed", "File too large", "raise it (ulimit -f) and start again; what was committed is safe"];
-    let stopped = limited(1_000, PRODUCE).fails(1, &said);
+    let stopped = limited(100, PRODUCE).fails(1, &said);
     let written = written(&stopped);
     assert_eq!(place.consume("data", "notes").len(), written, "what was said to be written is there");
     fs::remove_dir_all(place.path("data")).unwrap();
