@@ -34,6 +34,7 @@ pub(super) struct Aggregation<F> {
     retention: i64,
     emit: Emit,
     sends_old: bool,
+    has_readers: bool,
     key: Deserializer,
     function: F,
     time: StreamTime,
@@ -42,13 +43,14 @@ pub(super) struct Aggregation<F> {
 }
 
 impl<F: Combine> Aggregation<F> {
-    pub(super) fn new(plan: &Aggregate, function: F) -> Self {
+    pub(super) fn new(plan: &Aggregate, has_readers: bool, function: F) -> Self {
         Aggregation {
             store: plan.store,
             windows: plan.windows,
             retention: plan.retention,
             emit: plan.emit,
             sends_old: plan.sends_old,
+            has_readers,
             key: plan.key.clone(),
             function,
             time: StreamTime::UNKNOWN,
@@ -67,7 +69,7 @@ impl<F: Combine> Aggregation<F> {
             let changed = (!after.value.is_null()).then(|| after.clone());
             Ok::<_, OperatorError>((std::mem::replace(row, changed), after))
         })?;
-        if self.emit == Emit::OnClose {
+        if self.emit == Emit::OnClose || !self.has_readers {
             return Ok(());
         }
         let old = self.sends_old.then(|| before.map(|row| row.value).unwrap_or_default());
@@ -116,7 +118,7 @@ impl<F: Combine> Aggregation<F> {
         }
         // Time has moved even if the record failed: what it closes will not be looked at again.
         if before != Some(now) {
-            if self.emit == Emit::OnClose {
+            if self.emit == Emit::OnClose && self.has_readers {
                 self.close(windows, before, now, record, context)?;
             }
             self.expire(windows, before, now, context)?;

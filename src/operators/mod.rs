@@ -30,7 +30,7 @@ use crate::serdes::SerdeError;
 use crate::sink::{CollectError, RecordCollector};
 use crate::state::{StateError, TaskStores};
 use crate::time::Timestamp;
-use crate::topology::plan::{Aggregate, Function, Verb};
+use crate::topology::plan::{Aggregate, Function, Node, Verb};
 
 /// What an operator works with beside the record.
 pub struct OperatorContext<'a> {
@@ -114,8 +114,8 @@ pub trait Operator: Send {
 }
 
 /// Makes the operator of a node.
-pub fn build(verb: &Verb) -> Box<dyn Operator> {
-    match verb {
+pub fn build(node: &Node) -> Box<dyn Operator> {
+    match &node.verb {
         Verb::Filter { condition, negate, table } => {
             Box::new(filter::Filter { condition: condition.clone(), negate: *negate, table: *table })
         }
@@ -136,7 +136,11 @@ pub fn build(verb: &Verb) -> Box<dyn Operator> {
         }
         Verb::ToTable { store, sends_old } => Box::new(to_table::ToTable::new(*store, *sends_old)),
         Verb::ToStream => Box::new(to_stream::ToStream),
-        Verb::Aggregate(plan) => build_aggregate(plan),
+        Verb::Aggregate(plan) => {
+            // A table that is kept for queries only has nobody to hand changes on to.
+            let has_readers = node.outputs.iter().any(|output| !output.is_empty());
+            build_aggregate(plan, has_readers)
+        }
         Verb::StreamTableJoin { kind, table, value } => {
             Box::new(join_stream_table::StreamTableJoin { kind: *kind, table: *table, value: value.clone() })
         }
@@ -147,16 +151,17 @@ pub fn build(verb: &Verb) -> Box<dyn Operator> {
     }
 }
 
-fn build_aggregate(plan: &Aggregate) -> Box<dyn Operator> {
+fn build_aggregate(plan: &Aggregate, has_readers: bool) -> Box<dyn Operator> {
     match &plan.function {
         Function::Named { aggregates, state, result } => {
-            Box::new(aggregate::Aggregation::new(plan, accumulator::Named::new(aggregates, state, result)))
+            Box::new(aggregate::Aggregation::new(plan, has_readers, accumulator::Named::new(aggregates, state, result)))
         }
         Function::Reduce { expression } => {
-            Box::new(aggregate::Aggregation::new(plan, reduce::Reduce { expression: expression.clone() }))
+            Box::new(aggregate::Aggregation::new(plan, has_readers, reduce::Reduce { expression: expression.clone() }))
         }
         Function::Fold { init, add, call, result } => Box::new(aggregate::Aggregation::new(
             plan,
+            has_readers,
             fold::Fold { init: init.clone(), add: add.clone(), call: call.clone(), result: result.clone() },
         )),
     }

@@ -186,7 +186,7 @@ impl Task {
     /// Makes the operators anew, with the stream times of the last commit.
     fn build_operators(&mut self) {
         let subtopology = &self.subtopology;
-        self.operators = subtopology.nodes.iter().map(|node| operators::build(&node.verb)).collect();
+        self.operators = subtopology.nodes.iter().map(|node| operators::build(node)).collect();
         for (node, operator) in subtopology.nodes.iter().zip(&mut self.operators) {
             if let Some(time) = self.committed.stream_times.get(&node.name) {
                 operator.restore_stream_time(*time);
