@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use criterion::{Criterion, Throughput};
 use serde_json::Value as Json;
 use signalstream::agents::Agents;
 use signalstream::log::embedded::{EmbeddedLog, EmbeddedOptions};
@@ -146,13 +147,27 @@ fn main() {
     let mut out = stdout();
     writeln!(out, "support topology, {MESSAGES} messages, embedded log").unwrap();
     let mut whole = Duration::ZERO;
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut group = criterion.benchmark_group("support topology");
+    group.sample_size(10).warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_secs(1));
+    group.throughput(Throughput::Elements(MESSAGES as u64));
     for threads in [1, 2] {
-        let (took, written) = run(&setting, threads);
-        let rate = MESSAGES as f64 / took.as_secs_f64();
-        writeln!(out, "{threads} thread(s): {rate:.0} messages/s, {written} records written, {took:.2?}").unwrap();
+        let mut runs = Vec::new();
+        group.bench_function(format!("{threads} thread(s)"), |bencher| {
+            bencher.iter_custom(|iterations| {
+                let took: Vec<Duration> = (0..iterations).map(|_| run(&setting, threads).0).collect();
+                runs.extend(&took);
+                took.iter().sum()
+            });
+        });
+        runs.sort();
         if threads == 1 {
-            whole = took;
+            whole = runs.get(runs.len() / 2).copied().unwrap_or_default();
         }
+    }
+    group.finish();
+    if whole.is_zero() {
+        return;
     }
     let mut agents = Duration::ZERO;
     for name in ["pii", "sentiment", "insights", "summary"] {
