@@ -1,6 +1,7 @@
 //! The engine's hot path: a windowed count by key against a bare loop that does the same with a hash map and
 //! one RocksDB batch per commit. The ratio is taken in one run, the two sides in turns. The table has no reader: like
-//! the bare loop, it hands nothing on.
+//! the bare loop, it hands nothing on. What expires is deleted by the engine, from the store and by a tombstone in the
+//! changelog; the bare loop keeps everything.
 //!
 //! Repeat with `cargo bench --bench engine`.
 #![allow(missing_docs, reason = "a benchmark has no public interface")]
@@ -21,12 +22,31 @@ use signalstream::state::{StateDirectory, StateOptions};
 use signalstream::task::{Task, TaskOpener, TaskOptions, TaskParts};
 use signalstream::topology::plan::Topology;
 use signalstream::topology::{PlanOptions, load, partitioning};
+use tikv_jemallocator::Jemalloc;
+
+/// The allocator of the binary.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 const KEYS: u64 = 100_000;
 const RECORDS: u64 = 2_000_000;
-/// What arrives in the default commit interval of 100 ms at 400,000 records a second.
-const COMMIT_EVERY: usize = 40_000;
 const WINDOW: i64 = 60_000;
+
+/// How the records lie in time.
+struct Workload {
+    name: &'static str,
+    /// How many windows the run covers. The last two are still open at its end, the others have expired.
+    windows: u64,
+    /// Records per commit.
+    commit_every: usize,
+}
+
+const WORKLOADS: [Workload; 2] = [
+    // Five updates per key and window; a commit holds what arrives in 100 ms at 400,000 records a second.
+    Workload { name: "4 windows", windows: 4, commit_every: 40_000 },
+    // Two updates per key and window, and four times as many commits: rows come and go.
+    Workload { name: "10 windows", windows: 10, commit_every: 10_000 },
+];
 
 const TOPOLOGY: &str = "
 topology: windowed-count
@@ -40,20 +60,20 @@ tables:
     store: {}
 ";
 
-/// Keys in a scattered order; the run covers four windows, two of which expire.
-fn records() -> Vec<Vec<LogRecord>> {
+/// Keys in a scattered order.
+fn records(workload: &Workload) -> Vec<Vec<LogRecord>> {
     let record = |n: u64| {
         let key = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % KEYS;
         LogRecord {
             offset: n as i64,
-            timestamp: (n * 4 * WINDOW as u64 / RECORDS) as i64,
+            timestamp: (n * workload.windows * WINDOW as u64 / RECORDS) as i64,
             key: Some(Bytes::from(format!("customer-{key:06}"))),
             value: Some(Bytes::copy_from_slice(&n.to_be_bytes())),
             headers: Headers::default(),
         }
     };
     let all: Vec<LogRecord> = (0..RECORDS).map(record).collect();
-    all.chunks(COMMIT_EVERY).map(<[LogRecord]>::to_vec).collect()
+    all.chunks(workload.commit_every).map(<[LogRecord]>::to_vec).collect()
 }
 
 /// A hash map from window and key to count; one batch of what changed per commit.
@@ -127,27 +147,35 @@ fn engine(directory: &Path, topology: &Topology, batches: &[Vec<LogRecord>]) -> 
 }
 
 fn main() {
-    let batches = records();
     let topology = topology();
-    if std::env::args().any(|argument| argument == "--engine-only") {
-        // For a profiler.
+    // `--engine-only NAME`, for a profiler.
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--engine-only").skip(1);
+    if let Some(name) = arguments.next() {
+        let workload = WORKLOADS.iter().find(|workload| workload.name == name).expect("the name of a workload");
         let directory = tempfile::tempdir().unwrap();
-        println!("{:?}", engine(directory.path(), &topology, &batches));
+        println!("{:?}", engine(directory.path(), &topology, &records(workload)));
         return;
     }
-    let mut ratios = Vec::new();
     let mut criterion = Criterion::default().configure_from_args();
+    for workload in &WORKLOADS {
+        compare(&mut criterion, workload, &topology);
+    }
+}
+
+/// One side after the other in each iteration, so that both meet the same noise; Criterion is told the engine's time.
+fn compare(criterion: &mut Criterion, workload: &Workload, topology: &Topology) {
+    let batches = records(workload);
+    let mut ratios = Vec::new();
     let mut group = criterion.benchmark_group("windowed count");
     group.sample_size(10).warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_secs(1));
     group.throughput(Throughput::Elements(RECORDS));
-    // One side after the other in each iteration, so that both meet the same noise; Criterion is told the engine's.
-    group.bench_function("engine", |bencher| {
+    group.bench_function(workload.name, |bencher| {
         bencher.iter_custom(|iterations| {
             let mut took = Duration::ZERO;
             for _ in 0..iterations {
                 let directory = tempfile::tempdir().unwrap();
                 let bare = bare(&directory.path().join("bare"), &batches);
-                let engine = engine(&directory.path().join("engine"), &topology, &batches);
+                let engine = engine(&directory.path().join("engine"), topology, &batches);
                 ratios.push(bare.as_secs_f64() / engine.as_secs_f64());
                 took += engine;
             }
@@ -159,7 +187,8 @@ fn main() {
     if let (Some(least), Some(most)) = (ratios.first(), ratios.last()) {
         let median = ratios[ratios.len() / 2];
         println!(
-            "windowed count, engine / bare loop: median {median:.2} of {} rounds, {least:.2} to {most:.2} (at least 0.50 wanted)",
+            "windowed count, {}, engine / bare loop: median {median:.2} of {} rounds, {least:.2} to {most:.2} (at least 0.50 wanted)",
+            workload.name,
             ratios.len()
         );
     }

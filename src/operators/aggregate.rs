@@ -14,7 +14,7 @@ use crate::time::{StreamTime, Timestamp};
 use crate::topology::plan::{Aggregate, Emit};
 use crate::window::{TimeWindows, Window};
 
-/// How many windows are closed or expired per scan of the store, so that a leap in stream time needs
+/// How many windows are closed per scan of the store, so that a leap in stream time needs
 /// no more memory than a small step.
 const SCAN_LIMIT: usize = 1_000;
 
@@ -121,7 +121,7 @@ impl<F: Combine> Aggregation<F> {
             if self.emit == Emit::OnClose && self.has_readers {
                 self.close(windows, before, now, record, context)?;
             }
-            self.expire(windows, before, now, context)?;
+            self.expire(windows, before, now, context);
         }
         outcome
     }
@@ -167,15 +167,10 @@ impl<F: Combine> Aggregation<F> {
         before: Option<Timestamp>,
         now: Timestamp,
         context: &mut OperatorContext<'_>,
-    ) -> Result<()> {
-        let Some(span) = Span::passed(windows, self.retention, before, now) else { return Ok(()) };
-        let mut scan = StoreScan::new(span);
-        while let Some(rows) = scan.next_rows(self.store, context)? {
-            for (store_key, _) in rows {
-                context.stores.put(self.store, &store_key, None);
-            }
+    ) {
+        if let Some(span) = Span::passed(windows, self.retention, before, now) {
+            context.stores.expire(self.store, span.to);
         }
-        Ok(())
     }
 }
 

@@ -153,18 +153,29 @@ impl Cache {
         self.release(slot);
     }
 
-    /// Forgets the clean entry that was unused for longest; `false` when there is none.
-    pub(super) fn evict(&mut self) -> bool {
+    /// Forgets the clean entry that was unused for longest, and returns it; `None` when there is none.
+    pub(super) fn evict(&mut self) -> Option<(Bytes, Option<StateValue>)> {
         while self.oldest != NONE {
             let slot = Slot(self.oldest);
             if !std::mem::take(&mut self.entries[slot.0 as usize].referenced) {
-                self.remove_clean(slot);
-                return true;
+                self.dequeue(slot);
+                return Some(self.release(slot));
             }
             self.dequeue(slot);
             self.enqueue(slot);
         }
-        false
+        None
+    }
+
+    /// Forgets the clean entries before a key.
+    pub(super) fn remove_clean_before(&mut self, end: &[u8]) {
+        let mut next = self.oldest;
+        while let Some(entry) = self.entries.get(next as usize) {
+            let slot = Slot(std::mem::replace(&mut next, entry.newer));
+            if &entry.key[..] < end {
+                self.remove_clean(slot);
+            }
+        }
     }
 
     fn insert(&mut self, hash: u64, key: &[u8], value: Option<StateValue>) -> Slot {
@@ -194,15 +205,14 @@ impl Cache {
         Slot(slot)
     }
 
-    fn release(&mut self, slot: Slot) {
+    fn release(&mut self, slot: Slot) -> (Bytes, Option<StateValue>) {
         let hash = self.entry(slot).hash;
         if let Ok(found) = self.index.find_entry(hash, |&other| other == slot.0) {
             found.remove();
         }
-        let entry = &mut self.entries[slot.0 as usize];
-        entry.key = Bytes::new();
-        entry.value = None;
         self.free.push(slot.0);
+        let entry = &mut self.entries[slot.0 as usize];
+        (std::mem::take(&mut entry.key), entry.value.take())
     }
 
     fn enqueue(&mut self, slot: Slot) {
@@ -259,10 +269,10 @@ mod tests {
         insert(&mut cache, b"b", 2);
         insert(&mut cache, b"c", 3);
         cache.touch(first);
-        assert!(cache.evict());
+        assert!(cache.evict().is_some());
         assert!(has(&cache, b"a") && !has(&cache, b"b") && has(&cache, b"c"));
-        assert!(cache.evict() && cache.evict());
-        assert!(!cache.evict());
+        assert!(cache.evict().is_some() && cache.evict().is_some());
+        assert!(cache.evict().is_none());
         assert_eq!((cache.clean_bytes(), cache.dirty_bytes()), (0, 0));
     }
 
@@ -273,11 +283,11 @@ mod tests {
         *cache.value_mut(slot) = some(2);
         assert!(cache.make_dirty(slot));
         assert!(!cache.make_dirty(slot));
-        assert!(!cache.evict());
+        assert!(cache.evict().is_none());
         assert!(cache.clean_bytes() == 0 && cache.dirty_bytes() > 0);
         cache.make_clean(slot, some(2));
         assert!(cache.clean_bytes() > 0 && cache.dirty_bytes() == 0);
-        assert!(cache.evict());
+        assert!(cache.evict().is_some());
     }
 
     #[test]
@@ -286,7 +296,7 @@ mod tests {
         for n in 0..1_000_i64 {
             insert(&mut cache, &n.to_be_bytes(), n);
             if n >= 10 {
-                assert!(cache.evict());
+                assert!(cache.evict().is_some());
             }
         }
         assert!(cache.entries.len() <= 11);

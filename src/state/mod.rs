@@ -9,9 +9,11 @@
 //!
 //! Memory is bounded by [`StateOptions`] for the whole process, whatever the number of stores (I9).
 
+mod absence;
 mod cache;
 mod checkpoint;
 mod directory;
+mod encoded;
 mod error;
 mod overlay;
 mod reader;

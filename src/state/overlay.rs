@@ -123,8 +123,25 @@ impl Overlay {
         }
     }
 
-    /// Forgets one clean entry; `false` when there is none.
-    pub(super) fn evict(&mut self) -> bool {
+    /// Forgets one clean entry and returns it; `None` when there is none.
+    pub(super) fn evict(&mut self) -> Option<(Bytes, Option<StateValue>)> {
         self.cache.evict()
+    }
+
+    /// Forgets the clean entries before a key.
+    pub(super) fn forget_before(&mut self, end: &[u8]) {
+        self.cache.remove_clean_before(end);
+    }
+
+    /// Makes deletions of the changed entries before a key, in the order of keys' bytes.
+    pub(super) fn delete_changed_before(&mut self, end: &[u8]) {
+        let Overlay { cache, dirty, .. } = self;
+        for slot in dirty.iter() {
+            let entry = cache.entry(*slot);
+            if entry.value.is_some() && &entry.key[..] < end {
+                *cache.value_mut(*slot) = None;
+                cache.make_dirty(*slot);
+            }
+        }
     }
 }

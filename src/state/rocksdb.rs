@@ -243,10 +243,15 @@ impl Batch {
         self.0.delete_cf(family, key);
     }
 
+    /// Removes every key before `end`.
+    pub(super) fn delete_before(&mut self, family: &ColumnFamily, end: &[u8]) {
+        self.0.delete_range_cf(family, &[][..], end);
+    }
+
     /// Removes every key up to and with `last`.
     pub(super) fn delete_upto(&mut self, family: &ColumnFamily, last: &[u8]) {
-        self.0.delete_range_cf(family, &[][..], last);
-        self.0.delete_cf(family, last);
+        self.delete_before(family, last);
+        self.delete(family, last);
     }
 
     /// The size of the changes, in bytes.

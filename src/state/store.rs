@@ -1,58 +1,78 @@
 //! One store of a task: its overlay, and how its values are written.
 
-use std::ops::Range;
 use std::path::Path;
 
 use bytes::Bytes;
 
+use super::absence::Absence;
 use super::error::printable;
 use super::overlay::Overlay;
 use super::size::shares_buffers;
+use super::window::window_bound;
 use super::{Codec, Result, StateError, StateValue, StoreKind, StoreSpec};
+use crate::time::Timestamp;
 
 /// One store of a task, without its place in RocksDB.
 pub(super) struct Store {
     pub(super) spec: StoreSpec,
     pub(super) codec: Codec,
     pub(super) overlay: Overlay,
+    /// Which keys RocksDB cannot hold.
+    pub(super) absence: Absence,
+    /// The windows that start before this have expired since the last commit, and RocksDB may still hold them. 0: none.
+    pub(super) expired: Timestamp,
     /// Values share the buffer they were decoded from: after a commit they are decoded from the encoded bytes,
     /// so that a small value does not keep a large input payload in memory.
-    detach: bool,
+    pub(super) detach: bool,
 }
 
 impl Store {
-    /// A store with nothing in memory.
-    pub(super) fn new(spec: &StoreSpec) -> Store {
+    /// A store with nothing in memory; `last` is the last key that RocksDB holds of it.
+    pub(super) fn new(spec: &StoreSpec, last: Option<&[u8]>) -> Store {
         Store {
             codec: Codec::new(&spec.shape),
             overlay: Overlay::new(),
+            absence: Absence::after(spec.kind, last),
+            expired: 0,
             detach: shares_buffers(&spec.shape),
             spec: spec.clone(),
         }
     }
 
-    /// The values of the changes as they are stored, in the order of the changes. They share one buffer per commit, but
-    /// where the decoded values are going to share it too, each has its own.
-    pub(super) fn encode(&self) -> Vec<Option<Bytes>> {
-        let mut buffer = Vec::new();
-        let mut ranges: Vec<Option<Range<usize>>> = Vec::with_capacity(self.overlay.dirty_count());
-        for entry in self.overlay.dirty() {
-            let start = buffer.len();
-            if let Some(value) = &entry.value {
-                self.codec.encode(value.timestamp, &value.value, &mut buffer);
-            }
-            ranges.push(entry.value.as_ref().map(|_| start..buffer.len()));
+    /// Whether a key is of a window that has expired since the last commit: RocksDB may hold it, but it counts as
+    /// deleted.
+    pub(super) fn is_expired(&self, key: &[u8]) -> bool {
+        self.expired > 0 && key < window_bound(self.expired).as_slice()
+    }
+
+    /// Forgets one clean entry; `false` when there is none.
+    pub(super) fn evict(&mut self) -> bool {
+        let evicted = self.overlay.evict();
+        if let Some((key, Some(_))) = &evicted {
+            self.absence.is_stored(key);
         }
-        let buffer = Bytes::from(buffer);
-        let part = |range: Range<usize>| {
-            if self.detach { Bytes::copy_from_slice(&buffer[range]) } else { buffer.slice(range) }
-        };
-        ranges.into_iter().map(|range| range.map(part)).collect()
+        evicted.is_some()
+    }
+
+    /// Forgets all changes.
+    pub(super) fn rollback(&mut self) {
+        if self.expired > 0 {
+            // Clean entries, too, that were read as expired.
+            self.overlay = Overlay::new();
+            self.expired = 0;
+        } else {
+            self.overlay.rollback();
+        }
+        self.absence.forget();
     }
 
     /// Turns the changes into clean entries. Deleted windows are forgotten: nobody asks for them again.
     pub(super) fn committed(&mut self, encoded: &[Option<Bytes>]) {
-        let Store { spec, codec, overlay, detach } = self;
+        if self.expired > 0 {
+            self.overlay.forget_before(&window_bound(self.expired));
+            self.expired = 0;
+        }
+        let Store { spec, codec, overlay, detach, .. } = self;
         let keep_absent = matches!(spec.kind, StoreKind::KeyValue);
         overlay.committed(|position, value| match (value, encoded.get(position)) {
             (Some(_), Some(Some(bytes))) if *detach => {

@@ -8,8 +8,10 @@ use bytes::Bytes;
 
 use super::checkpoint::Checkpoint;
 use super::directory::Shared;
+use super::encoded::{Encoded, by_key};
 use super::store::{Store, decode};
 use super::verify::{Fold, Verification, compare};
+use super::window::window_bound;
 use super::{Batch, ChangelogRecord, Database, Result, StateError, StateValue, StoreSpec};
 use crate::log::LogRecord;
 use crate::time::Timestamp;
@@ -27,9 +29,8 @@ pub struct TaskStores {
     database: Database,
     shared: Arc<Shared>,
     checkpoint: Option<Checkpoint>,
-    /// What [`TaskStores::changelog`] encoded, by store and position among its changes, until the commit takes it or a
-    /// change makes it stale.
-    encoded: Option<Vec<Vec<Option<Bytes>>>>,
+    /// What [`TaskStores::changelog`] encoded, by store, until the commit takes it or a change makes it stale.
+    encoded: Option<Vec<Encoded>>,
     unflushed_bytes: usize,
     unflushed_commits: u32,
 }
@@ -39,9 +40,14 @@ impl TaskStores {
     pub(super) fn new(database: Database, specs: &[StoreSpec], shared: Arc<Shared>) -> Result<TaskStores> {
         let stored = database.get(database.metadata()?, CHECKPOINT_KEY)?;
         let checkpoint = stored.map(|bytes| Checkpoint::decode(&bytes, database.path())).transpose()?;
+        let mut stores = Vec::with_capacity(specs.len());
+        for spec in specs {
+            let last = database.last_key(database.store(&spec.name)?)?;
+            stores.push(Store::new(spec, last.as_deref()));
+        }
         shared.task_opened();
         Ok(TaskStores {
-            stores: specs.iter().map(Store::new).collect(),
+            stores,
             database,
             shared,
             checkpoint,
@@ -79,9 +85,19 @@ impl TaskStores {
 
     /// Changes a key; `None` deletes it. Does not look at what was there.
     pub fn put(&mut self, store: usize, key: &[u8], value: Option<StateValue>) {
-        if self.stores[store].overlay.put(key, value) {
+        let Store { overlay, absence, .. } = &mut self.stores[store];
+        absence.is_absent(key);
+        if overlay.put(key, value) {
             self.encoded = None;
         }
+    }
+
+    /// Deletes all rows of a window store whose windows start before `start`.
+    pub fn expire(&mut self, store: usize, start: Timestamp) {
+        let Store { overlay, expired, .. } = &mut self.stores[store];
+        *expired = start.max(*expired);
+        overlay.delete_changed_before(&window_bound(start));
+        self.encoded = None;
     }
 
     /// Reads and changes a key in one go: `change` gets what the store holds and leaves what it is to hold (`None`
@@ -117,8 +133,15 @@ impl TaskStores {
         if is_empty(from, to) {
             return Ok(found);
         }
-        let Store { spec, codec, overlay, .. } = &mut self.stores[store];
-        let mut stored = self.database.cursor(self.database.store(&spec.name)?, from, to);
+        let Store { spec, codec, overlay, expired, .. } = &mut self.stores[store];
+        let alive = window_bound(*expired);
+        let stored_from = match from {
+            Bound::Included(key) | Bound::Excluded(key) if key >= &alive[..] => from,
+            _ if *expired > 0 => Bound::Included(&alive[..]),
+            _ => from,
+        };
+        let to_stored = if is_empty(stored_from, to) { Bound::Excluded(&alive[..0]) } else { to };
+        let mut stored = self.database.cursor(self.database.store(&spec.name)?, stored_from, to_stored);
         let mut changed = overlay.range(from, to).peekable();
         while found.len() < limit {
             let at = stored.entry()?;
@@ -174,34 +197,41 @@ impl TaskStores {
     }
 
     /// What must go to the changelog topics before the changes are committed: one record per changed key, store by
-    /// store, in the order in which the keys were first touched (I7). Encodes each value once; the commit
-    /// writes the same bytes to RocksDB (I3).
-    pub fn changelog(&mut self) -> Vec<ChangelogRecord> {
-        let encoded = self.take_encoded();
-        let mut records = Vec::new();
-        for (position, (store, values)) in self.stores.iter().zip(&encoded).enumerate() {
-            if store.spec.changelog.is_some() {
-                records.extend(store.overlay.dirty().zip(values).map(|(entry, value)| ChangelogRecord {
-                    store: position,
-                    key: entry.key.clone(),
-                    value: value.clone(),
-                    timestamp: entry.value.as_ref().map(|value| value.timestamp),
-                }));
+    /// store: the rows of expired windows in the order of their keys, then the others in the order in which they were
+    /// first touched (I7). Encodes each value once; the commit writes the same bytes to RocksDB (I3).
+    pub fn changelog(&mut self) -> Result<Vec<ChangelogRecord>> {
+        let encoded = self.take_encoded()?;
+        let mut records = Vec::with_capacity(encoded.iter().map(Encoded::len).sum());
+        for (position, (store, encoded)) in self.stores.iter().zip(&encoded).enumerate() {
+            if store.spec.changelog.is_none() {
+                continue;
             }
+            records.extend(encoded.expired().map(|key| ChangelogRecord {
+                store: position,
+                key,
+                value: None,
+                timestamp: None,
+            }));
+            records.extend(store.overlay.dirty().zip(&encoded.values).map(|(entry, value)| ChangelogRecord {
+                store: position,
+                key: entry.key.clone(),
+                value: value.clone(),
+                timestamp: entry.value.as_ref().map(|value| value.timestamp),
+            }));
         }
         self.encoded = Some(encoded);
-        records
+        Ok(records)
     }
 
     /// Writes all changes and the checkpoint to RocksDB, in one atomic batch (I1, I2). The changes become clean
     /// entries of the read cache. To be called when the log has committed the same changes.
     pub fn commit(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let encoded = self.take_encoded();
+        let encoded = self.take_encoded()?;
         let batch = self.batch(&encoded, checkpoint)?;
         let bytes = batch.bytes();
         self.database.write(batch)?;
-        for (store, values) in self.stores.iter_mut().zip(&encoded) {
-            store.committed(values);
+        for (store, encoded) in self.stores.iter_mut().zip(&encoded) {
+            store.committed(&encoded.values);
         }
         self.checkpoint = Some(checkpoint.clone());
         self.trim();
@@ -211,9 +241,7 @@ impl TaskStores {
     /// Forgets all uncommitted changes.
     pub fn rollback(&mut self) {
         self.encoded = None;
-        for store in &mut self.stores {
-            store.overlay.rollback();
-        }
+        self.stores.iter_mut().for_each(Store::rollback);
     }
 
     /// Applies committed records of a store's changelog, in the order of their offsets. The values go to RocksDB as they
@@ -225,7 +253,7 @@ impl TaskStores {
                 "a task's stores are restored before it processes records".to_owned(),
             ));
         }
-        let Store { spec, overlay, .. } = &mut self.stores[store];
+        let Store { spec, overlay, absence, .. } = &mut self.stores[store];
         let topic = spec.changelog.clone().ok_or_else(|| StateError::Changelog {
             store: spec.name.clone(),
             detail: "the store has no changelog".to_owned(),
@@ -242,6 +270,7 @@ impl TaskStores {
                 None => batch.delete(family, key),
             }
             overlay.forget(key);
+            absence.is_stored(key);
         }
         let mut checkpoint = self.checkpoint.clone().unwrap_or_default();
         checkpoint.changelog_offsets.insert(topic, next_offset);
@@ -271,7 +300,7 @@ impl TaskStores {
         self.database.write(batch)?;
         self.checkpoint = Some(checkpoint);
         for store in self.stores.iter_mut().filter(|store| store.spec.changelog.is_some()) {
-            *store = Store::new(&store.spec);
+            *store = Store::new(&store.spec, None);
         }
         Ok(())
     }
@@ -296,11 +325,19 @@ impl TaskStores {
         let overlay = &mut self.stores[store].overlay;
         let hash = overlay.cache().hash(key);
         if let Some(slot) = overlay.find(hash, key) {
+            let store = &mut self.stores[store];
+            if store.is_expired(key) && !store.overlay.cache().entry(slot).dirty {
+                *store.overlay.value_mut(slot) = None;
+            }
             return Ok(slot);
         }
         // Before the insertion, not after it: the new entry must survive until its caller is done.
         self.trim();
-        let Store { spec, codec, overlay, .. } = &mut self.stores[store];
+        let store = &mut self.stores[store];
+        if store.absence.is_absent(key) || store.is_expired(key) {
+            return Ok(store.overlay.insert_clean(hash, key, None));
+        }
+        let Store { spec, codec, overlay, .. } = store;
         let stored = self.database.get(self.database.store(&spec.name)?, key)?;
         let value = stored.map(|value| decode(codec, spec, self.database.path(), key, &value)).transpose()?;
         Ok(overlay.insert_clean(hash, key, value))
@@ -311,24 +348,28 @@ impl TaskStores {
         let share = self.shared.share(self.shared.options.read_cache_bytes);
         while self.read_cache_bytes() > share {
             let largest = self.stores.iter_mut().max_by_key(|store| store.overlay.cache().clean_bytes());
-            if !largest.is_some_and(|store| store.overlay.evict()) {
+            if !largest.is_some_and(Store::evict) {
                 return;
             }
         }
     }
 
-    fn take_encoded(&mut self) -> Vec<Vec<Option<Bytes>>> {
-        self.encoded.take().unwrap_or_else(|| self.stores.iter().map(Store::encode).collect())
+    fn take_encoded(&mut self) -> Result<Vec<Encoded>> {
+        match self.encoded.take() {
+            Some(encoded) => Ok(encoded),
+            None => self.stores.iter().map(|store| Encoded::of(store, &self.database)).collect(),
+        }
     }
 
-    fn batch(&self, encoded: &[Vec<Option<Bytes>>], checkpoint: &Checkpoint) -> Result<Batch> {
+    fn batch(&self, encoded: &[Encoded], checkpoint: &Checkpoint) -> Result<Batch> {
         let mut batch = Batch::with_capacity(1024);
-        for (store, values) in self.stores.iter().zip(encoded) {
+        for (store, encoded) in self.stores.iter().zip(encoded) {
             let family = self.database.store(&store.spec.name)?;
-            let mut changes: Vec<_> = store.overlay.dirty().map(|entry| &entry.key).zip(values).collect();
-            // RocksDB's skip list takes neighbouring keys several times faster than scattered ones.
-            changes.sort_unstable_by_key(|(key, _)| *key);
-            for (key, value) in changes {
+            if store.expired > 0 {
+                // Before the changes: what was written to an expired window since it expired stays.
+                batch.delete_before(family, &window_bound(store.expired));
+            }
+            for (key, value) in by_key(store.overlay.dirty().map(|entry| &entry.key).zip(&encoded.values)) {
                 match value {
                     Some(value) => batch.put(family, key, value),
                     None => batch.delete(family, key),

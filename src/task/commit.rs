@@ -22,7 +22,7 @@ impl Task {
     pub fn prepare_commit(&mut self, now: Timestamp) -> Result<Commit, TaskError> {
         self.flush(now)?;
         let mut records = self.collector.drain();
-        let changes = self.stores.changelog();
+        let changes = self.stores.changelog().map_err(|source| TaskError::State { task: self.id, source })?;
         self.counters.changelog_records += changes.len() as u64;
         records.reserve(changes.len());
         for change in changes {

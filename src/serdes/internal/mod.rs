@@ -138,9 +138,6 @@ fn fields_of<'a>(shape: &Arc<StructShape>, value: &'a StructValue) -> Option<Vec
     if value.values().len() != shape.fields().len() {
         return None;
     }
-    if Arc::ptr_eq(shape, value.shape()) {
-        return Some(value.values().iter().collect());
-    }
     let given = value.shape().fields();
     let in_order = |(slot, field): (usize, &Field)| match given.get(slot) {
         Some(likely) if likely.name == field.name => value.values().get(slot),
@@ -221,7 +218,14 @@ impl Encoder<'_> {
 
     /// The bits of the fields that are not plain, then the fields.
     fn structure(&mut self, shape: &Arc<StructShape>, fields: &StructValue) {
-        let values = fields_of(shape, fields).unwrap_or_default();
+        if Arc::ptr_eq(shape, fields.shape()) {
+            self.fields(shape, fields.values().iter());
+        } else {
+            self.fields(shape, fields_of(shape, fields).unwrap_or_default().into_iter());
+        }
+    }
+
+    fn fields<'a>(&mut self, shape: &Arc<StructShape>, values: impl ExactSizeIterator<Item = &'a Value>) {
         let bits = self.out.len();
         self.out.resize(bits + values.len().div_ceil(8), 0);
         for (slot, (field, value)) in shape.fields().iter().zip(values).enumerate() {

@@ -7,7 +7,20 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::super::*;
-use super::{NAMES, at, logged, specs, text};
+use super::{NAMES, at, logged, text};
+
+const ROWS: usize = 3;
+
+fn specs() -> Vec<StoreSpec> {
+    let mut specs = super::specs();
+    specs.push(StoreSpec {
+        name: "rows".to_owned(),
+        changelog: Some("app-rows-changelog".into()),
+        shape: Shape::String,
+        kind: StoreKind::Window { retention: 1_000 },
+    });
+    specs
+}
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -16,26 +29,38 @@ enum Step {
     Append(Vec<u8>, char),
     Get(Vec<u8>),
     Scan(Bound<Vec<u8>>, Bound<Vec<u8>>, usize),
+    Expire(Timestamp),
     Commit,
     Rollback,
     Reopen,
 }
 
-fn key() -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec(prop_oneof![Just(0_u8), Just(1), Just(255)], 0..4)
+fn key() -> BoxedStrategy<Vec<u8>> {
+    prop::collection::vec(prop_oneof![Just(0_u8), Just(1), Just(255)], 0..4).boxed()
 }
 
-fn bound() -> impl Strategy<Value = Bound<Vec<u8>>> {
-    prop_oneof![key().prop_map(Bound::Included), key().prop_map(Bound::Excluded), Just(Bound::Unbounded)]
+/// The key of a row in one of few windows.
+fn row() -> BoxedStrategy<Vec<u8>> {
+    let row = |(start, key): (Timestamp, Vec<u8>)| {
+        let mut row = Vec::new();
+        window_key(start * 100, &key, &mut row);
+        row
+    };
+    (0_i64..6, prop::collection::vec(0_u8..3, 0..2)).prop_map(row).boxed()
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn bound(key: BoxedStrategy<Vec<u8>>) -> impl Strategy<Value = Bound<Vec<u8>>> {
+    prop_oneof![key.clone().prop_map(Bound::Included), key.prop_map(Bound::Excluded), Just(Bound::Unbounded)]
+}
+
+fn step(key: fn() -> BoxedStrategy<Vec<u8>>) -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (key(), "[a-z]{0,8}").prop_map(|(key, value)| Step::Put(key, value)),
         3 => key().prop_map(Step::Delete),
-        3 => (key(), prop::char::range('a', 'z')).prop_map(|(key, letter)| Step::Append(key, letter)),
+        6 => (key(), prop::char::range('a', 'z')).prop_map(|(key, letter)| Step::Append(key, letter)),
         3 => key().prop_map(Step::Get),
-        3 => (bound(), bound(), 0_usize..12).prop_map(|(from, to, limit)| Step::Scan(from, to, limit)),
+        3 => (bound(key()), bound(key()), 0_usize..12).prop_map(|(from, to, limit)| Step::Scan(from, to, limit)),
+        1 => (0_i64..700).prop_map(Step::Expire),
         2 => Just(Step::Commit),
         1 => Just(Step::Rollback),
         1 => Just(Step::Reopen),
@@ -59,6 +84,7 @@ fn within(key: &[u8], from: &Bound<Vec<u8>>, to: &Bound<Vec<u8>>) -> bool {
 }
 
 struct Run {
+    store: usize,
     directory: StateDirectory,
     stores: Option<TaskStores>,
     current: Map,
@@ -74,13 +100,14 @@ impl Run {
     }
 
     fn step(&mut self, step: Step) {
+        let store = self.store;
         match step {
             Step::Put(key, value) => {
-                self.stores().put(NAMES, &key, text(&value));
+                self.stores().put(store, &key, text(&value));
                 self.current.insert(key, value);
             }
             Step::Delete(key) => {
-                self.stores().put(NAMES, &key, None);
+                self.stores().put(store, &key, None);
                 self.current.remove(&key);
             }
             Step::Append(key, letter) => {
@@ -92,13 +119,19 @@ impl Run {
                     *slot = text(&(old + &letter.to_string()));
                     Ok::<_, StateError>(slot.clone())
                 };
-                assert_eq!(self.stores().update(NAMES, &key, append).unwrap(), text(&value));
+                assert_eq!(self.stores().update(store, &key, append).unwrap(), text(&value));
             }
             Step::Get(key) => {
                 let expected = self.current.get(&key).and_then(|value| text(value));
-                assert_eq!(self.stores().get(NAMES, &key).unwrap(), expected);
+                assert_eq!(self.stores().get(store, &key).unwrap(), expected);
             }
             Step::Scan(from, to, limit) => self.scan(from, to, limit),
+            Step::Expire(start) => {
+                if store == ROWS {
+                    self.stores().expire(store, start);
+                    self.current.retain(|key, _| parse_window_key(key).unwrap().0 >= start);
+                }
+            }
             Step::Commit => self.commit(),
             Step::Rollback => {
                 self.stores().rollback();
@@ -114,26 +147,42 @@ impl Run {
     }
 
     fn scan(&mut self, from: Bound<Vec<u8>>, to: Bound<Vec<u8>>, limit: usize) {
+        let store = self.store;
         let inside = self.current.iter().filter(|(key, _)| within(key, &from, &to)).take(limit);
         let expected: Vec<_> = inside.map(|(key, value)| (Bytes::copy_from_slice(key), text(value).unwrap())).collect();
         let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
-        assert_eq!(self.stores().scan_limited(NAMES, from, to, limit).unwrap(), expected);
+        assert_eq!(self.stores().scan_limited(store, from, to, limit).unwrap(), expected);
     }
 
     fn commit(&mut self) {
+        let store = self.store;
         self.commits += 1;
         let checkpoint = at(self.commits);
-        for record in self.stores().changelog() {
+        for record in self.stores().changelog().unwrap() {
             self.log.apply(&logged(0, &record.key, record.value.as_ref()));
         }
         self.stores().commit(&checkpoint).unwrap();
         self.committed = self.current.clone();
         let log = std::mem::take(&mut self.log);
-        let verification = self.stores().verify(NAMES, &log, 3).unwrap();
+        let verification = self.stores().verify(store, &log, 3).unwrap();
         assert!(verification.is_equal(), "{verification:?}");
         assert_eq!(verification.entries, self.committed.len() as u64);
         self.log = log;
     }
+}
+
+fn check(store: usize, steps: Vec<Step>, read_cache_bytes: usize) {
+    let options = StateOptions { read_cache_bytes, flush_commits: 3, ..StateOptions::default() };
+    let directory = StateDirectory::in_memory("app", options).unwrap();
+    let (current, committed) = (Map::new(), Map::new());
+    let mut run = Run { store, directory, stores: None, current, committed, log: Fold::new(), commits: 0 };
+    for step in steps {
+        run.step(step);
+    }
+}
+
+fn read_cache_bytes() -> impl Strategy<Value = usize> {
+    prop_oneof![Just(0_usize), Just(600), Just(1 << 20)]
 }
 
 proptest! {
@@ -141,21 +190,17 @@ proptest! {
 
     #[test]
     fn stores_behave_as_a_map_and_equal_the_fold_of_their_changelog(
-        steps in prop::collection::vec(step(), 1..80),
-        read_cache_bytes in prop_oneof![Just(0_usize), Just(600), Just(1 << 20)],
+        steps in prop::collection::vec(step(key), 1..80),
+        read_cache_bytes in read_cache_bytes(),
     ) {
-        let options = StateOptions { read_cache_bytes, flush_commits: 3, ..StateOptions::default() };
-        let directory = StateDirectory::in_memory("app", options).unwrap();
-        let mut run = Run {
-            directory,
-            stores: None,
-            current: Map::new(),
-            committed: Map::new(),
-            log: Fold::new(),
-            commits: 0,
-        };
-        for step in steps {
-            run.step(step);
-        }
+        check(NAMES, steps, read_cache_bytes);
+    }
+
+    #[test]
+    fn window_stores_do_so_while_windows_expire(
+        steps in prop::collection::vec(step(row), 1..120),
+        read_cache_bytes in read_cache_bytes(),
+    ) {
+        check(ROWS, steps, read_cache_bytes);
     }
 }

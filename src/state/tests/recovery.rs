@@ -108,7 +108,7 @@ fn restoring_the_changelog_gives_the_same_bytes() {
         stores.put(NAMES, &(n % 100).to_be_bytes(), text(&n.to_string()));
         stores.put(NAMES, &(n * 7 % 100).to_be_bytes(), None);
         if n % 10 == 9 {
-            let records = stores.changelog();
+            let records = stores.changelog().unwrap();
             log.extend(
                 records
                     .into_iter()
@@ -141,7 +141,7 @@ fn an_interrupted_restore_goes_on_where_it_was() {
     let mut source = super::in_memory();
     source.put(COUNTS, b"a", int(1));
     source.put(COUNTS, b"b", int(2));
-    let records = source.changelog();
+    let records = source.changelog().unwrap();
     let log: Vec<_> =
         records.iter().zip(0..).map(|(record, n)| logged(n, &record.key, record.value.as_ref())).collect();
     let mut stores = open(path.path());
@@ -160,7 +160,7 @@ fn an_interrupted_restore_goes_on_where_it_was() {
 fn a_restored_record_replaces_what_the_read_cache_knew() {
     let mut source = super::in_memory();
     source.put(COUNTS, b"a", int(1));
-    let record = source.changelog().remove(0);
+    let record = source.changelog().unwrap().remove(0);
     let mut stores = super::in_memory();
     assert_eq!(stores.get(COUNTS, b"a").unwrap(), None);
     stores.restore(COUNTS, &[logged(0, &record.key, record.value.as_ref())], 1).unwrap();
@@ -173,7 +173,7 @@ fn differences_between_a_store_and_its_changelog_are_shown() {
     for (key, n) in [(b"extra", 1), (b"other", 2), (b"equal", 3)] {
         stores.put(COUNTS, key, int(n));
     }
-    let records = stores.changelog();
+    let records = stores.changelog().unwrap();
     stores.commit(&at(1)).unwrap();
     let mut fold = Fold::new();
     fold.apply(&logged(0, &records[2].key, records[2].value.as_ref()));
