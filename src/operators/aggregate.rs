@@ -4,7 +4,7 @@
 //! highest of the records in it; a record adds to every window of its that is not expired, judged by the
 //! operator's own stream time; a null result deletes.
 
-use super::emission::Held;
+use super::emission::{Change, Held};
 use super::{Operator, OperatorContext, OperatorError, Result};
 use crate::metrics::DropReason;
 use crate::record::{Key, Record, Value};
@@ -73,11 +73,11 @@ impl<F: Combine> Aggregation<F> {
             return Ok(());
         }
         let old = self.sends_old.then(|| before.map(|row| row.value).unwrap_or_default());
-        let change = Record { window, value: after.value, old, timestamp: after.timestamp, ..record.clone() };
+        let change = Change { window, value: after.value, old, timestamp: after.timestamp, record };
         if context.caching {
-            self.held.hold(&self.store_key, change);
+            self.held.hold_change(&self.store_key, change);
         } else {
-            self.hand_on(change, context);
+            self.hand_on(change.into_record(), context);
         }
         Ok(())
     }
