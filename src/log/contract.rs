@@ -161,7 +161,7 @@ struct Member {
 
 impl Member {
     fn join(log: &dyn Log) -> Member {
-        let mut consumer = log.consumer(Some("group")).unwrap();
+        let mut consumer = log.member("group", None).unwrap();
         consumer.subscribe(&["in"]).unwrap();
         Member { consumer, owned: BTreeSet::new() }
     }

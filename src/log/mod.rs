@@ -239,8 +239,13 @@ pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// A partitioned, transactional log.
 pub trait Log: Send + Sync {
-    /// A consumer. With a group it may subscribe, and its committed offsets are the group's.
+    /// A consumer of partitions that its owner names ([`LogConsumer::assign`]). With a group it reads what the group
+    /// has committed, but does not join it.
     fn consumer(&self, group: Option<&str>) -> Result<Box<dyn LogConsumer>>;
+
+    /// A consumer that may join a group ([`LogConsumer::subscribe`]). `instance` makes it a static member (KIP-345):
+    /// one that comes back under that name within the session timeout finds what it owned unmoved.
+    fn member(&self, group: &str, instance: Option<&str>) -> Result<Box<dyn LogConsumer>>;
 
     /// A producer whose records become visible at its commits only. Fences an earlier producer of the
     /// same id and aborts the transaction that one left open.
@@ -285,8 +290,13 @@ pub trait LogConsumer: Send {
     /// The group's committed offset, or `None` if it never committed the partition.
     fn committed(&self, partition: &TopicPartition) -> Result<Option<CommittedOffset>>;
 
-    /// The offset after the last committed record.
+    /// Asks the log for the offset after the last record, records of transactions that are still open included (Kafka's
+    /// high watermark): a reader of committed records comes to it once those are decided. May take a network call.
     fn end_offset(&self, partition: &TopicPartition) -> Result<i64>;
+
+    /// The offset up to which there are records to be read, as far as the fetches of this consumer have told; never
+    /// waits. `None`: the partition is not fetched, or nothing has been heard of it yet.
+    fn known_end(&self, partition: &TopicPartition) -> Option<i64>;
 
     /// The first offset that is still there.
     fn beginning_offset(&self, partition: &TopicPartition) -> Result<i64>;

@@ -132,7 +132,7 @@ impl StreamThread {
     fn process(&mut self) -> Result<bool, RuntimeError> {
         let now = self.parts.clock.now();
         for task in self.tasks.values_mut() {
-            note_ends(task, self.connections.fetcher.as_ref())?;
+            note_ends(task, self.connections.fetcher.as_ref());
         }
         let mut left = TURN * self.tasks.len();
         while let Some((id, until)) = self.earliest(now).filter(|_| left > 0) {
@@ -145,7 +145,7 @@ impl StreamThread {
                 break;
             }
             left -= processed;
-            note_ends(task, self.connections.fetcher.as_ref())?;
+            note_ends(task, self.connections.fetcher.as_ref());
         }
         Ok(false)
     }
@@ -344,7 +344,7 @@ impl StreamThread {
 impl ThreadParts {
     /// Joins the group and connects to the log.
     pub(super) fn connect(&self) -> Result<Connections, RuntimeError> {
-        let mut membership = self.log.consumer(Some(&self.opener.application))?;
+        let mut membership = self.log.member(&self.opener.application, None)?;
         membership.subscribe(&[self.tasks.topic()])?;
         let fetcher = self.log.consumer(None)?;
         let producer = self.log.transactional_producer(&self.name)?;
@@ -374,12 +374,13 @@ impl Queue {
 }
 
 /// A task must know of records that are there but not fetched yet, for them to be taken in order of time.
-fn note_ends(task: &mut Task, fetcher: &dyn LogConsumer) -> Result<(), RuntimeError> {
+fn note_ends(task: &mut Task, fetcher: &dyn LogConsumer) {
     let inputs: Vec<TopicPartition> = task.input_partitions().collect();
     for (source, input) in inputs.iter().enumerate() {
-        if task.queued_of(source) == 0 {
-            task.set_end(source, fetcher.end_offset(input)?);
+        if task.queued_of(source) == 0
+            && let Some(end) = fetcher.known_end(input)
+        {
+            task.set_end(source, end);
         }
     }
-    Ok(())
 }

@@ -61,7 +61,7 @@ impl Resources {
         database.set_atomic_flush(true);
         // RocksDB's defaults are 2 MiB per file that a compaction reads and 1 MiB per file that it writes, beside
         // the budget.
-        database.set_compaction_readahead_size(256 << 10);
+        database.set_compaction_readahead_size(64 << 10);
         database.set_writable_file_max_buffer_size(128 << 10);
         database.set_write_buffer_manager(&self.write_buffers);
         database.set_max_open_files(options.max_open_files);

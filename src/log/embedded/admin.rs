@@ -8,7 +8,7 @@ use super::catalogue::{Partition, Topic};
 use super::clean::{clean, delete_before};
 use super::encoding::PartitionPart;
 use super::encoding::{StoredTopic, committed_topic, partition_key, record_key, to_bytes};
-use super::storage::{Durability, Family};
+use super::storage::{Durability, Family, SMALL_BATCH};
 use super::{Shared, State, lock};
 use crate::record::TopicPartition;
 use crate::time::{Timestamp, format_duration};
@@ -61,7 +61,7 @@ impl LogAdmin for EmbeddedAdmin {
         let id = self.next_topic_id()?;
         let storage = &self.shared.storage;
         let stored = to_bytes(&StoredTopic::new(id, config)).map_err(|detail| storage.corrupt(detail))?;
-        storage.write(Durability::Configured, |batch| {
+        storage.write(Durability::Configured, SMALL_BATCH, |batch| {
             batch.put(Family::Topics, topic.as_bytes(), &stored);
             batch.put(Family::Meta, NEXT_TOPIC_KEY, &id.wrapping_add(1).to_be_bytes());
         })?;
@@ -94,7 +94,7 @@ impl LogAdmin for EmbeddedAdmin {
         })?;
         let records = (record_key(id, 0, 0), record_key(id.wrapping_add(1), 0, 0));
         let parts = [id, id.wrapping_add(1)].map(|id| partition_key(id, 0, PartitionPart::Next));
-        shared.storage.write(Durability::Configured, |batch| {
+        shared.storage.write(Durability::Configured, SMALL_BATCH, |batch| {
             batch.delete(Family::Topics, topic.as_bytes());
             batch.delete_range(Family::Partitions, &parts[0], &parts[1]);
             batch.delete_range(Family::Records, &records.0, &records.1);

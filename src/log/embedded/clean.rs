@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::super::{Result, TopicConfig};
 use super::catalogue::Partition;
 use super::encoding::{Kept, PartitionPart, RecordView, record_key, to_bytes, view_record};
-use super::storage::{Durability, Family};
+use super::storage::{Durability, Family, SMALL_BATCH};
 use super::{Shared, lock};
 use crate::time::Timestamp;
 
@@ -211,7 +211,7 @@ fn delete(shared: &Shared, partition: &Partition, kept: &mut Kept, runs: &mut Ve
 fn save(shared: &Shared, partition: &Partition, kept: &Kept, runs: &[(i64, i64)]) -> Result<()> {
     let stored = to_bytes(kept).map_err(|detail| shared.storage.corrupt(detail))?;
     let (topic, number) = partition.id();
-    shared.storage.write(Durability::Repeatable, |batch| {
+    shared.storage.write(Durability::Repeatable, SMALL_BATCH, |batch| {
         for &(from, to) in runs {
             if to - from == 1 {
                 batch.delete(Family::Records, &record_key(topic, number, from));

@@ -283,6 +283,11 @@ impl LogConsumer for EmbeddedConsumer {
         Ok(self.partition(partition)?.next())
     }
 
+    fn known_end(&self, partition: &TopicPartition) -> Option<i64> {
+        self.fetched.get(partition)?;
+        self.partition(partition).ok().map(|partition| partition.next())
+    }
+
     fn beginning_offset(&self, partition: &TopicPartition) -> Result<i64> {
         self.shared.refresh()?;
         Ok(self.partition(partition)?.start())

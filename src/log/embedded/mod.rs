@@ -121,6 +121,11 @@ impl Log for EmbeddedLog {
         Ok(Box::new(EmbeddedConsumer::new(Arc::clone(&self.shared), group)))
     }
 
+    fn member(&self, group: &str, _instance: Option<&str>) -> Result<Box<dyn LogConsumer>> {
+        // Members live in this process: none comes back after it has ended, so there is nothing to keep for it.
+        self.consumer(Some(group))
+    }
+
     fn transactional_producer(&self, transactional_id: &str) -> Result<Box<dyn TransactionalProducer>> {
         self.shared.writable("write records")?;
         // Waits for a commit under way: after this call the older producer has committed, or never will.

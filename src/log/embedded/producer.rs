@@ -7,9 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::super::{CommittedOffset, GroupMetadata, LogError, ProducerRecord, Result, TransactionalProducer};
 use super::catalogue::{Partition, Topic};
 use super::encoding::{PartitionPart, StoredOffset, committed_key, encode_record, record_key, to_bytes};
-use super::storage::{Batch, Durability, Family};
+use super::storage::{Batch, Durability, Family, SMALL_BATCH};
 use super::{Shared, lock};
 use crate::record::TopicPartition;
+
+/// About what a record takes in a batch beside its key, its value and its headers, in bytes.
+const RECORD_OVERHEAD: usize = 48;
 
 /// A producer of the embedded log.
 pub(super) struct EmbeddedProducer {
@@ -182,7 +185,8 @@ impl Transaction {
             let stored = to_bytes(&StoredOffset::new(committed)).map_err(|detail| shared.storage.corrupt(detail))?;
             offsets.push((committed_key(&group.group, &partition.topic, partition.partition), stored));
         }
-        shared.storage.write(Durability::Configured, |batch| {
+        let bytes = self.records.iter().map(|(_, record)| RECORD_OVERHEAD + size(record)).sum::<usize>() + SMALL_BATCH;
+        shared.storage.write(Durability::Configured, bytes, |batch| {
             self.put_records(batch, &mut placed);
             for (partition, next) in placed.values() {
                 batch.put(Family::Partitions, &partition.key(PartitionPart::Next), &next.to_be_bytes());

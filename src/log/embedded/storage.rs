@@ -49,6 +49,9 @@ const ATTEMPTS: usize = 10;
 
 const FORMAT_KEY: &[u8] = b"format";
 
+/// Room for a batch of a few keys, in bytes.
+pub(super) const SMALL_BATCH: usize = 1 << 10;
+
 /// Where the database is.
 pub(super) enum Place<'a> {
     /// In a directory, for this process to write.
@@ -190,7 +193,9 @@ impl Storage {
                 String::from_utf8_lossy(&version)
             ))),
             None if self.follows() => Err(not_a_log(&self.path)),
-            None => self.write(Durability::Configured, |batch| batch.put(Family::Meta, FORMAT_KEY, expected.as_bytes())),
+            None => self.write(Durability::Configured, SMALL_BATCH, |batch| {
+                batch.put(Family::Meta, FORMAT_KEY, expected.as_bytes());
+            }),
         }
     }
 
@@ -238,14 +243,15 @@ impl Storage {
     }
 
     /// Writes what `fill` puts in a batch: all of it, or nothing. Survives the end of the process from the moment
-    /// this returns, and the loss of power as `durability` says.
-    pub(super) fn write(&self, durability: Durability, fill: impl FnOnce(&mut Batch<'_>)) -> Result<()> {
+    /// this returns, and the loss of power as `durability` says. `bytes`: about the batch's size, so
+    /// that it is not copied time and again while it grows.
+    pub(super) fn write(&self, durability: Durability, bytes: usize, fill: impl FnOnce(&mut Batch<'_>)) -> Result<()> {
         let opened = self.opened();
         let mut families = Vec::with_capacity(Family::ALL.len());
         for family in Family::ALL {
             families.push(opened.family(family, &self.path)?);
         }
-        let mut batch = Batch { families, batch: WriteBatch::default() };
+        let mut batch = Batch { families, batch: WriteBatch::with_capacity_bytes(bytes) };
         fill(&mut batch);
         let mut options = WriteOptions::default();
         options.set_sync(self.sync && durability == Durability::Configured);
@@ -363,7 +369,7 @@ fn database_options(options: &EmbeddedOptions) -> Options {
     database.set_max_total_wal_size(options.write_buffer_bytes.saturating_mul(2) as u64);
     database.set_max_background_jobs(2);
     // RocksDB's defaults are 2 MiB per file that a compaction reads and 1 MiB per file that it writes, beside the budget.
-    database.set_compaction_readahead_size(256 << 10);
+    database.set_compaction_readahead_size(64 << 10);
     database.set_writable_file_max_buffer_size(128 << 10);
     database.set_keep_log_file_num(2);
     database.set_max_log_file_size(1 << 20);
@@ -382,6 +388,10 @@ fn families(options: &EmbeddedOptions, environment: Option<&Env>) -> Vec<ColumnF
         if family == Family::Records {
             blocks.set_block_size(32 << 10);
             settings.set_write_buffer_size((options.write_buffer_bytes / 2).max(1 << 16));
+            // RocksDB's 64 MiB a file go with write buffers of 64 MiB; beside small ones, compactions rewrite too much.
+            let file_bytes = options.write_buffer_bytes.saturating_mul(4).clamp(2 << 20, 64 << 20) as u64;
+            settings.set_target_file_size_base(file_bytes);
+            settings.set_max_bytes_for_level_base(4 * file_bytes);
         } else {
             settings.set_write_buffer_size(1 << 20);
         }
