@@ -69,8 +69,19 @@ pub struct Rebalance {
     /// Partitions that the member must give up. It keeps them until it calls
     /// [`LogConsumer::acknowledge_revocation`], so that it can commit first.
     pub revoked: Vec<TopicPartition>,
-    /// Partitions that the member owns from now on.
+    /// Partitions that the member owns from now on. Of what it owns already, it may be told again.
     pub assigned: Vec<TopicPartition>,
+    /// Partitions that are the member's no longer: the group went on without it, for example because its session had
+    /// expired. Another member may own them already, so what was done since the last commit is dropped, never
+    /// committed; there is nothing to acknowledge.
+    pub lost: Vec<TopicPartition>,
+}
+
+impl Rebalance {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.revoked.is_empty() && self.assigned.is_empty() && self.lost.is_empty()
+    }
 }
 
 /// What a poll brought.
@@ -199,6 +210,56 @@ pub enum LogError {
         /// The partition's end offset.
         end: i64,
     },
+    /// The log cannot be reached, or does not answer in time. It may come back.
+    #[error("{action} failed: {detail}")]
+    Unreachable {
+        /// What was tried.
+        action: String,
+        /// Which address, why, and what to do.
+        detail: String,
+    },
+    /// The transaction cannot commit: nothing of it will be visible. Abort it and do its work again.
+    #[error("the transaction has to be aborted: {0}")]
+    Aborted(String),
+    /// It is not known whether the transaction is visible: drop its producer, make a new one (which decides it), and
+    /// read from the log what is committed.
+    #[error("it is not known whether the transaction was committed: {0}")]
+    InDoubt(String),
+    /// Who we are is not believed.
+    #[error("the log refuses to know us: {0}")]
+    Authentication(String),
+    /// What we do is not allowed.
+    #[error("{action} is not allowed: {remedy}")]
+    Denied {
+        /// What was tried.
+        action: String,
+        /// The permission that is missing.
+        remedy: String,
+    },
+    /// A setting of the client is wrong.
+    #[error("setting `{property}`: {detail}")]
+    Setting {
+        /// Its name.
+        property: String,
+        /// What is wrong with it; never quotes a secret.
+        detail: String,
+    },
+    /// A consumer group has members, which would go on undisturbed.
+    #[error("group `{group}` is in use by {members} members: stop the application first")]
+    GroupInUse {
+        /// Its name.
+        group: String,
+        /// How many members it has.
+        members: usize,
+    },
+    /// The log refuses, for a reason of its own.
+    #[error("{action} failed: {detail}")]
+    Refused {
+        /// What was tried.
+        action: String,
+        /// What the log said, and what to do if that is known.
+        detail: String,
+    },
     /// The call does not fit the state of the object it was made on; a defect of the engine.
     #[error("{0}")]
     IllegalState(String),
@@ -223,7 +284,8 @@ pub enum LogError {
 impl Classified for LogError {
     fn class(&self) -> ErrorClass {
         match self {
-            LogError::Fenced(_) => ErrorClass::TaskMigrated,
+            LogError::Fenced(_) | LogError::InDoubt(_) => ErrorClass::TaskMigrated,
+            LogError::Unreachable { .. } | LogError::Aborted(_) => ErrorClass::Retry,
             LogError::RecordTooLarge { .. } | LogError::InvalidRecord { .. } => ErrorClass::Skip,
             LogError::OffsetOutOfRange { .. } => ErrorClass::TaskCorrupted,
             _ => ErrorClass::Fatal,

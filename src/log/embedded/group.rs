@@ -96,7 +96,7 @@ impl Groups {
         member.revoking.extend(revoked.iter().cloned());
         member.owned.extend(assigned.iter().cloned());
         member.generation = group.generation;
-        Some(Rebalance { revoked, assigned })
+        Some(Rebalance { revoked, assigned, lost: Vec::new() })
     }
 
     /// Takes from a member what it was told to give up.
