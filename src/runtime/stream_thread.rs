@@ -106,7 +106,7 @@ impl StreamThread {
         // Who has nothing to do waits for tasks; who has tasks waits for records.
         let idle = self.tasks.is_empty() && self.todo == Rebalance::default();
         let polled = self.connections.membership.poll(0, if idle { IDLE } else { Duration::ZERO })?;
-        if let Some(Rebalance { revoked, assigned }) = polled.rebalance {
+        if let Some(Rebalance { revoked, assigned, .. }) = polled.rebalance {
             self.todo.assigned.retain(|partition| !revoked.contains(partition));
             self.todo.revoked.extend(revoked);
             self.todo.assigned.extend(assigned);
