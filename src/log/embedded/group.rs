@@ -69,6 +69,11 @@ impl Groups {
         }
     }
 
+    /// How many members a group has.
+    pub(super) fn members(&self, group: &str) -> usize {
+        self.0.get(group).map_or(0, |group| group.members.len())
+    }
+
     /// Takes into account that topics came or went.
     pub(super) fn topics_changed(&mut self, catalogue: &Catalogue) {
         for group in self.0.values_mut() {
@@ -125,10 +130,11 @@ impl Groups {
             Some((number, member)) => GroupMetadata {
                 group: group.to_owned(),
                 member: member_name(group, number),
+                instance: None,
                 generation: member.generation,
             },
             // As in Kafka, a consumer that does not subscribe is nobody to the group.
-            None => GroupMetadata { group: group.to_owned(), member: String::new(), generation: -1 },
+            None => GroupMetadata { group: group.to_owned(), member: String::new(), instance: None, generation: -1 },
         }
     }
 
