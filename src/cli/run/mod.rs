@@ -128,7 +128,11 @@ impl RunCommand {
         board: &Board,
         stop: &StopRequest,
     ) -> anyhow::Result<()> {
-        let log = deployment.open_log(&Memory::from(deployment.config()))?;
+        let log = match deployment.open_unless(&Memory::from(deployment.config()), || stop.is_set()) {
+            // Nothing has begun yet.
+            Err(_) if stop.is_set() => return Ok(()),
+            opened => opened?,
+        };
         let mut running = Running { applications: Vec::new(), board, clock: clock.as_ref(), published: None };
         for topology in topologies {
             if let Err(error) = running.start(topology, deployment, &log, clock, topologies.len()) {
