@@ -27,7 +27,7 @@ mod workers;
 
 pub use application::Application;
 pub use error::RuntimeError;
-pub use options::ApplicationOptions;
+pub use options::{ApplicationOptions, Guarantee};
 pub use progress::Progress;
 pub use status::{
     ApplicationStatus, InputStatus, StoreStatus, TaskState, TaskStatus, ThreadCounts, ThreadState, ThreadStatus,
