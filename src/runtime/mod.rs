@@ -25,9 +25,10 @@ mod task_list;
 mod topics;
 mod workers;
 
+pub use crate::config::Guarantee;
 pub use application::Application;
 pub use error::RuntimeError;
-pub use options::{ApplicationOptions, Guarantee};
+pub use options::ApplicationOptions;
 pub use progress::Progress;
 pub use status::{
     ApplicationStatus, InputStatus, StoreStatus, TaskState, TaskStatus, ThreadCounts, ThreadState, ThreadStatus,

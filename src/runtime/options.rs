@@ -2,18 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::{Config, CreateTopics};
+use crate::config::{Config, CreateTopics, Guarantee};
 use crate::task::TaskOptions;
-
-/// What holds for the records of an application when something fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Guarantee {
-    /// A record's outputs, changes of state and offset become visible together, or not at all.
-    #[default]
-    ExactlyOnce,
-    /// What was done since the last commit is done again, and its outputs are there twice. Costs no transactions.
-    AtLeastOnce,
-}
 
 /// How an application runs.
 #[derive(Clone, Debug)]
@@ -57,7 +47,7 @@ impl From<&Config> for ApplicationOptions {
     fn from(config: &Config) -> Self {
         ApplicationOptions {
             threads: config.threads,
-            guarantee: Guarantee::default(),
+            guarantee: config.guarantee,
             commit_interval: config.commit_interval,
             fetch_records: config.fetch_records,
             queued_records: config.queued_records,
