@@ -112,7 +112,8 @@ mod tests {
             let given: Vec<(Bytes, Option<Bytes>)> = keys.iter().map(|key| (Bytes::from(*key), None)).collect();
             let mut expected: Vec<Bytes> = given.iter().map(|(key, _)| key.clone()).collect();
             expected.sort();
-            let sorted: Vec<Bytes> = by_key(given.iter().map(|(key, value)| (key, value))).map(|(key, _)| key.clone()).collect();
+            let sorted: Vec<Bytes> =
+                by_key(given.iter().map(|(key, value)| (key, value))).map(|(key, _)| key.clone()).collect();
             assert_eq!(sorted, expected);
         };
         check(&keys);

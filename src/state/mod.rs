@@ -15,6 +15,7 @@ mod checkpoint;
 mod directory;
 mod encoded;
 mod error;
+mod instance;
 mod overlay;
 mod reader;
 mod rocksdb;

@@ -6,11 +6,11 @@ use super::{Planner, Possible};
 use crate::expression::{Binding, Expression, Scope};
 use crate::record::Shape;
 use crate::serdes::{Format, Serde};
-use crate::topology::diagnostics::Diagnostic;
 use crate::topology::plan::{OffsetReset, TopicRole};
 use crate::topology::spec::scalars::FormatSpec;
 use crate::topology::spec::{OffsetResetSpec, SourceKind, SourceSpec};
-use crate::topology::yaml::Span;
+use crate::yaml::Diagnostic;
+use crate::yaml::Span;
 
 impl Planner<'_> {
     /// Builds a source, if `name` is one.
@@ -61,7 +61,7 @@ impl Planner<'_> {
             rekeyed: false,
             windows: None,
             personal_data: source.personal_data.unwrap_or(false),
-            partitions: Some((topic.text.clone(), self.config_of(&topic.text).partitions)),
+            partitions: Some((topic.text.clone(), self.config_of(&topic.text).0.partitions)),
         };
         match source.kind {
             Some(SourceKind::Table) => Some(self.materialize(flow, name, name, policies.process, span)),
