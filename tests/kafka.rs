@@ -85,7 +85,8 @@ fn what_a_transaction_wrote_is_seen_once_it_commits_and_never_when_it_aborts() {
     two.begin();
     (0..50).for_each(|number| two.send(&number.to_string(), "two"));
     two.flush();
-    kcat.try_write("numbers", &["-X", "transactional.id=two"], [("last", "three")]).succeeded();
+    let next = ["-X", "transactional.id=two", "-X", "message.timeout.ms=30000"];
+    kcat.try_write("numbers", &next, [("last", "three")]).succeeded();
     assert!(two.try_commit().is_err(), "the older producer of a name was not fenced");
 
     let seen = kcat.read("numbers");
