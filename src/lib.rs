@@ -22,3 +22,4 @@ pub mod testing;
 pub mod time;
 pub mod topology;
 pub mod window;
+pub mod yaml;

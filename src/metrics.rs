@@ -3,7 +3,134 @@
 //! Tasks add up locally in [`Counters`] and publish once per commit, so that a record costs no atomic
 //! operation here.
 
-use metrics::{counter, describe_counter, describe_histogram, histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+/// What kind of number a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// It only grows, from the start of the process.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// It is counted by ranges.
+    Histogram,
+}
+
+/// A metric: what it is called, what its labels are, and what it means.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// What kind of number it is.
+    pub kind: MetricKind,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// Its unit; `None`: things that its name says.
+    pub unit: Option<Unit>,
+    /// What it means.
+    pub description: &'static str,
+}
+
+impl Metric {
+    /// Sets a gauge. The values of the labels come in the order of their names.
+    pub fn set(&self, values: &[&str], value: f64) {
+        let name = self.name;
+        gauge!(name, &self.labelled(values)).set(value);
+    }
+
+    /// Brings a counter to a value that somebody else counted.
+    pub fn reach(&self, values: &[&str], value: u64) {
+        let name = self.name;
+        counter!(name, &self.labelled(values)).absolute(value);
+    }
+
+    fn add(&self, values: &[&str], value: u64) {
+        let name = self.name;
+        counter!(name, &self.labelled(values)).increment(value);
+    }
+
+    fn labelled(&self, values: &[&str]) -> Vec<(&'static str, String)> {
+        self.labels.iter().zip(values).map(|(name, value)| (*name, (*value).to_owned())).collect()
+    }
+
+    /// Hands the description to the recorder that is installed.
+    fn describe(&self) {
+        let (name, unit) = (self.name, self.unit.unwrap_or(Unit::Count));
+        match self.kind {
+            MetricKind::Counter => describe_counter!(name, unit, self.description),
+            MetricKind::Gauge => describe_gauge!(name, unit, self.description),
+            MetricKind::Histogram => describe_histogram!(name, unit, self.description),
+        }
+    }
+}
+
+/// Defines metrics: a constant for each, and the table of all.
+macro_rules! metrics {
+    ($($constant:ident: $kind:ident $name:literal [$($label:literal),*] $unit:expr, $description:literal;)+) => {
+        $(
+            #[doc = $description]
+            pub const $constant: Metric = Metric {
+                name: $name,
+                kind: MetricKind::$kind,
+                labels: &[$($label),*],
+                unit: $unit,
+                description: $description,
+            };
+        )+
+
+        /// All metrics.
+        pub const METRICS: &[Metric] = &[$($constant),+];
+    };
+}
+
+metrics! {
+    RECORDS_IN: Counter "signalstream_records_in_total" ["application", "task"] None,
+        "Records taken from inputs, internal topics included";
+    RECORDS_OUT: Counter "signalstream_records_out_total" ["application", "task"] None,
+        "Records written to topics, changelogs excluded";
+    CHANGELOG_RECORDS: Counter "signalstream_changelog_records_total" ["application", "task"] None,
+        "Records written to changelogs";
+    DEAD_LETTERS: Counter "signalstream_dead_letters_total" ["application", "task"] None,
+        "Records sent to the dead letter topic";
+    RECORDS_DROPPED: Counter "signalstream_records_dropped_total" ["application", "task", "reason"] None,
+        "Records dropped where semantics say so: `late`, `null_key`, `null_value`, `no_branch`, `skipped`";
+    COMMIT_SECONDS: Histogram "signalstream_commit_seconds" ["application", "thread"] Some(Unit::Seconds),
+        "How long a commit took";
+    COMMITS: Counter "signalstream_commits_total" ["application", "thread"] None,
+        "Commits, each one transaction of a thread";
+    ABORTS: Counter "signalstream_transaction_aborts_total" ["application", "thread"] None,
+        "Transactions that were aborted, their work undone and done again";
+    REBALANCES: Counter "signalstream_rebalances_total" ["application", "thread"] None,
+        "Changes of which tasks a thread owns";
+    REJOINS: Counter "signalstream_rejoins_total" ["application", "thread"] None,
+        "How often a thread was fenced or lost its tasks, and joined the group anew";
+    REBUILDS: Counter "signalstream_state_rebuilds_total" ["application", "thread"] None,
+        "Tasks whose state was built anew because it could not be used";
+    THREAD_STATE: Gauge "signalstream_thread_state" ["application", "thread", "state"] None,
+        "1 for what a thread is at: `starting`, `rebalancing`, `restoring`, `running`, `disconnected`, `stopped`";
+    THREAD_TURN: Gauge "signalstream_thread_since_turn_seconds" ["application", "thread"] Some(Unit::Seconds),
+        "How long ago a thread last came round; what grows hangs";
+    TASKS: Gauge "signalstream_tasks" ["application", "state"] None,
+        "Tasks of this process by what they are at: `waiting`, `restoring`, `running`, `closing`";
+    LAG: Gauge "signalstream_lag_records" ["application", "task", "topic", "partition"] None,
+        "Offsets of an input partition that are still to be processed";
+    QUEUED: Gauge "signalstream_queued_records" ["application", "task", "topic", "partition"] None,
+        "Records of an input partition that were fetched and wait";
+    RESTORE_LEFT: Gauge "signalstream_restore_left_records" ["application", "task", "store"] None,
+        "Offsets of a changelog that are still to be restored";
+    RESTORE_RATE: Gauge "signalstream_restore_rate" ["application", "task", "store"] Some(Unit::CountPerSecond),
+        "Changelog records restored per second";
+    STORE_BYTES: Gauge "signalstream_store_bytes" ["application", "task", "store"] Some(Unit::Bytes),
+        "Size of the files of a store";
+    STATE_MEMORY: Gauge "signalstream_state_memory_bytes" ["application", "part"] Some(Unit::Bytes),
+        "Memory of the stores: `block_cache`, `write_buffers`";
+    PROCESS_MEMORY: Gauge "signalstream_process_resident_memory_bytes" [] Some(Unit::Bytes),
+        "Memory of the process that is resident";
+    UPTIME: Gauge "signalstream_uptime_seconds" [] Some(Unit::Seconds),
+        "How long the process has run";
+    BUILD_INFO: Gauge "signalstream_build_info" ["version"] None,
+        "1; the version is the label";
+}
 
 /// Why a record was dropped where the semantics of an operator say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,17 +202,15 @@ impl Counters {
 
     /// Publishes the counts under the application's and task's labels.
     pub fn publish(&self, application: &str, task: &str) {
-        let labels = [("application", application.to_owned()), ("task", task.to_owned())];
-        counter!("signalstream_records_in_total", &labels).increment(self.records_in);
-        counter!("signalstream_records_out_total", &labels).increment(self.records_out);
-        counter!("signalstream_changelog_records_total", &labels).increment(self.changelog_records);
-        counter!("signalstream_dead_letters_total", &labels).increment(self.dead_letters);
+        let labels = [application, task];
+        RECORDS_IN.add(&labels, self.records_in);
+        RECORDS_OUT.add(&labels, self.records_out);
+        CHANGELOG_RECORDS.add(&labels, self.changelog_records);
+        DEAD_LETTERS.add(&labels, self.dead_letters);
         for reason in DropReason::ALL {
             let count = self.dropped_for(reason);
             if count > 0 {
-                let reason = ("reason", reason.label().to_owned());
-                let labels = [labels[0].clone(), labels[1].clone(), reason];
-                counter!("signalstream_records_dropped_total", &labels).increment(count);
+                RECORDS_DROPPED.add(&[application, task, reason.label()], count);
             }
         }
     }
@@ -93,18 +218,13 @@ impl Counters {
 
 /// Records how long a commit took.
 pub fn observe_commit(application: &str, thread: &str, seconds: f64) {
-    let labels = [("application", application.to_owned()), ("thread", thread.to_owned())];
-    histogram!("signalstream_commit_seconds", &labels).record(seconds);
+    let name = COMMIT_SECONDS.name;
+    histogram!(name, &COMMIT_SECONDS.labelled(&[application, thread])).record(seconds);
 }
 
 /// Hands the descriptions of all metrics to the recorder that is installed.
 pub fn describe() {
-    describe_counter!("signalstream_records_in_total", "Records taken from input partitions");
-    describe_counter!("signalstream_records_out_total", "Records written to topics, changelogs excluded");
-    describe_counter!("signalstream_changelog_records_total", "Records written to changelog topics");
-    describe_counter!("signalstream_dead_letters_total", "Records sent to the dead letter topic");
-    describe_counter!("signalstream_records_dropped_total", "Records dropped where semantics say so, by reason");
-    describe_histogram!("signalstream_commit_seconds", metrics::Unit::Seconds, "Duration of a commit");
+    METRICS.iter().for_each(Metric::describe);
 }
 
 #[cfg(test)]

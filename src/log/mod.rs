@@ -1,10 +1,12 @@
 //! What the engine needs of a partitioned, transactional log, in Kafka's terms.
 //!
 //! The engine above this module knows no broker. [`embedded`] keeps the log in one local directory (or in
-//! memory, for tests); a Kafka client stands behind the same traits. Calls block; a stream thread owns its
-//! consumer and its producer.
+//! memory, for tests); [`kafka`] stands behind the same traits. Calls block, none of them for ever; a stream thread
+//! owns its consumers and its producer.
 
 pub mod embedded;
+pub mod kafka;
+mod topic;
 
 #[cfg(test)]
 pub(crate) mod contract;
@@ -69,8 +71,19 @@ pub struct Rebalance {
     /// Partitions that the member must give up. It keeps them until it calls
     /// [`LogConsumer::acknowledge_revocation`], so that it can commit first.
     pub revoked: Vec<TopicPartition>,
-    /// Partitions that the member owns from now on.
+    /// Partitions that the member owns from now on. Of what it owns already, it may be told again.
     pub assigned: Vec<TopicPartition>,
+    /// Partitions that are the member's no longer: the group went on without it, for example because its session had
+    /// expired. Another member may own them already, so what was done since the last commit is dropped, never
+    /// committed; there is nothing to acknowledge.
+    pub lost: Vec<TopicPartition>,
+}
+
+impl Rebalance {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.revoked.is_empty() && self.assigned.is_empty() && self.lost.is_empty()
+    }
 }
 
 /// What a poll brought.
@@ -98,6 +111,8 @@ pub struct GroupMetadata {
     pub group: String,
     /// The member's name, given by the group.
     pub member: String,
+    /// The name that a static member gave itself.
+    pub instance: Option<String>,
     /// The group's generation when the member last joined.
     pub generation: i32,
 }
@@ -113,12 +128,26 @@ pub struct TopicConfig {
     pub compacted: bool,
     /// How long a tombstone of a compacted topic is kept, in milliseconds (`delete.retention.ms`).
     pub delete_retention: i64,
+    /// After how long, in milliseconds, an overwritten record of a compacted topic is gone at the latest
+    /// (`max.compaction.lag.ms`); `None`: the log's default. The embedded log has no use for it: it compacts at every
+    /// cleaning.
+    pub max_compaction_lag: Option<i64>,
+    /// How long the newest part of a partition, which is neither compacted nor deleted, may grow, in milliseconds
+    /// (`segment.ms`); `None`: the log's default. The embedded log has no such part.
+    pub segment: Option<i64>,
 }
 
 impl TopicConfig {
     /// A topic of `partitions` whose records are kept for ever, and not compacted.
     pub fn new(partitions: i32) -> Self {
-        TopicConfig { partitions, retention: None, compacted: false, delete_retention: 86_400_000 }
+        TopicConfig {
+            partitions,
+            retention: None,
+            compacted: false,
+            delete_retention: 86_400_000,
+            max_compaction_lag: None,
+            segment: None,
+        }
     }
 }
 
@@ -199,6 +228,56 @@ pub enum LogError {
         /// The partition's end offset.
         end: i64,
     },
+    /// The log cannot be reached, or does not answer in time. It may come back.
+    #[error("{action} failed: {detail}")]
+    Unreachable {
+        /// What was tried.
+        action: String,
+        /// Which address, why, and what to do.
+        detail: String,
+    },
+    /// The transaction cannot commit: nothing of it will be visible. Abort it and do its work again.
+    #[error("the transaction has to be aborted: {0}")]
+    Aborted(String),
+    /// It is not known whether the transaction is visible: drop its producer, make a new one (which decides it), and
+    /// read from the log what is committed.
+    #[error("it is not known whether the transaction was committed: {0}")]
+    InDoubt(String),
+    /// Who we are is not believed.
+    #[error("the log refuses to know us: {0}")]
+    Authentication(String),
+    /// What we do is not allowed.
+    #[error("{action} is not allowed: {remedy}")]
+    Denied {
+        /// What was tried.
+        action: String,
+        /// The permission that is missing.
+        remedy: String,
+    },
+    /// A setting of the client is wrong.
+    #[error("setting `{property}`: {detail}")]
+    Setting {
+        /// Its name.
+        property: String,
+        /// What is wrong with it; never quotes a secret.
+        detail: String,
+    },
+    /// A consumer group has members, which would go on undisturbed.
+    #[error("group `{group}` is in use by {members} members: stop the application first")]
+    GroupInUse {
+        /// Its name.
+        group: String,
+        /// How many members it has.
+        members: usize,
+    },
+    /// The log refuses, for a reason of its own.
+    #[error("{action} failed: {detail}")]
+    Refused {
+        /// What was tried.
+        action: String,
+        /// What the log said, and what to do if that is known.
+        detail: String,
+    },
     /// The call does not fit the state of the object it was made on; a defect of the engine.
     #[error("{0}")]
     IllegalState(String),
@@ -223,7 +302,8 @@ pub enum LogError {
 impl Classified for LogError {
     fn class(&self) -> ErrorClass {
         match self {
-            LogError::Fenced(_) => ErrorClass::TaskMigrated,
+            LogError::Fenced(_) | LogError::InDoubt(_) => ErrorClass::TaskMigrated,
+            LogError::Unreachable { .. } | LogError::Aborted(_) => ErrorClass::Retry,
             LogError::RecordTooLarge { .. } | LogError::InvalidRecord { .. } => ErrorClass::Skip,
             LogError::OffsetOutOfRange { .. } => ErrorClass::TaskCorrupted,
             _ => ErrorClass::Fatal,
@@ -251,14 +331,20 @@ pub trait Log: Send + Sync {
     /// same id and aborts the transaction that one left open.
     fn transactional_producer(&self, transactional_id: &str) -> Result<Box<dyn TransactionalProducer>>;
 
+    /// A producer whose records become visible one by one, in order and each once as long as the process lives. Its
+    /// [`TransactionalProducer::commit`] waits until all are written, [`TransactionalProducer::abort`] cannot take them
+    /// back, and offsets are committed after that by [`LogConsumer::commit_offsets`]: at least once.
+    fn producer(&self) -> Result<Box<dyn TransactionalProducer>>;
+
     /// Topics: create, describe, delete.
     fn admin(&self) -> Box<dyn LogAdmin>;
 }
 
-/// Reads committed records.
+/// Reads committed records, or is a member of a group. A member fetches nothing: it is told what it owns, and commits
+/// offsets.
 pub trait LogConsumer: Send {
-    /// Joins the group for these topics. Ownership arrives with [`LogConsumer::poll`]; owning a
-    /// partition does not by itself fetch it.
+    /// Joins the group for these topics. Ownership arrives with [`LogConsumer::poll`], which must be called again and
+    /// again for the group to keep the member; owning a partition does not by itself fetch it.
     fn subscribe(&mut self, topics: &[&str]) -> Result<()>;
 
     /// Gives up what the last poll's `revoked` named.
@@ -287,7 +373,8 @@ pub trait LogConsumer: Send {
     /// The offset that the next fetch of the partition starts at; `None` if it is not fetched.
     fn position(&self, partition: &TopicPartition) -> Option<i64>;
 
-    /// The group's committed offset, or `None` if it never committed the partition.
+    /// The group's committed offset, or `None` if it never committed the partition. Waits for transactions that are
+    /// about to commit one. May take a network call.
     fn committed(&self, partition: &TopicPartition) -> Result<Option<CommittedOffset>>;
 
     /// Asks the log for the offset after the last record, records of transactions that are still open included (Kafka's
@@ -301,8 +388,11 @@ pub trait LogConsumer: Send {
     /// The first offset that is still there.
     fn beginning_offset(&self, partition: &TopicPartition) -> Result<i64>;
 
-    /// Who this consumer is to its group.
+    /// Who this consumer is to its group; to be asked anew for every commit.
     fn group_metadata(&self) -> Result<GroupMetadata>;
+
+    /// Commits offsets outside of any transaction, for the group that this consumer is a member of (at least once).
+    fn commit_offsets(&mut self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<()>;
 }
 
 /// Writes records and offsets in transactions: all of one become visible, or none.
@@ -320,7 +410,8 @@ pub trait TransactionalProducer: Send {
     /// last record that this transaction put there.
     fn commit(&mut self) -> Result<BTreeMap<TopicPartition, i64>>;
 
-    /// Drops the transaction, whole. Fine after a commit that failed, or with none open.
+    /// Drops the transaction, whole. Fine after a commit that failed, or with none open. When it fails, drop the
+    /// producer and make a new one.
     fn abort(&mut self) -> Result<()>;
 }
 
@@ -331,6 +422,20 @@ pub trait LogAdmin: Send {
 
     /// All topics, by name.
     fn topics(&self) -> Result<BTreeMap<String, TopicConfig>>;
+
+    /// Changes how a topic is kept: retention, compaction, delays. The number of partitions is left alone.
+    fn alter_topic(&self, topic: &str, config: &TopicConfig) -> Result<()>;
+
+    /// Adds partitions to a topic, up to `partitions`. Keys are spread over more partitions from then on: what is
+    /// already written stays where it is.
+    fn add_partitions(&self, topic: &str, partitions: i32) -> Result<()>;
+
+    /// How many members a group has; 0 if there is no such group.
+    fn group_members(&self, group: &str) -> Result<usize>;
+
+    /// Forgets a group with its committed offsets. A group that does not exist is fine; one with members is
+    /// [`LogError::GroupInUse`].
+    fn delete_group(&self, group: &str) -> Result<()>;
 
     /// Deletes a topic and its records.
     fn delete_topic(&self, topic: &str) -> Result<()>;

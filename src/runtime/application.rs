@@ -4,74 +4,44 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use super::shared::Shared;
-use super::stream_thread::{StreamThread, ThreadParts};
-use super::{Progress, RuntimeError, maintenance, prepare_topics};
-use crate::config::Config;
+use super::board::Board;
+use super::connections::{Connections, ThreadParts};
+use super::mailbox::Mailbox;
+use super::maintenance::Maintenance;
+use super::shared::{Running, Shared};
+use super::status::ApplicationStatus;
+use super::stream_thread::StreamThread;
+use super::workers::Workers;
+use super::{ApplicationOptions, Progress, RuntimeError, prepare_topics};
+use crate::error::{Classified, ErrorClass};
 use crate::log::{Log, LogConsumer};
 use crate::metrics::Counters;
 use crate::record::TopicPartition;
 use crate::state::StateDirectory;
-use crate::task::{TaskOpener, TaskOptions};
+use crate::task::TaskOpener;
 use crate::time::Clock;
 use crate::topology::plan::Topology;
 
 /// How often somebody who waits looks at the progress.
 const WATCH_INTERVAL: Duration = Duration::from_millis(20);
-
-/// How an application runs.
-#[derive(Clone, Debug)]
-pub struct ApplicationOptions {
-    /// How many stream threads, at least 1.
-    pub threads: usize,
-    /// Time between commits.
-    pub commit_interval: Duration,
-    /// The most records that one fetch of a thread brings.
-    pub fetch_records: usize,
-    /// The most records that wait for processing per input partition; beyond, the partition is paused.
-    pub queued_records: usize,
-    /// The most bytes of records that wait for processing per input partition; beyond, the partition is paused.
-    pub queued_bytes: usize,
-    /// Time between two cleanings of the log (retention, compaction, repartition topics).
-    pub clean_interval: Duration,
-    /// How tasks behave.
-    pub task: TaskOptions,
-}
-
-impl From<&Config> for ApplicationOptions {
-    fn from(config: &Config) -> Self {
-        ApplicationOptions {
-            threads: config.threads,
-            commit_interval: config.commit_interval,
-            fetch_records: config.fetch_records,
-            queued_records: config.queued_records,
-            queued_bytes: config.queued_bytes,
-            clean_interval: config.clean_interval,
-            task: TaskOptions::from(config),
-        }
-    }
-}
-
-impl Default for ApplicationOptions {
-    fn default() -> Self {
-        ApplicationOptions::from(&Config::default())
-    }
-}
+/// How many threads open tasks that have nothing to restore, and close stores: they wait for the disk most of the time.
+const HELPERS: usize = 8;
 
 /// An application at work. Dropping it without [`Application::stop`] leaves its threads running.
 pub struct Application {
     shared: Arc<Shared>,
+    /// What the stream threads are made of, and what they share.
+    parts: ThreadParts,
     /// The stream threads, and the one for maintenance.
     threads: Vec<JoinHandle<()>>,
     watcher: Box<dyn LogConsumer>,
     inputs: Vec<TopicPartition>,
-    tasks: usize,
     rounds: usize,
 }
 
 impl Application {
     /// Creates the topics that are missing and starts the threads. When that fails, those that have started are
-    /// ended again.
+    /// ended again. A log that goes away after the topics were looked at is no failure: the threads wait for it.
     pub fn start(
         topology: &Topology,
         log: Arc<dyn Log>,
@@ -81,24 +51,28 @@ impl Application {
     ) -> Result<Application, RuntimeError> {
         let (topics, tasks) = prepare_topics(topology, log.admin().as_ref())?;
         let opener = TaskOpener::new(topology, &topics, options.task.clone(), state);
-        let mut application = Application {
-            shared: Arc::new(Shared::default()),
-            threads: Vec::new(),
-            watcher: log.consumer(Some(&topology.name))?,
-            inputs: tasks.inputs().collect(),
-            tasks: tasks.len(),
-            rounds: topology.subtopologies.len() + 1,
-        };
+        let shared = Arc::new(Shared::default());
         let parts = ThreadParts {
             name: String::new(),
-            log,
+            number: 0,
+            log: log.clone(),
             opener,
             tasks,
             clock,
             options: options.clone(),
-            shared: application.shared.clone(),
+            shared: shared.clone(),
+            restorers: Workers::new(format!("{}-restore", topology.name), options.restore_threads),
+            helpers: Workers::new(format!("{}-helper", topology.name), HELPERS),
         };
-        match application.spawn(&parts) {
+        let mut application = Application {
+            shared,
+            threads: Vec::new(),
+            watcher: log.consumer(Some(&topology.name))?,
+            inputs: parts.tasks.inputs().collect(),
+            rounds: topology.subtopologies.len() + 1,
+            parts,
+        };
+        match application.spawn() {
             Ok(()) => Ok(application),
             Err(error) => match application.stop() {
                 // What a thread failed with is the cause of what follows from it.
@@ -108,27 +82,47 @@ impl Application {
         }
     }
 
-    fn spawn(&mut self, parts: &ThreadParts) -> Result<(), RuntimeError> {
+    fn spawn(&mut self) -> Result<(), RuntimeError> {
         // All join the group before the first asks for its tasks, so that no task is opened only to move on.
         let mut members = Vec::new();
-        for number in 0..parts.options.threads.max(1) {
-            let parts = ThreadParts { name: format!("{}-{number}", parts.opener.application), ..parts.clone() };
-            let connections = parts.connect()?;
-            members.push((parts, connections));
+        for number in 0..self.parts.options.threads.max(1) {
+            let name = format!("{}-{number}", self.parts.opener.application);
+            let parts = ThreadParts { name, number, ..self.parts.clone() };
+            let mailbox = Arc::new(Mailbox::new(&parts.name, self.shared.clone()));
+            let board = Arc::new(Board::new(&parts.name, parts.clock.clone()));
+            self.shared.add_board(board.clone());
+            let connections = first_connections(&parts, &mailbox)?;
+            members.push(StreamThread::new(parts, mailbox, connections, board));
         }
-        for (parts, connections) in members {
-            let thread = Builder::new().name(parts.name.clone());
-            let thread = thread.spawn(move || StreamThread::run(parts, connections));
-            self.threads.push(thread.map_err(RuntimeError::Spawn)?);
+        for member in members {
+            let (name, running) = (member.parts.name.clone(), self.shared.clone());
+            self.run(name, move || {
+                let _running = Running(running);
+                member.run();
+            })?;
         }
-        let (parts, name) = (parts.clone(), format!("{}-maintenance", parts.opener.application));
-        let interval = parts.options.clean_interval;
-        let maintenance = Builder::new().name(name).spawn(move || {
-            let ThreadParts { log, opener, tasks, clock, shared, .. } = &parts;
-            maintenance::run(log.as_ref(), &opener.application, tasks, clock, interval, shared);
-        });
-        self.threads.push(maintenance.map_err(RuntimeError::Spawn)?);
+        let (maintenance, running) = (Maintenance::new(self.parts.clone()), self.shared.clone());
+        self.run(format!("{}-maintenance", self.parts.opener.application), move || {
+            let _running = Running(running);
+            maintenance.run();
+        })
+    }
+
+    fn run(&mut self, name: String, work: impl FnOnce() + Send + 'static) -> Result<(), RuntimeError> {
+        self.threads.push(Builder::new().name(name).spawn(work).map_err(RuntimeError::Spawn)?);
         Ok(())
+    }
+
+    /// What its threads, tasks and stores are doing right now. Never waits for them.
+    pub fn status(&self) -> ApplicationStatus {
+        ApplicationStatus {
+            application: self.parts.opener.application.to_string(),
+            instance: self.parts.opener.state.instance().to_owned(),
+            tasks: self.parts.tasks.len(),
+            threads: self.shared.boards().iter().map(|board| board.read()).collect(),
+            state_memory: self.parts.opener.state.memory_usage(),
+            is_stopping: self.shared.is_stopping(),
+        }
     }
 
     /// How far the tasks have come.
@@ -143,7 +137,7 @@ impl Application {
     }
 
     fn is_complete(&self, progress: Progress) -> bool {
-        progress.is_complete() && self.shared.tasks_opened() >= self.tasks
+        progress.is_complete() && self.shared.tasks_opened() >= self.parts.tasks.len()
     }
 
     /// What was counted so far.
@@ -187,16 +181,48 @@ impl Application {
         }
     }
 
-    /// Commits what is done, closes the stores and ends the threads. Returns what was counted, or what a
-    /// thread failed with.
+    /// Tells the threads to end and returns at once; [`Application::stop`] waits for them.
+    pub fn request_stop(&self) {
+        self.shared.stop();
+    }
+
+    /// Commits what is done, closes the stores and ends the threads, within the options' `shutdown_timeout`. Returns what
+    /// was counted, or what a thread failed with.
+    ///
+    /// # Errors
+    /// [`RuntimeError::StillBusy`] if a thread does not end in time; it is left behind, and ends with the process.
     pub fn stop(mut self) -> Result<Counters, RuntimeError> {
         self.shared.stop();
+        let timeout = self.parts.options.shutdown_timeout;
+        let ended = self.shared.wait_for_end(self.threads.len(), timeout);
+        let mut busy = Vec::new();
         for thread in self.threads.drain(..) {
             let name = thread.thread().name().unwrap_or("?").to_owned();
-            if thread.join().is_err() {
+            if !ended && !thread.is_finished() {
+                busy.push(name);
+            } else if thread.join().is_err() {
                 self.shared.fail(RuntimeError::Panicked(name));
             }
         }
-        self.shared.take_failure().map_or_else(|| Ok(self.counters()), Err)
+        if !self.parts.restorers.wait_until_idle(timeout) || !self.parts.helpers.wait_until_idle(timeout) {
+            busy.push("a restore".to_owned());
+        }
+        match self.shared.take_failure() {
+            Some(failure) => Err(failure),
+            None if busy.is_empty() => Ok(self.counters()),
+            None => Err(RuntimeError::StillBusy { threads: busy, timeout }),
+        }
+    }
+}
+
+/// The first connections of a thread; `None` while the log is away.
+fn first_connections(parts: &ThreadParts, mailbox: &Mailbox) -> Result<Option<Connections>, RuntimeError> {
+    match parts.connect(mailbox) {
+        Ok(connections) => Ok(Some(connections)),
+        Err(error) if error.class() == ErrorClass::Retry => {
+            tracing::warn!(%error, thread = parts.name, "the log is away; it is tried again");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }

@@ -1,9 +1,11 @@
 //! What stops an application.
 
+use std::time::Duration;
+
 use crate::error::{Classified, ErrorClass};
 use crate::log::LogError;
 use crate::task::transaction::CommitError;
-use crate::task::{OpenError, TaskError};
+use crate::task::{OpenError, TaskError, TaskId};
 use crate::topology::partitioning::PartitioningError;
 
 /// What stops an application, or a thread of it.
@@ -32,6 +34,18 @@ pub enum RuntimeError {
     /// A commit failed.
     #[error(transparent)]
     Commit(#[from] CommitError),
+    /// The application did not end in time.
+    #[error(
+        "{} did not end within {timeout:?} and is left behind; nothing committed is lost, the next start goes on from the \
+         last commit",
+        threads.join(", ")
+    )]
+    StillBusy {
+        /// The threads that have not ended.
+        threads: Vec<String>,
+        /// How long they had.
+        timeout: Duration,
+    },
     /// A thread could not be started.
     #[error("a stream thread could not be started: {0}")]
     Spawn(std::io::Error),
@@ -44,10 +58,35 @@ impl Classified for RuntimeError {
     fn class(&self) -> ErrorClass {
         match self {
             RuntimeError::Log(error) => error.class(),
-            RuntimeError::Open(OpenError::Log { source, .. }) => source.class(),
-            RuntimeError::Open(OpenError::Task(error)) | RuntimeError::Task(error) => error.class(),
+            RuntimeError::Open(error) => error.class(),
+            RuntimeError::Task(error) => error.class(),
             RuntimeError::Commit(error) => error.class(),
             _ => ErrorClass::Fatal,
+        }
+    }
+}
+
+impl RuntimeError {
+    /// The task whose state failed, if that is what failed.
+    pub(super) fn task(&self) -> Option<TaskId> {
+        match self {
+            RuntimeError::Open(OpenError::Ahead { task, .. } | OpenError::Hole { task, .. })
+            | RuntimeError::Open(OpenError::Log { task, .. })
+            | RuntimeError::Open(OpenError::Task(TaskError::State { task, .. }))
+            | RuntimeError::Task(TaskError::State { task, .. })
+            | RuntimeError::Commit(CommitError::Task(TaskError::State { task, .. }))
+            | RuntimeError::Commit(CommitError::Incomplete(TaskError::State { task, .. })) => Some(*task),
+            _ => None,
+        }
+    }
+
+    /// Whether a commit may have taken place although it failed, by which a task cannot know where it stands. Who was
+    /// replaced by another knows: it is out.
+    pub(super) fn is_of_unknown_outcome(&self) -> bool {
+        match self {
+            RuntimeError::Commit(CommitError::InDoubt(error)) => !matches!(error, LogError::Fenced(_)),
+            RuntimeError::Commit(CommitError::Incomplete(_)) => true,
+            _ => false,
         }
     }
 }

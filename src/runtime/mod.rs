@@ -6,16 +6,31 @@
 //! never part.
 
 mod application;
+mod backoff;
+mod board;
+mod connections;
 mod error;
+mod mailbox;
 mod maintenance;
+mod opening;
+mod options;
+mod ownership;
 mod progress;
+mod publish;
+mod recovery;
 mod shared;
+mod status;
 mod stream_thread;
 mod task_list;
 mod topics;
+mod workers;
 
-pub use application::{Application, ApplicationOptions};
+pub use application::Application;
 pub use error::RuntimeError;
+pub use options::ApplicationOptions;
 pub use progress::Progress;
+pub use status::{
+    ApplicationStatus, InputStatus, StoreStatus, TaskState, TaskStatus, ThreadCounts, ThreadState, ThreadStatus,
+};
 pub use task_list::TaskList;
 pub use topics::prepare_topics;

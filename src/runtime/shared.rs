@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use super::RuntimeError;
+use super::board::Board;
 use crate::log::Waker;
 use crate::metrics::Counters;
+use crate::record::TopicPartition;
 use crate::task::TaskId;
 
 /// What the threads of an application share.
@@ -26,6 +28,25 @@ pub(super) struct Shared {
     restoring: RwLock<()>,
     /// The tasks that have been opened, and so restored, since the start.
     opened: Mutex<BTreeSet<TaskId>>,
+    /// The tasks that threads of this process own, with how many of them: one may be giving up what another takes on.
+    claimed: Mutex<BTreeMap<TaskId, usize>>,
+    /// By partition of a repartition topic, up to where it has been read and committed.
+    consumed: Mutex<BTreeMap<TopicPartition, i64>>,
+    /// What each thread shows, by number.
+    boards: Mutex<Vec<Arc<Board>>>,
+    /// How many threads have ended.
+    ended: Mutex<usize>,
+    one_ended: Condvar,
+}
+
+/// Counts a thread as ended when it is dropped, in whatever manner that comes.
+pub(super) struct Running(pub(super) Arc<Shared>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        *lock(&self.0.ended) += 1;
+        self.0.one_ended.notify_all();
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -68,6 +89,59 @@ impl Shared {
         if self.is_stopping() {
             lock(&self.wakers).values().flatten().for_each(|wake| wake());
         }
+    }
+
+    /// Ends the waiting of a thread.
+    pub(super) fn wake(&self, thread: &str) {
+        let wakers = lock(&self.wakers).get(thread).cloned().unwrap_or_default();
+        wakers.iter().for_each(|wake| wake());
+    }
+
+    /// Waits until `threads` have ended, up to `timeout`. Returns whether they have.
+    pub(super) fn wait_for_end(&self, threads: usize, timeout: Duration) -> bool {
+        let waited = self.one_ended.wait_timeout_while(lock(&self.ended), timeout, |ended| *ended < threads);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 >= threads
+    }
+
+    /// Adds what a thread shows.
+    pub(super) fn add_board(&self, board: Arc<Board>) {
+        lock(&self.boards).push(board);
+    }
+
+    /// What the threads show.
+    pub(super) fn boards(&self) -> Vec<Arc<Board>> {
+        lock(&self.boards).clone()
+    }
+
+    /// Notes that a thread owns a task: from when it is told until its stores are closed.
+    pub(super) fn claim(&self, task: TaskId) {
+        *lock(&self.claimed).entry(task).or_default() += 1;
+    }
+
+    /// Notes that a thread does not own a task any more.
+    pub(super) fn release(&self, task: TaskId) {
+        let mut claimed = lock(&self.claimed);
+        if let Some(owners) = claimed.get_mut(&task) {
+            *owners -= 1;
+            if *owners == 0 {
+                claimed.remove(&task);
+            }
+        }
+    }
+
+    /// Whether a thread of this process owns the task.
+    pub(super) fn is_claimed(&self, task: TaskId) -> bool {
+        lock(&self.claimed).contains_key(&task)
+    }
+
+    /// Notes up to where partitions of repartition topics have been read and committed.
+    pub(super) fn consumed(&self, offsets: impl Iterator<Item = (TopicPartition, i64)>) {
+        lock(&self.consumed).extend(offsets);
+    }
+
+    /// Takes out what was noted of repartition topics since the last call.
+    pub(super) fn take_consumed(&self) -> BTreeMap<TopicPartition, i64> {
+        std::mem::take(&mut *lock(&self.consumed))
     }
 
     /// Adds what a commit has counted, and tells those who wait for commits.

@@ -1,14 +1,17 @@
 //! One application's state on this machine: `<directory>/<application>/<task>/`, a RocksDB per task.
 //!
 //! A task's directory says who wrote it and what its stores are; opening it as something else is refused, and
-//! nothing is ever wiped.
+//! nothing is wiped but by [`StateDirectory::remove_task`]. The application's directory has an owner, one process, and
+//! a name that outlives it: see [`instance`](super::instance).
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::checkpoint::{Identity, StoreIdentity};
 use super::error::from_io;
+use super::instance::Instance;
 use super::{Batch, Codec, Database, MemoryUsage, Resources, Result, StateError, StateOptions, StoreSpec, TaskStores};
 
 /// The key of the identity in the metadata.
@@ -21,43 +24,62 @@ pub struct StateDirectory {
     /// The application's directory.
     path: PathBuf,
     application: String,
+    /// Keeps other processes out for as long as it lives.
+    instance: Arc<Instance>,
 }
 
 /// What the tasks of the process share.
 pub(super) struct Shared {
     pub(super) options: StateOptions,
     pub(super) resources: Resources,
-    open_tasks: AtomicUsize,
+    /// The tasks whose directories are open, or being opened, closed or removed.
+    held: Mutex<BTreeSet<String>>,
+    /// How many these are: asked for at every read.
+    held_count: AtomicUsize,
+}
+
+/// The right to work on a task's directory; of its process, one at a time has it.
+pub(super) struct Reservation {
+    shared: Arc<Shared>,
+    task: String,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let mut held = self.shared.held();
+        held.remove(&self.task);
+        self.shared.held_count.store(held.len(), Ordering::Relaxed);
+    }
 }
 
 impl Shared {
     pub(super) fn new(options: StateOptions, in_memory: bool, path: &Path) -> Result<Shared> {
         let resources = Resources::new(&options, in_memory, path)?;
-        Ok(Shared { options, resources, open_tasks: AtomicUsize::new(0) })
-    }
-
-    pub(super) fn task_opened(&self) {
-        self.open_tasks.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn task_closed(&self) {
-        self.open_tasks.fetch_sub(1, Ordering::Relaxed);
+        Ok(Shared { options, resources, held: Mutex::default(), held_count: AtomicUsize::new(0) })
     }
 
     /// One task's part of a limit that holds for the process.
     pub(super) fn share(&self, limit: usize) -> usize {
-        limit / self.open_tasks.load(Ordering::Relaxed).max(1)
+        limit / self.held_count.load(Ordering::Relaxed).max(1)
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl StateDirectory {
     /// The state of `application` under `path`. The directory is made when it is not there.
+    ///
+    /// # Errors
+    /// [`StateError::InUse`] if another process, or another part of this one, has it open.
     pub fn open(path: &Path, application: &str, options: StateOptions) -> Result<StateDirectory> {
         check_name("an application", application)?;
         let shared = Arc::new(Shared::new(options, false, path)?);
         let path = path.join(application);
         std::fs::create_dir_all(&path).map_err(|error| from_io(&path, &error))?;
-        Ok(StateDirectory { shared, path, application: application.to_owned() })
+        let instance = Arc::new(Instance::claim(&path)?);
+        Ok(StateDirectory { shared, path, application: application.to_owned(), instance })
     }
 
     /// A state in memory, gone with the last clone and the last task; for tests and the driver.
@@ -65,12 +87,22 @@ impl StateDirectory {
         check_name("an application", application)?;
         let path = Path::new("/state").join(application);
         let shared = Arc::new(Shared::new(options, true, &path)?);
-        Ok(StateDirectory { shared, path, application: application.to_owned() })
+        Ok(StateDirectory {
+            shared,
+            path,
+            application: application.to_owned(),
+            instance: Arc::new(Instance::passing()),
+        })
     }
 
     /// The application's directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The name of this instance of the application: random, and the same as long as the directory is there.
+    pub fn instance(&self) -> &str {
+        self.instance.id()
     }
 
     /// The memory that RocksDB uses for the tasks that are open.
@@ -85,6 +117,7 @@ impl StateDirectory {
         check_name("a task", task)?;
         specs.iter().try_for_each(|spec| check_name("a store", &spec.name))?;
         let path = self.path.join(task);
+        let reservation = self.reserve(task)?;
         let Shared { options, resources, .. } = &*self.shared;
         if !resources.in_memory() {
             std::fs::create_dir_all(&path).map_err(|error| from_io(&path, &error))?;
@@ -111,7 +144,44 @@ impl StateDirectory {
         for spec in specs.iter().filter(|spec| !present.contains(&spec.name)) {
             database.create_store(resources, options, &spec.name)?;
         }
-        TaskStores::new(database, specs, Arc::clone(&self.shared))
+        TaskStores::new(database, specs, Arc::clone(&self.shared), reservation)
+    }
+
+    /// The tasks that have state in this directory, open or not.
+    pub fn tasks(&self) -> Result<Vec<String>> {
+        if self.shared.resources.in_memory() {
+            return Ok(Vec::new());
+        }
+        super::reader::tasks_in(&self.path)
+    }
+
+    /// Removes the state of a task, to have it restored from its changelogs when it is opened again; fine when there
+    /// is none.
+    ///
+    /// # Errors
+    /// [`StateError::InUse`] if the task is open.
+    pub fn remove_task(&self, task: &str) -> Result<()> {
+        check_name("a task", task)?;
+        let path = self.path.join(task);
+        let _reservation = self.reserve(task)?;
+        let Shared { options, resources, .. } = &*self.shared;
+        if resources.in_memory() {
+            return Database::destroy(resources, options, &path);
+        }
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(from_io(&path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn reserve(&self, task: &str) -> Result<Reservation> {
+        let mut held = self.shared.held();
+        if !held.insert(task.to_owned()) {
+            return Err(StateError::InUse { path: self.path.join(task) });
+        }
+        self.shared.held_count.store(held.len(), Ordering::Relaxed);
+        drop(held);
+        Ok(Reservation { shared: Arc::clone(&self.shared), task: task.to_owned() })
     }
 
     /// Writes a task's identity as it is, for tests of what cannot be read.

@@ -165,6 +165,8 @@ impl Classified for StateError {
     fn class(&self) -> ErrorClass {
         match self {
             StateError::Corrupt { .. } | StateError::Undecodable { .. } => ErrorClass::TaskCorrupted,
+            // Whoever has it open, such as the task's former thread, will close it.
+            StateError::InUse { .. } => ErrorClass::Retry,
             _ => ErrorClass::Fatal,
         }
     }

@@ -13,6 +13,7 @@ mod cache;
 mod checkpoint;
 mod directory;
 mod error;
+mod instance;
 mod overlay;
 mod reader;
 mod rocksdb;

@@ -160,8 +160,12 @@ pub fn list_applications(directory: &Path) -> Result<Vec<String>> {
 
 /// The tasks of an application that have state under `directory`, by sub-topology and partition.
 pub fn list_tasks(directory: &Path, application: &str) -> Result<Vec<String>> {
-    let path = directory.join(application);
-    let mut tasks = subdirectories(&path)?;
+    tasks_in(&directory.join(application))
+}
+
+/// The tasks that have state in an application's directory, by sub-topology and partition.
+pub(super) fn tasks_in(path: &Path) -> Result<Vec<String>> {
+    let mut tasks = subdirectories(path)?;
     // What may not be looked into is tried, so that opening it says why.
     tasks.retain(|name| path.join(name).join("CURRENT").try_exists().unwrap_or(true));
     tasks.sort_by_key(|name| {

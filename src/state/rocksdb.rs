@@ -140,6 +140,11 @@ impl Database {
         db.map(|db| Database { db, path: path.to_owned() }).map_err(|error| from_rocksdb(path, &error))
     }
 
+    /// Removes the files of the database in `path`.
+    pub(super) fn destroy(resources: &Resources, options: &StateOptions, path: &Path) -> Result<()> {
+        DB::destroy(&resources.database_options(options), path).map_err(|error| from_rocksdb(path, &error))
+    }
+
     /// Adds a store.
     pub(super) fn create_store(&mut self, resources: &Resources, options: &StateOptions, store: &str) -> Result<()> {
         let created = self.db.create_cf(family_name(store), &resources.family_options(options));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::checkpoint::Checkpoint;
-use super::directory::Shared;
+use super::directory::{Reservation, Shared};
 use super::store::{Store, decode};
 use super::verify::{Fold, Verification, compare};
 use super::{Batch, ChangelogRecord, Database, Result, StateError, StateValue, StoreSpec};
@@ -32,14 +32,20 @@ pub struct TaskStores {
     encoded: Option<Vec<Vec<Option<Bytes>>>>,
     unflushed_bytes: usize,
     unflushed_commits: u32,
+    /// Behind the database, so that it is closed when another may open it.
+    _reservation: Reservation,
 }
 
 impl TaskStores {
     /// Takes over an opened database.
-    pub(super) fn new(database: Database, specs: &[StoreSpec], shared: Arc<Shared>) -> Result<TaskStores> {
+    pub(super) fn new(
+        database: Database,
+        specs: &[StoreSpec],
+        shared: Arc<Shared>,
+        reservation: Reservation,
+    ) -> Result<TaskStores> {
         let stored = database.get(database.metadata()?, CHECKPOINT_KEY)?;
         let checkpoint = stored.map(|bytes| Checkpoint::decode(&bytes, database.path())).transpose()?;
-        shared.task_opened();
         Ok(TaskStores {
             stores: specs.iter().map(Store::new).collect(),
             database,
@@ -48,6 +54,7 @@ impl TaskStores {
             encoded: None,
             unflushed_bytes: 0,
             unflushed_commits: 0,
+            _reservation: reservation,
         })
     }
 
@@ -59,6 +66,11 @@ impl TaskStores {
     /// The task's directory.
     pub fn path(&self) -> &Path {
         self.database.path()
+    }
+
+    /// The size of a store's files, in bytes.
+    pub fn file_bytes(&self, store: usize) -> Result<u64> {
+        self.database.file_bytes(self.database.store(&self.stores[store].spec.name)?)
     }
 
     /// Up to where the stores have come; `None` before the first commit or restore.
@@ -358,12 +370,6 @@ impl TaskStores {
         self.unflushed_bytes = 0;
         self.unflushed_commits = 0;
         Ok(())
-    }
-}
-
-impl Drop for TaskStores {
-    fn drop(&mut self) {
-        self.shared.task_closed();
     }
 }
 

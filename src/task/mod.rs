@@ -16,6 +16,7 @@ mod error;
 mod offsets;
 mod open;
 mod process;
+mod restore;
 pub mod transaction;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ pub use commit::Commit;
 pub use error::TaskError;
 pub use offsets::OffsetMetadata;
 pub use open::{OpenError, TaskOpener};
+pub use restore::{Opening, StoreRestore};
 
 /// A task's name: its sub-topology and partition, written `0_2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -245,6 +247,13 @@ impl Task {
         self.inputs.position(source)
     }
 
+    /// Up to where the partitions of repartition topics have been processed and committed.
+    pub fn internal_positions(&self) -> impl Iterator<Item = (TopicPartition, i64)> + '_ {
+        let sources = self.subtopology.sources.iter().zip(&self.committed.positions);
+        let internal = sources.filter(|(source, _)| source.internal);
+        internal.map(|(source, position)| (TopicPartition::new(source.topic.clone(), self.id.partition), *position))
+    }
+
     /// Whether so much is uncommitted that a commit is due (invariant I9).
     pub fn is_full(&self) -> bool {
         self.stores.is_overlay_full() || self.collector.bytes() >= self.options.max_uncommitted_bytes
@@ -255,9 +264,22 @@ impl Task {
         self.dirty
     }
 
+    /// Makes the next commit due even if nothing happens: the log forgets offsets that are not committed anew for long.
+    pub fn refresh_offsets(&mut self) {
+        self.dirty = true;
+        self.unsettled = true;
+    }
+
     /// The stores, to be read.
     pub fn stores(&mut self) -> &mut TaskStores {
         &mut self.stores
+    }
+
+    /// The size of each store's files, in bytes, by the store's name.
+    pub fn store_sizes(&self) -> Vec<(String, u64)> {
+        let stores = self.stores.specs().enumerate();
+        // Who cannot be asked now is asked again the next time; what is wrong shows at the next commit.
+        stores.map(|(n, spec)| (spec.name.clone(), self.stores.file_bytes(n).unwrap_or(0))).collect()
     }
 
     /// Gives the stores back, to be closed.

@@ -2,20 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::restore::{Opening, Restore};
 use super::{OffsetMetadata, Task, TaskError, TaskId, TaskOptions, TaskParts};
+use crate::error::{Classified, ErrorClass};
 use crate::log::{Log, LogConsumer, LogError, TopicConfig};
 use crate::record::TopicPartition;
 use crate::sink::{Partitions, Target};
 use crate::state::{StateDirectory, TaskStores};
-use crate::time::Timestamp;
+use crate::time::{ManualClock, Timestamp};
 use crate::topology::plan::{DeadLetters, OffsetReset, Subtopology, Topology};
-
-/// How many changelog records are restored per fetch.
-const RESTORE_BATCH: usize = 10_000;
-/// How long one fetch of a restore waits for records that are known to be there.
-const RESTORE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What opening a task takes beside the task's name.
 #[derive(Clone)]
@@ -52,8 +48,8 @@ pub enum OpenError {
     /// The state has seen more of the changelog than there is.
     #[error(
         "the state of task {task} is at offset {checkpoint} of {changelog}, which ends at {end}: the topic was deleted or \
-         belongs to another log. Point the engine at the log that the state was made with, or delete the state directory \
-         so that it is rebuilt"
+         belongs to another log, or the log lost its last records. Point the engine at the log that the state was made \
+         with, or delete the state directory so that it is rebuilt"
     )]
     Ahead {
         /// The task.
@@ -81,6 +77,31 @@ pub enum OpenError {
         /// Where the changelog begins.
         beginning: i64,
     },
+    /// It was asked to end before it was done; what is restored stays for the next time.
+    #[error("task {task} is not opened any more: it was given up while it was being restored")]
+    Cancelled {
+        /// The task.
+        task: TaskId,
+    },
+}
+
+impl Classified for OpenError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            OpenError::Log { source, .. } => source.class(),
+            OpenError::Task(error) => error.class(),
+            OpenError::Ahead { .. } | OpenError::Hole { .. } => ErrorClass::TaskCorrupted,
+            OpenError::Cancelled { .. } => ErrorClass::TaskMigrated,
+        }
+    }
+}
+
+/// Where a task goes on.
+struct Start {
+    positions: Vec<i64>,
+    stream_times: BTreeMap<String, Timestamp>,
+    /// Whether the positions are all committed.
+    committed: bool,
 }
 
 impl TaskOpener {
@@ -111,56 +132,41 @@ impl TaskOpener {
         partition: i32,
         now: Timestamp,
     ) -> Result<(Task, u64), OpenError> {
-        let (parts, restored) = self.open_parts(log, subtopology, partition, now)?;
+        let opening = Opening::new(Arc::new(ManualClock::at(now)));
+        let (parts, restored) = self.open_parts(log, subtopology, partition, &opening)?;
         Ok((Task::new(parts), restored))
     }
 
     /// As [`TaskOpener::open`], but leaves it to the caller to put the task together: its parts may have been opened
-    /// by another thread.
+    /// by another thread, and `opening` shows and ends it.
+    ///
+    /// The order matters. The committed offsets are read first, then the ends of the changelogs, and then the stores
+    /// are restored up to there. Whoever owned the task before may have left a transaction T that is being decided:
+    ///
+    /// - [`LogConsumer::committed`] waits for transactions that hold offsets of these inputs. So when T holds such, the
+    ///   offsets read are those after T was decided. If they include T, then T's changelog records had been
+    ///   written before, lie below the ends that are asked for next, and the restore does not end before it
+    ///   has read them: ends count open transactions, and a reader of committed records stands still until T's
+    ///   outcome has reached the changelog too.
+    /// - When T holds no offsets yet, none can be added any more: this task is only opened once the group has taken it
+    ///   from its former owner, and the group refuses offsets of a member that it has gone on without (KIP-447). T can
+    ///   then only abort, and the restore waits for that if T wrote to the changelog.
+    ///
+    /// So the stores hold a transaction exactly if the offsets do (I1). Read the other way round, ends before offsets, T
+    /// could fall in between: its offsets would be skipped over and its changes missing.
     pub fn open_parts(
         &self,
         log: &dyn Log,
         subtopology: &Arc<Subtopology>,
         partition: i32,
-        now: Timestamp,
+        opening: &Opening,
     ) -> Result<(TaskParts, u64), OpenError> {
         let task = TaskId { subtopology: subtopology.id, partition };
-        let state_failed = |source| OpenError::Task(TaskError::State { task, source });
-        let log_failed = |source| OpenError::Log { task, source };
-        let mut stores = self.state.open_task(&task.to_string(), &subtopology.stores).map_err(state_failed)?;
-        if self.is_stale(subtopology, &stores, now) {
-            tracing::info!(%task, "the state is older than its changelog's tombstones are kept; it is built anew");
-            stores.clear(now).map_err(state_failed)?;
-        } else if stores.checkpoint().is_none() {
-            // Notes since when a restore has been under way, for the case that it is interrupted.
-            stores.clear(now).map_err(state_failed)?;
-        }
-        let mut consumer = log.consumer(Some(&self.application)).map_err(log_failed)?;
-        let mut restored = 0;
-        for store in 0..subtopology.stores.len() {
-            restored += self.restore(task, subtopology, store, &mut stores, consumer.as_mut())?;
-        }
-        let mut positions_committed = true;
-        let mut positions = Vec::with_capacity(subtopology.sources.len());
-        let mut metadata = OffsetMetadata::default();
-        for source in &subtopology.sources {
-            let input = TopicPartition::new(source.topic.clone(), partition);
-            let position = match consumer.committed(&input).map_err(log_failed)? {
-                Some(committed) => {
-                    metadata.merge(OffsetMetadata::parse(&committed.metadata));
-                    committed.offset
-                }
-                None => {
-                    positions_committed = false;
-                    match source.offset_reset {
-                        OffsetReset::Earliest => consumer.beginning_offset(&input),
-                        OffsetReset::Latest => consumer.end_offset(&input),
-                    }
-                    .map_err(log_failed)?
-                }
-            };
-            positions.push(position);
-        }
+        let mut consumer = OpenError::of_log(task, log.consumer(Some(&self.application)))?;
+        let start = OpenError::of_log(task, Start::read(subtopology, partition, consumer.as_ref()))?;
+        let mut stores = self.open_stores(task, subtopology, opening.now())?;
+        let (stores_of, consumer) = (&mut stores, consumer.as_mut());
+        let restored = Restore { task, subtopology, stores: stores_of, consumer, opening }.run()?;
         let parts = TaskParts {
             application: self.application.clone(),
             subtopology: subtopology.clone(),
@@ -169,11 +175,33 @@ impl TaskOpener {
             partitions: self.partitions.clone(),
             dead_letters: self.dead_letters.clone(),
             options: self.options.clone(),
-            positions,
-            stream_times: metadata.times,
-            positions_committed,
+            positions: start.positions,
+            stream_times: start.stream_times,
+            positions_committed: start.committed,
         };
         Ok((parts, restored))
+    }
+
+    /// Removes the state of a task, to have it restored from the beginning of its changelogs.
+    pub fn discard(&self, subtopology: &Subtopology, partition: i32) -> Result<(), OpenError> {
+        let task = TaskId { subtopology: subtopology.id, partition };
+        let removed = self.state.remove_task(&task.to_string());
+        removed.map_err(|source| OpenError::Task(TaskError::State { task, source }))
+    }
+
+    fn open_stores(&self, task: TaskId, subtopology: &Subtopology, now: Timestamp) -> Result<TaskStores, OpenError> {
+        let failed = |source| OpenError::Task(TaskError::State { task, source });
+        let mut stores = self.state.open_task(&task.to_string(), &subtopology.stores).map_err(failed)?;
+        let stale = self.is_stale(subtopology, &stores, now);
+        if stale {
+            tracing::info!(%task, "the state is older than its changelog's tombstones are kept; it is built anew");
+        }
+        // A state without a checkpoint is cleared to note since when a restore has been under way, for the case that it
+        // is interrupted.
+        if stale || stores.checkpoint().is_none() {
+            stores.clear(now).map_err(failed)?;
+        }
+        Ok(stores)
     }
 
     /// Whether tombstones that the stores have not seen may be gone from their changelogs: then what they deleted
@@ -185,53 +213,41 @@ impl TaskOpener {
         kept.is_some_and(|kept| now.saturating_sub(checkpoint.wall_clock) >= *kept)
     }
 
-    /// Brings one store up to the end of its changelog. Ends on the consumer's position, not on the last
-    /// record: offsets without records are never delivered.
-    fn restore(
-        &self,
-        task: TaskId,
-        subtopology: &Subtopology,
-        store: usize,
-        stores: &mut TaskStores,
-        consumer: &mut dyn LogConsumer,
-    ) -> Result<u64, OpenError> {
-        let Some(topic) = subtopology.stores.get(store).and_then(|spec| spec.changelog.clone()) else { return Ok(0) };
-        let log_failed = |source| OpenError::Log { task, source };
-        let changelog = TopicPartition::new(topic.clone(), task.partition);
-        let end = consumer.end_offset(&changelog).map_err(log_failed)?;
-        let checkpoint = stores.checkpoint().and_then(|checkpoint| checkpoint.changelog_offsets.get(&*topic).copied());
-        let beginning = consumer.beginning_offset(&changelog).map_err(log_failed)?;
-        let start = match checkpoint {
-            Some(offset) if offset > end => {
-                return Err(OpenError::Ahead { task, changelog, checkpoint: offset, end });
-            }
-            Some(offset) if offset < beginning => {
-                return Err(OpenError::Hole { task, changelog, checkpoint: offset, beginning });
-            }
-            Some(offset) => offset,
-            None => beginning,
-        };
-        if start >= end {
-            return Ok(0);
-        }
-        consumer.assign(&changelog, start).map_err(log_failed)?;
-        let mut restored = 0;
-        while consumer.position(&changelog).is_some_and(|position| position < end) {
-            let polled = consumer.poll(RESTORE_BATCH, RESTORE_TIMEOUT).map_err(log_failed)?;
-            for batch in polled.batches {
-                restored += batch.records.len() as u64;
-                stores
-                    .restore(store, &batch.records, batch.position)
-                    .map_err(|source| TaskError::State { task, source })?;
-            }
-        }
-        consumer.unassign(&changelog);
-        Ok(restored)
-    }
-
     /// Partitions by topic, for the tasks of an application.
     pub fn partitions_of(topics: &BTreeMap<String, TopicConfig>) -> Arc<Partitions> {
         let target = |config: &TopicConfig| Target { partitions: config.partitions, compacted: config.compacted };
         Arc::new(topics.iter().map(|(name, config)| (Arc::from(name.as_str()), target(config))).collect())
+    }
+}
+
+impl OpenError {
+    fn of_log<T>(task: TaskId, result: Result<T, LogError>) -> Result<T, OpenError> {
+        result.map_err(|source| OpenError::Log { task, source })
+    }
+}
+
+impl Start {
+    /// Reads where the group has come to in a task's inputs, and where it starts in those it never committed.
+    fn read(subtopology: &Subtopology, partition: i32, consumer: &dyn LogConsumer) -> Result<Start, LogError> {
+        let mut start = Start { positions: Vec::new(), stream_times: BTreeMap::new(), committed: true };
+        let mut metadata = OffsetMetadata::default();
+        for source in &subtopology.sources {
+            let input = TopicPartition::new(source.topic.clone(), partition);
+            start.positions.push(match consumer.committed(&input)? {
+                Some(committed) => {
+                    metadata.merge(OffsetMetadata::parse(&committed.metadata));
+                    committed.offset
+                }
+                None => {
+                    start.committed = false;
+                    match source.offset_reset {
+                        OffsetReset::Earliest => consumer.beginning_offset(&input)?,
+                        OffsetReset::Latest => consumer.end_offset(&input)?,
+                    }
+                }
+            });
+        }
+        start.stream_times = metadata.times;
+        Ok(start)
     }
 }

@@ -83,8 +83,8 @@ impl CommitObserver for Unobserved {
 }
 
 /// Commits what the tasks have done since their last commit. Returns whether it went to its end; only an
-/// observer can stop it. On an error before the log commits, the transaction is aborted and the tasks are rolled
-/// back; from then on ([`CommitError::InDoubt`], [`CommitError::Incomplete`]) they are to be opened anew.
+/// observer can stop it. On an error before the log commits, or when it says that it has not, the transaction is
+/// aborted and the tasks are rolled back; from then on ([`CommitError::InDoubt`], [`CommitError::Incomplete`]) they are to be opened anew.
 pub fn commit<'a>(
     tasks: impl IntoIterator<Item = &'a mut Task>,
     producer: &mut dyn TransactionalProducer,
@@ -104,7 +104,16 @@ pub fn commit<'a>(
             return Err(error);
         }
     }
-    let ends = producer.commit().map_err(CommitError::InDoubt)?;
+    let ends = match producer.commit() {
+        Ok(ends) => ends,
+        // The log says that it has not committed, and never will: nothing happened but lost work.
+        Err(error @ LogError::Aborted(_)) => {
+            abort(producer);
+            tasks.into_iter().for_each(Task::roll_back);
+            return Err(CommitError::Log(error));
+        }
+        Err(error) => return Err(CommitError::InDoubt(error)),
+    };
     if !observer.reached(CommitStep::Committed) {
         return Ok(false);
     }
@@ -133,11 +142,15 @@ fn prepare_and_send(
     }
     producer.begin()?;
     send(commits, producer, group, observer).map_err(|error| {
-        if let Err(abort) = producer.abort() {
-            tracing::warn!(%abort, "the failed transaction could not be aborted");
-        }
+        abort(producer);
         error.into()
     })
+}
+
+fn abort(producer: &mut dyn TransactionalProducer) {
+    if let Err(error) = producer.abort() {
+        tracing::warn!(%error, "the failed transaction could not be aborted");
+    }
 }
 
 fn send(

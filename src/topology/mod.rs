@@ -1,25 +1,23 @@
 //! From a topology's YAML to a checked plan, and descriptions of it.
 
 mod describe;
-pub(crate) mod diagnostics;
 mod error_event;
 pub mod partitioning;
 pub mod plan;
 mod planner;
 mod schema;
 pub(crate) mod spec;
-pub(crate) mod yaml;
 
 use crate::agents::Agents;
 use crate::serdes::SchemaRegistry;
 
+pub use crate::yaml::{Diagnostic, Diagnostics};
 pub use describe::{DescribeFormat, describe};
-pub use diagnostics::{Diagnostic, Diagnostics};
 pub use error_event::error_event_shape;
 pub use plan::Topology;
 pub use schema::json_schema;
 
-use diagnostics::Problems;
+use crate::yaml::{self, Problems};
 use spec::Lower;
 
 /// What a topology is planned against.
@@ -45,7 +43,7 @@ pub fn load(file_name: &str, text: &str, options: &PlanOptions<'_>) -> Result<To
 }
 
 fn plan_text(text: &str, options: &PlanOptions<'_>, problems: &mut Problems) -> Option<Topology> {
-    let root = yaml::parse(text, problems)?;
+    let root = yaml::parse(text, yaml::TOPOLOGY, problems)?;
     let spec = spec::TopologySpec::lower(&root, problems)?;
     planner::plan(&spec, &root, options, problems)
 }

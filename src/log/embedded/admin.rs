@@ -3,23 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::super::topic::{check_topic, difference};
 use super::super::{LogAdmin, LogError, Result, TopicConfig};
 use super::catalogue::{Partition, Topic};
 use super::clean::{clean, delete_before};
 use super::encoding::PartitionPart;
-use super::encoding::{StoredTopic, committed_topic, partition_key, record_key, to_bytes};
+use super::encoding::{StoredTopic, committed_group, committed_topic, partition_key, record_key, to_bytes};
 use super::storage::{Durability, Family};
 use super::{Shared, State, lock};
 use crate::record::TopicPartition;
-use crate::time::{Timestamp, format_duration};
+use crate::time::Timestamp;
 
 const NEXT_TOPIC_KEY: &[u8] = b"next topic id";
-
-/// The most partitions that a topic may have.
-const MAX_PARTITIONS: i32 = 10_000;
-
-/// The longest name of a topic, as in Kafka.
-const MAX_NAME: usize = 249;
 
 /// How far deleting from the front may run ahead of deleting in the database. Deleting a range costs every later
 /// read a little until the range is compacted, and the purge of a repartition topic comes with every commit.
@@ -42,6 +37,22 @@ impl EmbeddedAdmin {
         Ok(u32::from_be_bytes(bytes))
     }
 
+    /// Stores a topic with another configuration.
+    fn change(&self, topic: &str, changed: impl FnOnce(&TopicConfig) -> Result<TopicConfig>) -> Result<()> {
+        let mut state = lock(&self.shared.state);
+        let existing = Arc::clone(state.catalogue.topic(topic)?);
+        let config = kept(&changed(&existing.config)?);
+        check_topic(topic, &config)?;
+        let storage = &self.shared.storage;
+        let stored = to_bytes(&StoredTopic::new(existing.id, &config)).map_err(|detail| storage.corrupt(detail))?;
+        storage.write(Durability::Configured, |batch| batch.put(Family::Topics, topic.as_bytes(), &stored))?;
+        let State { catalogue, groups, .. } = &mut *state;
+        catalogue.insert(Arc::new(existing.changed(config)));
+        groups.topics_changed(catalogue);
+        self.shared.changed.notify_all();
+        Ok(())
+    }
+
     fn partition(&self, name: &TopicPartition) -> Result<Arc<Partition>> {
         Ok(Arc::clone(lock(&self.shared.state).catalogue.topic(&name.topic)?.partition(name.partition)?))
     }
@@ -53,7 +64,7 @@ impl LogAdmin for EmbeddedAdmin {
         check_topic(topic, config)?;
         let mut state = lock(&self.shared.state);
         if let Some(existing) = state.catalogue.find(topic) {
-            return match difference(&existing.config, config) {
+            return match difference(&existing.config, &kept(config)) {
                 None => Ok(()),
                 Some(difference) => Err(LogError::TopicExists { topic: topic.to_owned(), difference }),
             };
@@ -66,7 +77,7 @@ impl LogAdmin for EmbeddedAdmin {
             batch.put(Family::Meta, NEXT_TOPIC_KEY, &id.wrapping_add(1).to_be_bytes());
         })?;
         let State { catalogue, groups, .. } = &mut *state;
-        catalogue.insert(Arc::new(Topic::new(topic, id, config.clone())));
+        catalogue.insert(Arc::new(Topic::new(topic, id, kept(config))));
         groups.topics_changed(catalogue);
         self.shared.changed.notify_all();
         Ok(())
@@ -76,6 +87,45 @@ impl LogAdmin for EmbeddedAdmin {
         self.shared.refresh()?;
         let state = lock(&self.shared.state);
         Ok(state.catalogue.topics().map(|topic| (topic.name.to_string(), topic.config.clone())).collect())
+    }
+
+    fn alter_topic(&self, topic: &str, config: &TopicConfig) -> Result<()> {
+        self.shared.writable("change a topic")?;
+        self.change(topic, |has| Ok(TopicConfig { partitions: has.partitions, ..config.clone() }))
+    }
+
+    fn add_partitions(&self, topic: &str, partitions: i32) -> Result<()> {
+        self.shared.writable("add partitions")?;
+        self.change(topic, |has| match partitions.cmp(&has.partitions) {
+            std::cmp::Ordering::Less => Err(LogError::InvalidTopic {
+                topic: topic.to_owned(),
+                detail: format!("it has {} partitions, which cannot become {partitions}", has.partitions),
+            }),
+            _ => Ok(TopicConfig { partitions, ..has.clone() }),
+        })
+    }
+
+    fn group_members(&self, group: &str) -> Result<usize> {
+        Ok(lock(&self.shared.state).groups.members(group))
+    }
+
+    fn delete_group(&self, group: &str) -> Result<()> {
+        self.shared.writable("delete a group")?;
+        let _commits = lock(&self.shared.commits);
+        let members = self.group_members(group)?;
+        if members > 0 {
+            return Err(LogError::GroupInUse { group: group.to_owned(), members });
+        }
+        let mut committed = Vec::new();
+        self.shared.storage.each(Family::Offsets, |key, _| {
+            if committed_group(key) == Some(group.as_bytes()) {
+                committed.push(key.to_vec());
+            }
+            Ok(())
+        })?;
+        self.shared.storage.write(Durability::Configured, |batch| {
+            committed.iter().for_each(|key| batch.delete(Family::Offsets, key));
+        })
     }
 
     fn delete_topic(&self, topic: &str) -> Result<()> {
@@ -125,36 +175,7 @@ impl LogAdmin for EmbeddedAdmin {
     }
 }
 
-fn check_topic(topic: &str, config: &TopicConfig) -> Result<()> {
-    let invalid = |detail: String| Err(LogError::InvalidTopic { topic: topic.to_owned(), detail });
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if topic.is_empty() || topic.len() > MAX_NAME || matches!(topic, "." | "..") || !topic.chars().all(legal) {
-        return invalid(format!("a name has 1 to {MAX_NAME} letters, digits, `.`, `_` or `-`"));
-    }
-    if !(1..=MAX_PARTITIONS).contains(&config.partitions) {
-        return invalid(format!("{} partitions; there may be 1 to {MAX_PARTITIONS}", config.partitions));
-    }
-    if config.retention.unwrap_or(0) < 0 || config.delete_retention < 0 {
-        return invalid("a retention cannot be negative".to_owned());
-    }
-    Ok(())
-}
-
-/// How a topic's configuration differs from the one wanted, as text.
-fn difference(has: &TopicConfig, wanted: &TopicConfig) -> Option<String> {
-    let retention = |retention: Option<i64>| retention.map_or("no limit".to_owned(), format_duration);
-    let policy = |compacted| if compacted { "compacted" } else { "not compacted" };
-    let (has, wanted) = if has.partitions != wanted.partitions {
-        (format!("{} partitions", has.partitions), wanted.partitions.to_string())
-    } else if has.retention != wanted.retention {
-        (format!("a retention of {}", retention(has.retention)), retention(wanted.retention))
-    } else if has.compacted != wanted.compacted {
-        (format!("cleanup {}", policy(has.compacted)), policy(wanted.compacted).to_owned())
-    } else if has.delete_retention != wanted.delete_retention {
-        let text = format_duration(has.delete_retention);
-        (format!("a retention of tombstones of {text}"), format_duration(wanted.delete_retention))
-    } else {
-        return None;
-    };
-    Some(format!("it has {has}, not {wanted}; change what is asked for, or delete the topic"))
+/// What the embedded log keeps of a configuration: it has no use for the rest.
+fn kept(config: &TopicConfig) -> TopicConfig {
+    TopicConfig { max_compaction_lag: None, segment: None, ..config.clone() }
 }

@@ -31,18 +31,24 @@ pub(super) struct Partition {
 impl Topic {
     /// A topic without records.
     pub(super) fn new(name: &str, id: u32, config: TopicConfig) -> Topic {
-        let name: Arc<str> = name.into();
-        let partition = |number| {
+        Topic { name: name.into(), id, config: TopicConfig::new(0), partitions: Vec::new() }.changed(config)
+    }
+
+    /// The same topic as `config` says; its partitions stay what they are, and further ones are empty.
+    pub(super) fn changed(&self, config: TopicConfig) -> Topic {
+        let added = |number| {
             Arc::new(Partition {
-                name: TopicPartition::new(Arc::clone(&name), number),
-                topic_id: id,
+                name: TopicPartition::new(Arc::clone(&self.name), number),
+                topic_id: self.id,
                 start: AtomicI64::new(0),
                 next: AtomicI64::new(0),
                 deleted: AtomicBool::new(false),
                 cleaning: Mutex::default(),
             })
         };
-        Topic { id, partitions: (0..config.partitions).map(partition).collect(), config, name }
+        let mut partitions = self.partitions.clone();
+        partitions.extend((self.config.partitions..config.partitions).map(added));
+        Topic { name: Arc::clone(&self.name), id: self.id, config, partitions }
     }
 
     /// One of its partitions.
@@ -172,8 +178,13 @@ impl Catalogue {
         let gone: Vec<_> = self.topics().filter(|topic| !stays(topic)).map(|topic| Arc::clone(&topic.name)).collect();
         gone.iter().for_each(|name| self.remove(name));
         for (name, topic) in stored {
-            if self.find(&name).is_none() {
-                self.insert(Arc::new(Topic::new(&name, topic.id, topic.config())));
+            match self.find(&name) {
+                None => self.insert(Arc::new(Topic::new(&name, topic.id, topic.config()))),
+                Some(known) if known.config != topic.config() => {
+                    let changed = known.changed(topic.config());
+                    self.insert(Arc::new(changed));
+                }
+                Some(_) => {}
             }
         }
         self.topics().flat_map(|topic| &topic.partitions).try_for_each(|partition| partition.load(storage))

@@ -8,10 +8,12 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::super::{
-    CommittedOffset, FetchedBatch, GroupMetadata, LogConsumer, LogError, LogRecord, Polled, Rebalance, Result, Waker,
+    CommittedOffset, FetchedBatch, GroupMetadata, LogConsumer, LogError, LogRecord, Polled, Rebalance, Result,
+    TransactionalProducer, Waker,
 };
 use super::catalogue::Partition;
 use super::encoding::{StoredOffset, committed_key, decode_record, from_bytes};
+use super::producer::EmbeddedProducer;
 use super::storage::Family;
 use super::{Shared, State, lock};
 use crate::record::TopicPartition;
@@ -296,6 +298,15 @@ impl LogConsumer for EmbeddedConsumer {
     fn group_metadata(&self) -> Result<GroupMetadata> {
         let group = self.group("have a place in a group")?;
         Ok(lock(&self.shared.state).groups.metadata(group, self.member))
+    }
+
+    fn commit_offsets(&mut self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<()> {
+        self.shared.writable("commit offsets")?;
+        let group = self.group_metadata()?;
+        let mut producer = EmbeddedProducer::nameless(Arc::clone(&self.shared));
+        producer.begin()?;
+        producer.send_offsets(offsets, &group)?;
+        producer.commit().map(drop)
     }
 }
 

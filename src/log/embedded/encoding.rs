@@ -71,6 +71,12 @@ pub(super) fn committed_topic(key: &[u8]) -> Option<&[u8]> {
     rest.get(..u32::from_be_bytes(*topic) as usize)
 }
 
+/// The group in a committed offset's key.
+pub(super) fn committed_group(key: &[u8]) -> Option<&[u8]> {
+    let (group, rest) = key.split_first_chunk::<4>()?;
+    rest.get(..u32::from_be_bytes(*group) as usize)
+}
+
 /// A topic as stored.
 #[derive(bincode::Encode, bincode::Decode)]
 pub(super) struct StoredTopic {
@@ -95,10 +101,10 @@ impl StoredTopic {
 
     pub(super) fn config(&self) -> TopicConfig {
         TopicConfig {
-            partitions: self.partitions,
             retention: self.retention,
             compacted: self.compacted,
             delete_retention: self.delete_retention,
+            ..TopicConfig::new(self.partitions)
         }
     }
 }
@@ -346,5 +352,6 @@ mod tests {
         assert!(keys.is_sorted());
         assert_eq!(record_offset(&keys[3]), Some(256));
         assert_eq!(committed_topic(&committed_key("group", "topic", 3)), Some(&b"topic"[..]));
+        assert_eq!(committed_group(&committed_key("group", "topic", 3)), Some(&b"group"[..]));
     }
 }

@@ -69,6 +69,11 @@ impl Groups {
         }
     }
 
+    /// How many members a group has.
+    pub(super) fn members(&self, group: &str) -> usize {
+        self.0.get(group).map_or(0, |group| group.members.len())
+    }
+
     /// Takes into account that topics came or went.
     pub(super) fn topics_changed(&mut self, catalogue: &Catalogue) {
         for group in self.0.values_mut() {
@@ -96,7 +101,7 @@ impl Groups {
         member.revoking.extend(revoked.iter().cloned());
         member.owned.extend(assigned.iter().cloned());
         member.generation = group.generation;
-        Some(Rebalance { revoked, assigned })
+        Some(Rebalance { revoked, assigned, lost: Vec::new() })
     }
 
     /// Takes from a member what it was told to give up.
@@ -125,10 +130,11 @@ impl Groups {
             Some((number, member)) => GroupMetadata {
                 group: group.to_owned(),
                 member: member_name(group, number),
+                instance: None,
                 generation: member.generation,
             },
             // As in Kafka, a consumer that does not subscribe is nobody to the group.
-            None => GroupMetadata { group: group.to_owned(), member: String::new(), generation: -1 },
+            None => GroupMetadata { group: group.to_owned(), member: String::new(), instance: None, generation: -1 },
         }
     }
 

@@ -137,6 +137,12 @@ impl Log for EmbeddedLog {
         Ok(Box::new(EmbeddedProducer::new(Arc::clone(&self.shared), transactional_id, epoch, newest)))
     }
 
+    fn producer(&self) -> Result<Box<dyn TransactionalProducer>> {
+        self.shared.writable("write records")?;
+        // More than is asked for: what is sent becomes visible at the commit, whole.
+        Ok(Box::new(EmbeddedProducer::nameless(Arc::clone(&self.shared))))
+    }
+
     fn admin(&self) -> Box<dyn LogAdmin> {
         Box::new(EmbeddedAdmin::new(Arc::clone(&self.shared)))
     }

@@ -45,6 +45,11 @@ impl EmbeddedProducer {
         }
     }
 
+    /// A producer that nobody can fence, because nobody knows its name.
+    pub(super) fn nameless(shared: Arc<Shared>) -> Self {
+        EmbeddedProducer::new(shared, "", 0, Arc::default())
+    }
+
     fn check_epoch(&self) -> Result<()> {
         if self.newest.load(Ordering::Acquire) == self.epoch {
             return Ok(());

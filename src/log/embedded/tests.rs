@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rocksdb::{DB, Options};
 
-use super::super::contract::{self, SOON, at, create, read, record, text, values, write};
+use super::super::contract::{self, Member, SOON, at, create, read, record, text, values, write};
 use super::super::{Log, LogError, TopicConfig};
 use super::{EmbeddedLog, EmbeddedOptions};
 use crate::record::TopicPartition;
@@ -39,6 +39,9 @@ contract! {
     a_paused_partition_keeps_its_position,
     what_does_not_exist_is_an_error,
     a_topic_is_created_once,
+    a_topic_can_be_changed_and_grow,
+    a_group_is_deleted_when_nobody_is_in_it,
+    a_producer_without_transactions_writes_at_its_commit,
     a_deleted_topic_is_gone_and_may_come_back_empty,
     deleted_records_are_skipped,
     retention_deletes_from_the_front,
@@ -368,4 +371,50 @@ fn a_reader_keeps_up_with_a_writer_that_cleans() {
     writer.join().unwrap();
     let reader = EmbeddedLog::open_reader(directory.path()).unwrap();
     assert_eq!(read(&*reader, "a", 0).len(), 50);
+}
+
+/// Kafka knows a member's generation only; here, who owns what decides.
+#[test]
+fn what_was_given_up_cannot_be_committed_in_any_generation() {
+    let log = fresh();
+    create(&*log, "in", 2);
+    let mut first = Member::join(&*log);
+    first.own(2);
+    let mut second = Member::join(&*log);
+    let revoked = first.revoked(&mut second);
+    first.consumer.acknowledge_revocation(&revoked).unwrap();
+    second.own(1);
+    let mut producer = log.transactional_producer("t").unwrap();
+    producer.begin().unwrap();
+    let group = first.consumer.group_metadata().unwrap();
+    let sent = producer.send_offsets(&[(revoked[0].clone(), at(4))], &group);
+    assert!(matches!(sent, Err(LogError::Fenced(_))), "{sent:?}");
+}
+
+#[test]
+fn a_member_that_leaves_between_its_offsets_and_the_commit_is_fenced() {
+    let log = fresh();
+    create(&*log, "in", 1);
+    let mut member = Member::join(&*log);
+    member.own(1);
+    let mut producer = log.transactional_producer("t").unwrap();
+    producer.begin().unwrap();
+    let group = member.consumer.group_metadata().unwrap();
+    producer.send_offsets(&[(TopicPartition::new("in", 0), at(1))], &group).unwrap();
+    drop(member);
+    assert!(matches!(producer.commit(), Err(LogError::Fenced(_))));
+}
+
+/// What a consumer has not fetched yet may go before it comes to it.
+#[test]
+fn a_consumer_skips_what_is_deleted_before_it_reads_it() {
+    let log = fresh();
+    create(&*log, "a", 1);
+    write(&*log, (0..3).map(|n| record("a", 0, "k", &n.to_string())));
+    let partition = TopicPartition::new("a", 0);
+    let mut consumer = log.consumer(None).unwrap();
+    consumer.assign(&partition, 0).unwrap();
+    log.admin().delete_records(&partition, 2).unwrap();
+    let batches = consumer.poll(10, SOON).unwrap().batches;
+    assert_eq!(batches[0].records.iter().map(|record| record.offset).collect::<Vec<_>>(), [2]);
 }

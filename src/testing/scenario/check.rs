@@ -12,10 +12,10 @@ use crate::agents::Agents;
 use crate::metrics::DropReason;
 use crate::serdes::{Format, SchemaRegistry, TopicSerde};
 use crate::state::StoreKind;
-use crate::topology::diagnostics::{Diagnostic, Problems, suggest};
 use crate::topology::plan::{Topic, TopicRole, Topology};
 use crate::topology::spec::scalars::Count;
 use crate::topology::spec::{Name, Named};
+use crate::yaml::{Diagnostic, Problems, suggest};
 
 /// What the names of a test file are looked up in.
 pub(super) struct Known<'a> {
@@ -44,7 +44,7 @@ impl<'a> Known<'a> {
         if file.tests.is_empty() {
             problems.report(Diagnostic::new(file.span.clone(), "there are no tests").help("add one under `tests:`"));
         }
-        let mut names: BTreeMap<&str, &crate::topology::yaml::Span> = BTreeMap::new();
+        let mut names: BTreeMap<&str, &crate::yaml::Span> = BTreeMap::new();
         for case in &file.tests {
             if let Some(first) = names.insert(&case.name.text, &case.name.span) {
                 let problem = Diagnostic::new(case.name.span.clone(), "another test has this name");

@@ -7,9 +7,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Number, Value as Json};
 
 use crate::time::{Timestamp, parse_duration};
-use crate::topology::diagnostics::{Diagnostic, Problems};
 use crate::topology::spec::Lower;
-use crate::topology::yaml::{Content, Node, Scalar, Span};
+use crate::yaml::{Content, Node, Scalar, Span};
+use crate::yaml::{Diagnostic, Problems};
 
 /// Implements the JSON Schema of a leaf.
 macro_rules! leaf_schema {
@@ -193,11 +193,11 @@ leaf_schema!(HeadersSpec, "Headers", {"type": "object", "additionalProperties": 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::yaml::parse;
+    use crate::yaml::parse;
 
     fn lowered<T: Lower>(yaml: &str) -> (Option<T>, Vec<String>) {
         let mut problems = Problems::new(yaml);
-        let node = parse(yaml, &mut problems).unwrap();
+        let node = parse(yaml, crate::yaml::TOPOLOGY, &mut problems).unwrap();
         let value = T::lower(node.get("x").unwrap(), &mut problems);
         let messages = problems.finish("f").map(|all| all.iter().map(|one| one.message().to_owned()).collect());
         (value, messages.unwrap_or_default())

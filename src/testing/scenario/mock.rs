@@ -9,8 +9,8 @@ use super::spec::{MockSpec, ReplySpec};
 use crate::agents::{Agent, AgentError, Agents};
 use crate::record::{Shape, Value};
 use crate::serdes::json::from_json;
-use crate::topology::diagnostics::{Diagnostic, Problems, suggest};
 use crate::topology::spec::{Name, Named};
+use crate::yaml::{Diagnostic, Problems, suggest};
 
 #[derive(Clone, Debug)]
 enum Reply {
@@ -110,7 +110,7 @@ fn describe(shape: &Shape) -> String {
 
 #[derive(Clone, Copy)]
 enum ReplyRef<'a> {
-    Answer(&'a Json, &'a crate::topology::yaml::Span),
+    Answer(&'a Json, &'a crate::yaml::Span),
     Fail(&'a str),
 }
 

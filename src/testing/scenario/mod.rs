@@ -20,10 +20,10 @@ use super::OutputRecord;
 use crate::agents::Agents;
 use crate::serdes::SchemaRegistry;
 use crate::time::{Clock, SystemClock};
-use crate::topology::diagnostics::{Diagnostic, Problems};
 use crate::topology::spec::{Lower, Named};
-use crate::topology::yaml::{self, Span};
 use crate::topology::{self, Diagnostics, PlanOptions};
+use crate::yaml::{self, Span};
+use crate::yaml::{Diagnostic, Problems};
 use check::Known;
 use run::CaseRun;
 use spec::{CaseSpec, FileSpec};
@@ -170,7 +170,7 @@ impl Suite {
         if problems.count() > 0 {
             return None;
         }
-        let node = yaml::parse(text, problems)?;
+        let node = yaml::parse(text, yaml::TOPOLOGY, problems)?;
         let spec = FileSpec::lower(&node, problems)?;
         let (name, place) = match &spec.topology {
             Some(topology) => (topology.text.clone(), topology.span.clone()),

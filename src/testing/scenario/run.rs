@@ -17,7 +17,7 @@ use crate::state::window_key;
 use crate::testing::{DriverError, DriverOptions, InputRecord, OutputRecord, TopologyDriver};
 use crate::topology::plan::Topology;
 use crate::topology::spec::Named;
-use crate::topology::yaml::Span;
+use crate::yaml::Span;
 
 /// What came of the steps of a test.
 pub(super) struct Outcome {

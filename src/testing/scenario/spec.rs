@@ -6,11 +6,11 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::literal::{HeadersSpec, Literal, Literals, Moment, Text, Whole};
-use crate::topology::diagnostics::{Diagnostic, Problems, suggest};
 use crate::topology::spec::lower::{choice, mapping};
 use crate::topology::spec::scalars::{Count, Millis};
 use crate::topology::spec::{Lower, Name, Named};
-use crate::topology::yaml::{Content, Node, Span};
+use crate::yaml::{Content, Node, Span};
+use crate::yaml::{Diagnostic, Problems, suggest};
 
 mapping! {
     /// The tests of a topology.

@@ -7,12 +7,12 @@ use super::shapes::difference;
 use crate::expression::{Binding, CallArgument, Expression, Scope, split_call};
 use crate::record::{Fields, Shape};
 use crate::state::StoreKind;
-use crate::topology::diagnostics::{Diagnostic, suggest};
 use crate::topology::plan::{Aggregate, AggregateKind, Emit, Function, NamedAggregate, OnError, Verb};
 use crate::topology::spec::scalars::{AggregateCall, Template};
 use crate::topology::spec::{Name, Named, TableSpec, WindowSpec};
-use crate::topology::yaml::Node;
 use crate::window::TimeWindows;
+use crate::yaml::Node;
+use crate::yaml::{Diagnostic, suggest};
 
 /// The aggregates of the language.
 const AGGREGATES: &[&str] = &["count", "count_if", "sum", "min", "max", "avg", "first", "last", "collect", "top_k"];

@@ -8,11 +8,11 @@ use super::fields::{needed, send_old_values};
 use super::graph::{DraftPayload, DraftSource, Graph};
 use crate::log::TopicConfig;
 use crate::record::Fields;
-use crate::topology::diagnostics::Diagnostic;
 use crate::topology::partitioning;
 use crate::topology::plan::{
     DeadLetters, Edge, Node, Payload, Source, StoreId, Subtopology, Topic, TopicRole, Topology, Verb,
 };
+use crate::yaml::Diagnostic;
 
 /// Which sub-topology everything belongs to, and its position there.
 struct Cut {

@@ -4,10 +4,10 @@ use super::Planner;
 use super::graph::Flow;
 use crate::expression::{Binding, Expression, Projection, Scope};
 use crate::record::{Shape, Text};
-use crate::topology::diagnostics::Diagnostic;
 use crate::topology::spec::Name;
 use crate::topology::spec::scalars::{Formula, Template};
-use crate::topology::yaml::{Content, Node};
+use crate::yaml::Diagnostic;
+use crate::yaml::{Content, Node};
 
 /// What is in scope for a record of a stream or table.
 pub(super) fn record_scope(flow: &Flow) -> Scope {

@@ -7,9 +7,9 @@ use super::graph::Flow;
 use super::shapes::{difference, misfits};
 use crate::expression::{Binding, Projection, Scope};
 use crate::record::Shape;
-use crate::topology::diagnostics::Diagnostic;
 use crate::topology::plan::{FoldCall, Function};
 use crate::topology::spec::{FoldCallSpec, FoldSpec};
+use crate::yaml::Diagnostic;
 
 /// Widening a state that does not settle within so many rounds never will.
 const MAX_ROUNDS: usize = 8;

@@ -5,10 +5,10 @@ use super::graph::{Flow, FlowKind, KeyInfo};
 use super::repartition::Repartitioning;
 use crate::expression::{Binding, Projection, Scope};
 use crate::record::Shape;
-use crate::topology::diagnostics::Diagnostic;
 use crate::topology::plan::{JoinKind, OnError, StoreId, Verb};
 use crate::topology::spec::scalars::Template;
 use crate::topology::spec::{JoinKindSpec, JoinSpec, Name};
+use crate::yaml::Diagnostic;
 
 /// An input of a join.
 struct JoinInput<'s> {
@@ -243,7 +243,7 @@ impl Planner<'_> {
             .iter()
             .map(|input| {
                 let part = self.compile_part(
-                    &crate::topology::yaml::Node::null(input.alias.span.clone()),
+                    &crate::yaml::Node::null(input.alias.span.clone()),
                     0,
                     &input.alias.text,
                     &scope,

@@ -25,10 +25,10 @@ mod topics;
 use std::collections::BTreeSet;
 
 use super::PlanOptions;
-use super::diagnostics::{Diagnostic, Problems};
 use super::plan::{OnError, Topology};
 use super::spec::{ErrorPolicy, OnErrorSpec, TopologySpec};
-use super::yaml::Node;
+use crate::yaml::Node;
+use crate::yaml::{Diagnostic, Problems};
 use graph::Graph;
 use names::{Definition, Names};
 use topics::Topics;
@@ -188,7 +188,7 @@ impl Planner<'_> {
     /// Whether some sink could not be read.
     fn unreadable_sinks(&self, root: &Node) -> bool {
         let written = match root.get("sinks").map(|node| &node.content) {
-            Some(super::yaml::Content::Sequence(items)) => items.len(),
+            Some(crate::yaml::Content::Sequence(items)) => items.len(),
             Some(_) => return true,
             None => 0,
         };

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use super::graph::Flow;
-use crate::topology::diagnostics::{Diagnostic, Problems, list, nearest, suggest};
 use crate::topology::spec::{Name, SourceSpec, Step, StepSpec, StreamSpec, TableSpec, TopologySpec};
-use crate::topology::yaml::{Content, Node, Span};
+use crate::yaml::{Content, Node, Span};
+use crate::yaml::{Diagnostic, Problems, list, nearest, suggest};
 
 /// What a name stands for. `None`: its definition could not be read.
 #[derive(Clone, Copy, Debug)]

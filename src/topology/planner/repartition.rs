@@ -7,9 +7,9 @@ use crate::log::TopicConfig;
 use crate::record::Shape;
 use crate::serdes::{Format, Serializer};
 use crate::state::StoreKind;
-use crate::topology::diagnostics::Diagnostic;
 use crate::topology::plan::{Encoding, KeyMapping, OffsetReset, OnError, Sink, StoreId, Topic, TopicRole, Verb};
-use crate::topology::yaml::Span;
+use crate::yaml::Diagnostic;
+use crate::yaml::Span;
 
 /// What a repartition topic is for.
 pub(super) struct Repartitioning<'s> {

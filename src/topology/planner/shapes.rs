@@ -2,8 +2,8 @@
 
 use super::Planner;
 use crate::record::Shape;
-use crate::topology::diagnostics::{Diagnostic, nearest};
-use crate::topology::yaml::{Content, Node};
+use crate::yaml::{Content, Node};
+use crate::yaml::{Diagnostic, nearest};
 
 /// What keeps a value of shape `given` from being taken for `expected`: the path to each part that does not
 /// fit, and why. Parts of any shape are checked per record.

@@ -6,10 +6,10 @@ use super::shapes::node_at;
 use super::{Planner, Possible};
 use crate::record::Shape;
 use crate::serdes::{Format, Serializer, ShapeMismatch};
-use crate::topology::diagnostics::{Diagnostic, nearest};
 use crate::topology::plan::{Encoding, Sink, TopicRole, Verb};
 use crate::topology::spec::SinkSpec;
 use crate::topology::spec::scalars::FormatSpec;
+use crate::yaml::{Diagnostic, nearest};
 
 impl Planner<'_> {
     /// Builds a sink.

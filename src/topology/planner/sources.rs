@@ -6,11 +6,11 @@ use super::{Planner, Possible};
 use crate::expression::{Binding, Expression, Scope};
 use crate::record::Shape;
 use crate::serdes::{Format, Serde};
-use crate::topology::diagnostics::Diagnostic;
 use crate::topology::plan::{OffsetReset, TopicRole};
 use crate::topology::spec::scalars::FormatSpec;
 use crate::topology::spec::{OffsetResetSpec, SourceKind, SourceSpec};
-use crate::topology::yaml::Span;
+use crate::yaml::Diagnostic;
+use crate::yaml::Span;
 
 impl Planner<'_> {
     /// Builds a source, if `name` is one.

@@ -7,11 +7,11 @@ use super::repartition::{Repartitioning, key_format};
 use super::shapes::misfits;
 use crate::expression::Binding;
 use crate::record::Shape;
-use crate::topology::diagnostics::{Diagnostic, suggest};
 use crate::topology::plan::{KeyMapping, OnError, Verb};
 use crate::topology::spec::scalars::{Formula, Message, Template};
 use crate::topology::spec::{BranchSpec, CallSpec, MapSpec, Name, Step, StepSpec};
-use crate::topology::yaml::Span;
+use crate::yaml::Span;
+use crate::yaml::{Diagnostic, suggest};
 
 /// Where a step stands.
 pub(super) struct Place<'p> {
@@ -208,7 +208,7 @@ impl Planner<'_> {
     }
 
     fn peek(&mut self, mut flow: Flow, message: &Message, place: &Place<'_>) -> Flow {
-        let whole = crate::topology::yaml::Node::text("value", place.span.clone());
+        let whole = crate::yaml::Node::text("value", place.span.clone());
         let node = message.0.as_ref().unwrap_or(&whole);
         if let Some(message) = self.projection(node, &record_scope(&flow)) {
             self.chain(&mut flow, Verb::Peek { message }, place);

@@ -3,8 +3,8 @@
 use super::Planner;
 use super::graph::Flow;
 use super::steps::Place;
-use crate::topology::diagnostics::Diagnostic;
 use crate::topology::spec::{Step, StreamSpec};
+use crate::yaml::Diagnostic;
 
 impl Planner<'_> {
     /// Builds a stream.

@@ -4,10 +4,10 @@ use super::Planner;
 use super::graph::{Flow, FlowKind};
 use super::repartition::Repartitioning;
 use super::steps::Place;
-use crate::topology::diagnostics::{Diagnostic, list};
 use crate::topology::plan::OnError;
 use crate::topology::spec::{Step, TableSpec};
-use crate::topology::yaml::Span;
+use crate::yaml::Span;
+use crate::yaml::{Diagnostic, list};
 
 impl Planner<'_> {
     /// Builds a table.

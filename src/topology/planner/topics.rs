@@ -7,12 +7,12 @@ use indexmap::IndexMap;
 use super::Planner;
 use crate::log::TopicConfig;
 use crate::serdes::{Format, Serde, Serializer};
-use crate::topology::diagnostics::{Diagnostic, nearest, suggest};
 use crate::topology::error_event_shape;
 use crate::topology::plan::{DeadLetters, Topic, TopicRole};
 use crate::topology::spec::scalars::{FormatSpec, Retention};
 use crate::topology::spec::{Cleanup, Name, TopicSpec};
-use crate::topology::yaml::Span;
+use crate::yaml::Span;
+use crate::yaml::{Diagnostic, nearest, suggest};
 
 /// The topics of the application, by name.
 #[derive(Debug, Default)]

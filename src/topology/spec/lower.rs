@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::topology::diagnostics::{Diagnostic, Problems, list, nearest};
-use crate::topology::yaml::{Content, Key, Node, Span};
+use crate::yaml::{Content, Key, Node, Span};
+use crate::yaml::{Diagnostic, Problems, list, nearest};
 
 /// What can be read from a piece of the file.
 pub(crate) trait Lower: Sized + JsonSchema {
@@ -210,12 +210,12 @@ macro_rules! mapping {
         pub(crate) struct $name {
             /// Where it stands: what to point at when the whole is meant.
             #[allow(dead_code, reason = "not every definition can be wrong as a whole")]
-            pub(crate) span: $crate::topology::yaml::Span,
+            pub(crate) span: $crate::yaml::Span,
             $( $(#[doc = $field_doc])* pub(crate) $field: mapping!(@type $presence $type), )*
         }
 
         impl $crate::topology::spec::lower::Lower for $name {
-            fn lower(node: &$crate::topology::yaml::Node, problems: &mut $crate::topology::diagnostics::Problems) -> Option<Self> {
+            fn lower(node: &$crate::yaml::Node, problems: &mut $crate::yaml::Problems) -> Option<Self> {
                 let definition = $crate::topology::spec::lower::Definition {
                     what: $what,
                     fields: &[$((stringify!($field), mapping!(@required $presence))),*],
@@ -265,7 +265,7 @@ macro_rules! choice {
         pub(crate) enum $name { $( $(#[doc = $word_doc])* $variant, )* }
 
         impl $crate::topology::spec::lower::Lower for $name {
-            fn lower(node: &$crate::topology::yaml::Node, problems: &mut $crate::topology::diagnostics::Problems) -> Option<Self> {
+            fn lower(node: &$crate::yaml::Node, problems: &mut $crate::yaml::Problems) -> Option<Self> {
                 match node.scalar().map(|scalar| scalar.text.as_str()) {
                     $( Some($word) => Some($name::$variant), )*
                     _ => {
@@ -313,7 +313,7 @@ macro_rules! verbs {
             }
 
             /// Reads what stands under a verb.
-            fn lower_verb(verb: &str, node: &$crate::topology::yaml::Node, problems: &mut $crate::topology::diagnostics::Problems) -> Option<Self> {
+            fn lower_verb(verb: &str, node: &$crate::yaml::Node, problems: &mut $crate::yaml::Problems) -> Option<Self> {
                 match verb {
                     $( $verb => <$type as $crate::topology::spec::lower::Lower>::lower(node, problems).map($name::$variant), )*
                     _ => None,

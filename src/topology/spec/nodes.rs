@@ -8,8 +8,8 @@ use super::OnErrorSpec;
 use super::lower::{Lower, Name, Named, choice, mapping};
 use super::scalars::{AggregateCall, Formula, Millis, Nothing, Template, refuse_word};
 use super::steps::StepSpec;
-use crate::topology::diagnostics::{Diagnostic, Problems};
-use crate::topology::yaml::{Content, Node, Span};
+use crate::yaml::{Content, Node, Span};
+use crate::yaml::{Diagnostic, Problems};
 
 mapping! {
     /// A stream: one of `from`, `merge` or `join`, then steps.

@@ -8,8 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::lower::{Lower, Name, check_name};
 use crate::serdes::Format;
 use crate::time::parse_duration;
-use crate::topology::diagnostics::{Diagnostic, Problems, list, nearest};
-use crate::topology::yaml::{Content, Node, Span};
+use crate::yaml::{Content, Node, Span};
+use crate::yaml::{Diagnostic, Problems, list, nearest};
 
 /// Implements the JSON Schema of a leaf.
 macro_rules! leaf_schema {

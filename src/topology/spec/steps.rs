@@ -6,8 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::lower::{Lower, Name, Named, check_name, mapping, verbs};
 use super::scalars::{Count, Formula, Message, Nothing, Template};
-use crate::topology::diagnostics::{Diagnostic, Problems, suggest};
-use crate::topology::yaml::{Content, Node, Span};
+use crate::yaml::{Content, Node, Span};
+use crate::yaml::{Diagnostic, Problems, suggest};
 
 verbs! {
     /// A step.

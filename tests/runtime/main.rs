@@ -1,9 +1,15 @@
 //! Applications on a log in memory: what they read, how they end, what they trust when they start again.
 
+mod doubles;
+mod maintenance;
+mod recovery;
+mod restore;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use doubles::FaultyLog;
 use serde_json::json;
 use signalstream::agents::Agents;
 use signalstream::log::embedded::{EmbeddedLog, EmbeddedOptions};
@@ -59,6 +65,22 @@ fn plan(text: &str) -> Topology {
     load("t.yaml", text, &options).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
+/// A table, and the records as they come: what is done twice shows in the one, what is lost in the other.
+const BOTH: &str = "
+topology: both
+defaults: {key: string, value: json}
+sources:
+  a: {topic: a}
+tables:
+  counts: {from: a, aggregate: {n: count()}}
+sinks:
+  - {from: counts, topic: counts}
+  - {from: a, topic: copies}
+";
+
+/// The topic that the table of [`BOTH`] keeps its changes in.
+const COUNTS_CHANGELOG: &str = "both-counts-changelog";
+
 /// A time of day that stands still, or is not to be asked for.
 #[derive(Debug)]
 struct TestClock(SystemClock, Option<Timestamp>);
@@ -82,18 +104,72 @@ fn log(topics: &[(&str, i32)]) -> Arc<EmbeddedLog> {
 }
 
 fn write(log: &EmbeddedLog, topic: &str, partition: i32, value: &str) {
+    write_keys(log, topic, partition, &["k".to_owned()], value);
+}
+
+/// Writes a record for each key, in one transaction.
+fn write_keys(log: &EmbeddedLog, topic: &str, partition: i32, keys: &[String], value: &str) {
     let mut producer = log.transactional_producer("test").unwrap();
     producer.begin().unwrap();
-    let record = ProducerRecord {
-        topic: topic.into(),
-        partition,
-        timestamp: NOW,
-        key: Some("k".into()),
-        value: Some(value.to_owned().into()),
-        headers: Headers::default(),
-    };
-    producer.send(record).unwrap();
+    for key in keys {
+        let record = ProducerRecord {
+            topic: topic.into(),
+            partition,
+            timestamp: NOW,
+            key: Some(key.clone().into()),
+            value: Some(value.to_owned().into()),
+            headers: Headers::default(),
+        };
+        producer.send(record).unwrap();
+    }
     producer.commit().unwrap();
+}
+
+fn keys(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("k{n}")).collect()
+}
+
+/// What [`BOTH`] has made of its input: how many copies, and the last count of each key.
+fn made(log: &EmbeddedLog) -> (usize, BTreeMap<String, i64>) {
+    let mut counts = BTreeMap::new();
+    for record in read(log, "counts", 1) {
+        let value: serde_json::Value = serde_json::from_slice(&record.value.unwrap()).unwrap();
+        counts.insert(String::from_utf8(record.key.unwrap().to_vec()).unwrap(), value["n"].as_i64().unwrap());
+    }
+    (read(log, "copies", 1).len(), counts)
+}
+
+/// Waits for what is going to come about.
+#[track_caller]
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(30), "never came about: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Starts [`BOTH`] on a log that can fail.
+fn start_both(log: &Arc<FaultyLog>, state: StateDirectory, options: &ApplicationOptions) -> Application {
+    let clock = Arc::new(TestClock(SystemClock::new(), Some(NOW)));
+    Application::start(&plan(BOTH), log.clone(), state, clock, options).unwrap()
+}
+
+/// A log with the topics of [`BOTH`], whose input has this many partitions.
+fn log_of_both(partitions: i32) -> Arc<FaultyLog> {
+    FaultyLog::new(&log(&[("a", partitions), ("counts", 1), ("copies", 1)]))
+}
+
+fn on_disk(directory: &std::path::Path) -> StateDirectory {
+    StateDirectory::open(directory, "both", StateOptions::default()).unwrap()
+}
+
+fn state_in_memory() -> StateDirectory {
+    StateDirectory::in_memory("both", StateOptions::default()).unwrap()
+}
+
+fn one_thread() -> ApplicationOptions {
+    ApplicationOptions { threads: 1, ..options() }
 }
 
 fn read(log: &EmbeddedLog, topic: &str, partitions: i32) -> Vec<LogRecord> {
@@ -102,8 +178,8 @@ fn read(log: &EmbeddedLog, topic: &str, partitions: i32) -> Vec<LogRecord> {
     for partition in 0..partitions {
         let partition = TopicPartition::new(topic, partition);
         consumer.assign(&partition, 0).unwrap();
-        records
-            .extend(consumer.poll(1_000, Duration::ZERO).unwrap().batches.into_iter().flat_map(|batch| batch.records));
+        let batches = consumer.poll(100_000, Duration::ZERO).unwrap().batches;
+        records.extend(batches.into_iter().flat_map(|batch| batch.records));
         consumer.unassign(&partition);
     }
     records

@@ -1,4 +1,4 @@
-//! What is wrong with a topology's file, where, and what would be right.
+//! What is wrong with a file, where, and what would be right.
 //!
 //! Checks report into [`Problems`] and go on, so that a file's author sees all mistakes at once.
 
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::yaml::Span;
+use super::Span;
 
 /// One mistake.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,7 +108,7 @@ impl Diagnostics {
         Diagnostics { file: file.to_owned(), source: source.into(), items: vec![item] }
     }
 
-    /// The name of the file, as it was given to [`super::load`].
+    /// The name of the file, as it was given to the reader.
     pub fn file(&self) -> &str {
         &self.file
     }

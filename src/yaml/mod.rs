@@ -1,14 +1,18 @@
 //! YAML with positions: the events of the parser become a tree in which everything knows where it stands.
 //!
-//! Topologies use a plain subset of YAML. What makes a file hard to read or hard to bound (aliases, merge
-//! keys, tags, several documents, repeated keys) is refused with its position.
+//! Topologies, their tests and the configuration use a plain subset of YAML. What makes a file hard to read or hard
+//! to bound (aliases, merge keys, tags, several documents, repeated keys) is refused with its position, and every
+//! mistake is shown with its line, a caret and, where there is one, the nearest name that exists ([`Diagnostics`]).
+
+mod diagnostics;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as EventSpan};
 
-use super::diagnostics::{Diagnostic, Problems};
+pub use diagnostics::{Diagnostic, Diagnostics};
+pub(crate) use diagnostics::{Problems, list, nearest, suggest};
 
 /// A range of bytes of the file.
 pub(crate) type Span = Range<usize>;
@@ -17,6 +21,24 @@ pub(crate) type Span = Range<usize>;
 const MAX_BYTES: usize = 1 << 20;
 /// Mappings and sequences nested deeper than this are refused.
 const MAX_DEPTH: usize = 48;
+
+/// What kind of file is read, for messages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileKind {
+    /// What a file holds: `topology`.
+    pub(crate) what: &'static str,
+    /// What to do about an empty file.
+    pub(crate) start: &'static str,
+    /// What to do about one that is too long.
+    pub(crate) too_long: &'static str,
+}
+
+/// A topology, or a file of tests for one.
+pub(crate) const TOPOLOGY: FileKind = FileKind {
+    what: "topology",
+    start: "start with `topology: NAME`",
+    too_long: "is it the right file? What is too large for one topology can be several that share topics",
+};
 
 /// A piece of the file.
 #[derive(Clone, Debug)]
@@ -167,15 +189,13 @@ fn written_length(raw: &str, expected: char, style: ScalarStyle) -> usize {
 }
 
 /// Reads a file into a tree. `None`: it is not YAML, or empty; the reason is among the problems.
-pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
+pub(crate) fn parse(text: &str, kind: FileKind, problems: &mut Problems) -> Option<Node> {
     if text.len() > MAX_BYTES {
-        problems.report(
-            Diagnostic::new(0..0, format!("the file has {} bytes; a topology may have {MAX_BYTES}", text.len()))
-                .help("is it the right file? What is too large for one topology can be several that share topics"),
-        );
+        let message = format!("the file has {} bytes; a {} may have {MAX_BYTES}", text.len(), kind.what);
+        problems.report(Diagnostic::new(0..0, message).help(kind.too_long));
         return None;
     }
-    let mut builder = Builder::new(text);
+    let mut builder = Builder::new(text, kind);
     for event in Parser::new_from_str(text) {
         let (event, span) = match event {
             Ok(event) => event,
@@ -191,7 +211,7 @@ pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
         }
     }
     if builder.root.is_none() {
-        problems.report(Diagnostic::new(0..0, "the file is empty").help("start with `topology: NAME`"));
+        problems.report(Diagnostic::new(0..0, "the file is empty").help(kind.start));
     }
     builder.root
 }
@@ -219,6 +239,7 @@ struct Open {
 
 struct Builder<'a> {
     text: &'a str,
+    kind: FileKind,
     /// The byte at which each character starts; empty when the file is ASCII.
     bytes: Vec<usize>,
     open: Vec<Open>,
@@ -226,9 +247,9 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(text: &'a str) -> Self {
+    fn new(text: &'a str, kind: FileKind) -> Self {
         let bytes = if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
-        Builder { text, bytes, open: Vec::new(), root: None }
+        Builder { text, kind, bytes, open: Vec::new(), root: None }
     }
 
     /// The parser counts characters; spans count bytes.
@@ -242,7 +263,8 @@ impl<'a> Builder<'a> {
         let span = self.byte(span.start.index())..self.byte(span.end.index());
         match event {
             Event::DocumentStart(_) if self.root.is_some() => {
-                problems.report(Diagnostic::new(span, "a file holds one topology; a second document starts here"));
+                let message = format!("a file holds one {}; a second document starts here", self.kind.what);
+                problems.report(Diagnostic::new(span, message));
                 return false;
             }
             Event::Alias(_) => {
@@ -343,7 +365,7 @@ mod tests {
 
     fn located(yaml: &str, needle: &str) -> String {
         let mut problems = Problems::new(yaml);
-        let node = parse(yaml, &mut problems).unwrap();
+        let node = parse(yaml, TOPOLOGY, &mut problems).unwrap();
         let value = node.get("x").unwrap();
         let at = value.scalar().unwrap().text.find(needle).unwrap();
         yaml[value.locate(yaml, &(at..at + needle.len()))].to_owned()
@@ -370,7 +392,7 @@ mod tests {
             ("a: [1, 2\n", "this is not valid YAML"),
         ] {
             let mut problems = Problems::new(yaml);
-            parse(yaml, &mut problems);
+            parse(yaml, TOPOLOGY, &mut problems);
             let found = problems.finish("f").map(|d| d.iter().map(|d| d.message().to_owned()).collect::<Vec<_>>());
             assert!(found.iter().flatten().any(|found| found.starts_with(message)), "{yaml:?} gave {found:?}");
         }
@@ -380,6 +402,6 @@ mod tests {
     fn nesting_is_bounded() {
         let yaml = format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000));
         let mut problems = Problems::new(&yaml);
-        assert!(parse(&yaml, &mut problems).is_none());
+        assert!(parse(&yaml, TOPOLOGY, &mut problems).is_none());
     }
 }

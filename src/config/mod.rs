@@ -1,0 +1,147 @@
+//! Settings of a deployment: from a file, the environment and the command line, the later the stronger.
+//!
+//! The documentation of a field is the documentation of its setting: reference, JSON Schema and `--print-config` come
+//! from the one definition below. Every queue, cache and buffer of the engine takes its limit from here (invariant I9).
+//! The parts that a setting concerns make their own options of it.
+
+mod codec;
+mod environment;
+mod file;
+mod load;
+mod reference;
+mod secret;
+mod setting;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use codec::{Bytes, Count, Directory, Millis, Optional, Socket, Switch, Word};
+pub use codec::{format_size, parse_size};
+pub use load::{ConfigError, Effective, Flag, Origin, Sources};
+pub use reference::{json_schema, reference};
+pub use secret::{Properties, Secret, is_secret};
+pub use setting::{Kind, Setting};
+
+/// What a crash may leave of a record's effects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guarantee {
+    /// All of them or none: outputs, state and input offsets become visible together.
+    #[default]
+    ExactlyOnce,
+    /// All of them, some perhaps twice.
+    AtLeastOnce,
+}
+
+/// Which topics that are missing `run` creates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CreateTopics {
+    /// All on the embedded log, on Kafka those of the engine's own.
+    #[default]
+    Auto,
+    /// All that the topology names.
+    All,
+    /// The engine's own: repartition topics, changelogs, the topic of the tasks.
+    Internal,
+    /// None: every topic must be there.
+    None,
+}
+
+setting::settings! {
+    /// Settings of one process, with the defaults that suit a small machine.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Config {
+        /// The directory of the embedded log and the stores; a deployment has this or Kafka brokers.
+        ["embedded"] embedded: Option<PathBuf> as Optional<Directory> = None;
+        /// Stream threads of each application. Tasks are shared out among them; more threads than tasks idle.
+        ["threads"] threads: usize as Count<256> = 1;
+        /// What a crash may leave of a record's effects: `exactly_once`, or `at_least_once`, which may write results
+        /// twice and needs no transactions.
+        ["guarantee"] guarantee: Guarantee as Word = Guarantee::ExactlyOnce;
+        /// Time between commits. A longer one makes fewer, larger transactions and later results.
+        ["commit_interval"] commit_interval: Duration as Millis = Duration::from_millis(100);
+        /// Whether a table or aggregate hands on one change per key and commit, or every update.
+        ["caching"] caching: bool as Switch = true;
+        /// The most records that one fetch of a thread brings.
+        ["fetch_records"] fetch_records: usize as Count<1_000_000> = 2_000;
+        /// The most records that wait per input partition; beyond, the partition is paused.
+        ["queued_records"] queued_records: usize as Count<10_000_000> = 4_000;
+        /// The most bytes of records that wait per input partition; beyond, the partition is paused.
+        ["queued_bytes"] queued_bytes: usize as Bytes = 16 << 20;
+        /// Bytes of output records that a task collects before it commits ahead of time.
+        ["uncommitted_output"] uncommitted_output_bytes: usize as Bytes = 8 << 20;
+        /// The largest record that is written, in bytes of key and value. Kafka's brokers have a limit of their own
+        /// (`message.max.bytes`, 1 MiB unless changed).
+        ["max_record"] max_record_bytes: usize as Bytes = 64 << 20;
+        /// How far ahead of the clock a record's timestamp may lie; further ones are treated as undecodable, since
+        /// they would make every other record late. `none`: any distance.
+        ["max_timestamp_ahead"] max_timestamp_ahead: Option<Duration> as Optional<Millis> =
+            Some(Duration::from_secs(86_400));
+        /// How long a start waits for the brokers before it gives up.
+        ["startup_timeout"] startup_timeout: Duration as Millis = Duration::from_secs(60);
+        /// How long a stop may take: commit, leave the group, close the stores.
+        ["shutdown_timeout"] shutdown_timeout: Duration as Millis = Duration::from_secs(30);
+        /// Whether the threads are static members of their group (KIP-345): one that comes back within the session
+        /// timeout finds its tasks unmoved, and a stop does not move them either.
+        ["static_membership"] static_membership: bool as Switch = false;
+        /// How often the offsets of idle inputs are committed again. Brokers forget what is older than
+        /// `offsets.retention.minutes`, a week unless changed.
+        ["offsets_refresh"] offsets_refresh: Duration as Millis = Duration::from_secs(86_400);
+        /// Time between two cleanings: of repartition topics, whose processed records are deleted, and of an embedded
+        /// log (retention, compaction).
+        ["clean_interval"] clean_interval: Duration as Millis = Duration::from_secs(30);
+        /// Where the stores are. `none`: in `DIR/state` on the embedded log, in `./signalstream-state` on Kafka. Each
+        /// instance on a machine needs its own.
+        ["state.directory"] state_directory: Option<PathBuf> as Optional<Directory> = None;
+        /// RocksDB's cache of blocks, indexes and filters, for the whole process.
+        ["state.block_cache"] state_block_cache_bytes: usize as Bytes = 16 << 20;
+        /// Committed changes that RocksDB has not written to files yet, for the whole process.
+        ["state.write_buffer"] state_write_buffer_bytes: usize as Bytes = 16 << 20;
+        /// Decoded values kept for reading, for the whole process.
+        ["state.read_cache"] state_read_cache_bytes: usize as Bytes = 16 << 20;
+        /// Uncommitted changes, for the whole process; a task that reaches its share commits.
+        ["state.uncommitted"] state_uncommitted_bytes: usize as Bytes = 16 << 20;
+        /// How many tasks of an application are restored at a time.
+        ["state.restore_threads"] restore_threads: usize as Count<64> = 2;
+        /// How long the state of a task that has moved away is kept, so that the task finds it when it comes back.
+        ["state.cleanup_delay"] state_cleanup_delay: Duration as Millis = Duration::from_secs(600);
+        /// Embedded log: stored blocks kept for reading.
+        ["log.block_cache"] log_block_cache_bytes: usize as Bytes = 16 << 20;
+        /// Embedded log: fresh records kept in memory before they go to table files.
+        ["log.write_buffer"] log_write_buffer_bytes: usize as Bytes = 16 << 20;
+        /// Embedded log: whether a commit waits for the disk, so that it survives a loss of power and not only the
+        /// end of the process.
+        ["log.fsync"] log_fsync: bool as Switch = false;
+        /// Which topics that are missing `run` creates: `all`, the engine's own (`internal`), or `none`. `auto` is
+        /// `all` on the embedded log and `internal` on Kafka.
+        ["topics.create"] create_topics: CreateTopics as Word = CreateTopics::Auto;
+        /// Replicas of the topics that are created. `none`: as the brokers' `default.replication.factor` says.
+        ["topics.replication_factor"] replication_factor: Option<usize> as Optional<Count<32_767>> = None;
+        /// Where the interface for metrics and health listens, such as `127.0.0.1:8080`. `none`: it does not.
+        ["http.listen"] http_listen: Option<SocketAddr> as Optional<Socket> = None;
+        /// How often lag, restores, sizes and memory are published as metrics.
+        ["http.refresh"] metrics_interval: Duration as Millis = Duration::from_secs(5);
+    }
+}
+
+codec::words! {
+    Guarantee: "exactly_once" => ExactlyOnce, "at_least_once" => AtLeastOnce;
+    CreateTopics: "auto" => Auto, "all" => All, "internal" => Internal, "none" => None;
+}
+
+impl Config {
+    /// Checks that the engine can work with these settings.
+    ///
+    /// # Errors
+    /// Names the setting that cannot be, and what it may be.
+    pub fn validate(&self) -> Result<(), String> {
+        // What a file or a flag says went through this already; settings that were put together in code did not.
+        for setting in SETTINGS {
+            setting.check(self).map_err(|problem| format!("`{}`: {problem}", setting.name()))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! What a client hears from librdkafka: the state of its connections, log lines, and deliveries.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+/// Whether Kafka is there, for all clients of one log: an outage is one line in the log, and its end another.
+#[derive(Debug, Default)]
+pub(super) struct Outage {
+    down: AtomicBool,
+    /// What went wrong last, as librdkafka says it.
+    last: Mutex<Option<(RDKafkaErrorCode, String)>>,
+}
+
+impl Outage {
+    fn heard(&self, code: RDKafkaErrorCode, reason: &str) {
+        // This one only sums up the others.
+        if code == RDKafkaErrorCode::AllBrokersDown {
+            if !self.down.swap(true, Ordering::AcqRel) {
+                let cause = self.last().map_or_else(|| reason.to_owned(), |(_, reason)| reason);
+                tracing::warn!(target: "signalstream::log::kafka", cause, "Kafka cannot be reached; trying on");
+            }
+            return;
+        }
+        tracing::debug!(target: "signalstream::log::kafka", ?code, reason, "connection");
+        *lock(&self.last) = Some((code, reason.to_owned()));
+    }
+
+    /// Something came from a broker.
+    pub(super) fn answered(&self) {
+        if self.down.load(Ordering::Relaxed) && self.down.swap(false, Ordering::AcqRel) {
+            *lock(&self.last) = None;
+            tracing::info!(target: "signalstream::log::kafka", "Kafka is back");
+        }
+    }
+
+    /// What went wrong last.
+    pub(super) fn last(&self) -> Option<(RDKafkaErrorCode, String)> {
+        lock(&self.last).clone()
+    }
+}
+
+/// A client's ear.
+#[derive(Default)]
+pub(super) struct Context {
+    pub(super) outage: Arc<Outage>,
+    pub(super) deliveries: Mutex<Deliveries>,
+}
+
+impl Context {
+    pub(super) fn new(outage: &Arc<Outage>) -> Self {
+        Context { outage: Arc::clone(outage), ..Context::default() }
+    }
+
+    /// A record was written, or will never be. `slot` is what was given when it was sent.
+    pub(super) fn delivered(&self, slot: usize, offset: i64, error: Option<RDKafkaErrorCode>) {
+        let mut deliveries = lock(&self.deliveries);
+        deliveries.count += 1;
+        match error {
+            None => {
+                if let Some(end) = deliveries.ends.get_mut(slot) {
+                    *end = (*end).max(offset + 1);
+                }
+            }
+            // What an abort throws away is no failure.
+            Some(RDKafkaErrorCode::PurgeInflight | RDKafkaErrorCode::PurgeQueue) => {}
+            Some(code) => _ = deliveries.failed.get_or_insert((slot, code)),
+        }
+    }
+
+    pub(super) fn deliveries(&self) -> MutexGuard<'_, Deliveries> {
+        lock(&self.deliveries)
+    }
+}
+
+impl ConsumerContext for Context {}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // Connections are reported once per outage; librdkafka says every attempt.
+        let level = if matches!(facility, "FAIL" | "ERROR") { RDKafkaLogLevel::Debug } else { level };
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+                tracing::error!(target: "librdkafka", facility, "{message}");
+            }
+            RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility, "{message}"),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+                tracing::info!(target: "librdkafka", facility, "{message}");
+            }
+            RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            // The call that meets it asks the client for the cause.
+            Some(RDKafkaErrorCode::Fatal) => {}
+            Some(code) => self.outage.heard(code, reason),
+            None => {}
+        }
+    }
+}
+
+/// What became of the records of a producer since its transaction began.
+#[derive(Default)]
+pub(super) struct Deliveries {
+    /// How many were written or failed.
+    pub(super) count: u64,
+    /// Per slot, the offset after the last record; -1 if there is none.
+    pub(super) ends: Vec<i64>,
+    /// The first that failed: its slot, and why.
+    pub(super) failed: Option<(usize, RDKafkaErrorCode)>,
+}
+
+/// Wakes a poll that waits.
+#[derive(Default)]
+pub(super) struct Signal {
+    state: Mutex<SignalState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct SignalState {
+    /// Something may have come.
+    news: bool,
+    /// Somebody asked the poll to return.
+    woken: bool,
+}
+
+impl Signal {
+    /// Something may have come.
+    pub(super) fn news(&self) {
+        lock(&self.state).news = true;
+        self.changed.notify_all();
+    }
+
+    /// Makes the poll that is waiting, or the next one, return at once.
+    pub(super) fn wake(&self) {
+        lock(&self.state).woken = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until something may have come, somebody asks to return, or the time is over.
+    pub(super) fn wait(&self, timeout: Duration) -> Waited {
+        let quiet = |state: &mut SignalState| !state.news && !state.woken;
+        let waited = self.changed.wait_timeout_while(lock(&self.state), timeout, quiet);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let SignalState { news, woken } = std::mem::take(&mut *state);
+        match (woken, news) {
+            (true, _) => Waited::Woken,
+            (false, true) => Waited::News,
+            (false, false) => Waited::TimedOut,
+        }
+    }
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    /// Something may have come.
+    News,
+    /// Somebody asked to return.
+    Woken,
+    /// The time is over.
+    TimedOut,
+}
+
+/// Locks; nothing is left half-done under these locks.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,60 @@
+//! The contract on a real broker, and what only Kafka does.
+
+mod prefixed;
+
+use std::sync::Arc;
+
+use super::super::{Log, contract};
+use super::{KafkaLog, KafkaSettings};
+use prefixed::Prefixed;
+
+/// Where the tests' broker listens.
+const BOOTSTRAP: &str = "SIGNALSTREAM_TEST_BOOTSTRAP";
+
+fn settings() -> KafkaSettings {
+    let bootstrap = std::env::var(BOOTSTRAP).unwrap_or_else(|_| {
+        panic!("these tests need a broker: run them with `make test`, or set {BOOTSTRAP} to the address of one")
+    });
+    let mut settings = KafkaSettings::new(bootstrap);
+    settings.properties.insert("topic.metadata.refresh.interval.ms".to_owned(), "500".to_owned());
+    settings
+}
+
+fn fresh(test: &str) -> Arc<Prefixed> {
+    Prefixed::new(KafkaLog::open(settings()).unwrap(), test)
+}
+
+/// A test for each function of the contract.
+macro_rules! contract {
+    ($($name:ident),* $(,)?) => {
+        $(#[test] fn $name() { contract::$name(&*fresh(stringify!($name))); })*
+    };
+}
+
+// Retention and compaction are the brokers' own business: `clean` does nothing.
+contract! {
+    transactions_are_seen_whole_or_not_at_all,
+    an_aborted_transaction_leaves_nothing,
+    offsets_are_committed_with_the_records,
+    a_newer_producer_fences_the_older,
+    partitions_move_between_members_one_owner_at_a_time,
+    a_revoked_partition_is_kept_until_acknowledged,
+    a_member_that_left_cannot_commit,
+    a_topic_created_later_is_assigned,
+    headers_nulls_and_order_are_kept,
+    partitions_are_read_fairly,
+    a_paused_partition_keeps_its_position,
+    what_does_not_exist_is_an_error,
+    a_topic_is_created_once,
+    a_topic_can_be_changed_and_grow,
+    a_group_is_deleted_when_nobody_is_in_it,
+    a_producer_without_transactions_writes_at_its_commit,
+    a_deleted_topic_is_gone_and_may_come_back_empty,
+    deleted_records_are_skipped,
+}
+
+#[test]
+fn a_waiting_poll_is_woken_by_a_commit() {
+    let log: Arc<dyn Log> = fresh("a_waiting_poll_is_woken_by_a_commit");
+    contract::a_waiting_poll_is_woken_by_a_commit(&log);
+}

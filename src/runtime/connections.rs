@@ -1,0 +1,63 @@
+//! A stream thread's connections to the log, and what a thread is made of.
+
+use std::sync::Arc;
+
+use super::mailbox::Mailbox;
+use super::shared::Shared;
+use super::workers::Workers;
+use super::{ApplicationOptions, RuntimeError, TaskList};
+use crate::log::{Log, LogConsumer, TransactionalProducer};
+use crate::task::TaskOpener;
+use crate::time::Clock;
+
+/// What a thread is made of.
+#[derive(Clone)]
+pub(super) struct ThreadParts {
+    /// The thread's name: the application's and a number.
+    pub(super) name: String,
+    /// Its number among the threads of the process.
+    pub(super) number: usize,
+    pub(super) log: Arc<dyn Log>,
+    pub(super) opener: TaskOpener,
+    pub(super) tasks: TaskList,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) options: ApplicationOptions,
+    pub(super) shared: Arc<Shared>,
+    /// Restore tasks.
+    pub(super) restorers: Arc<Workers>,
+    /// Open tasks that have nothing to restore, and close stores: what is done soon.
+    pub(super) helpers: Arc<Workers>,
+}
+
+/// The connections of a thread to the log; made anew after it was fenced.
+pub(super) struct Connections {
+    /// Membership of the group: which tasks are this thread's.
+    pub(super) membership: Box<dyn LogConsumer>,
+    /// Fetches what those tasks read.
+    pub(super) fetcher: Box<dyn LogConsumer>,
+    /// Writes what they write. `None` after a commit of which it is not known whether it took place: a new one, when it
+    /// is made, makes sure of that.
+    pub(super) producer: Option<Box<dyn TransactionalProducer>>,
+}
+
+impl ThreadParts {
+    /// Joins the group and connects to the log. `mailbox` is where the thread waits while it is not connected.
+    pub(super) fn connect(&self, mailbox: &Mailbox) -> Result<Connections, RuntimeError> {
+        // The producer first: a transaction that this thread left open before a crash is decided before the group
+        // hands out a task whose offsets are in it.
+        let producer = self.producer()?;
+        let name = format!("{}-{}", self.opener.state.instance(), self.number);
+        let instance = self.options.static_membership.then_some(name.as_str());
+        let mut membership = self.log.member(&self.opener.application, instance)?;
+        membership.subscribe(&[self.tasks.topic()])?;
+        let fetcher = self.log.consumer(None)?;
+        self.shared.register(&self.name, vec![mailbox.waker(), membership.waker(), fetcher.waker()]);
+        Ok(Connections { membership, fetcher, producer: Some(producer) })
+    }
+
+    /// A producer under the thread's own name, which is the same after every restart.
+    pub(super) fn producer(&self) -> Result<Box<dyn TransactionalProducer>, RuntimeError> {
+        let id = format!("{}-{}-{}", self.opener.application, self.opener.state.instance(), self.number);
+        Ok(self.log.transactional_producer(&id)?)
+    }
+}

@@ -1,0 +1,66 @@
+//! How an application runs.
+
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::task::TaskOptions;
+
+/// How an application runs.
+#[derive(Clone, Debug)]
+pub struct ApplicationOptions {
+    /// How many stream threads, at least 1.
+    pub threads: usize,
+    /// Time between commits.
+    pub commit_interval: Duration,
+    /// The most records that one fetch of a thread brings.
+    pub fetch_records: usize,
+    /// The most records that wait for processing per input partition; beyond, the partition is paused.
+    pub queued_records: usize,
+    /// The most bytes of records that wait for processing per input partition; beyond, the partition is paused.
+    pub queued_bytes: usize,
+    /// Time between two cleanings of the log (retention, compaction, repartition topics).
+    pub clean_interval: Duration,
+    /// How many tasks are restored at a time, over all threads, at least 1.
+    pub restore_threads: usize,
+    /// Whether the threads are static members of the group (KIP-345): one that comes back within the session timeout
+    /// finds its tasks unmoved, and while it is away nobody works on them. Otherwise a thread that stops in good order
+    /// leaves the group at once.
+    pub static_membership: bool,
+    /// Time between two purges of repartition topics: what all readers have committed is deleted from them.
+    pub purge_interval: Duration,
+    /// How long the state of a task is kept after the task has moved to another process.
+    pub state_cleanup_delay: Duration,
+    /// After how long the offsets of an input are committed anew in which nothing has come: a broker forgets those that
+    /// are older than a week (`offsets.retention.minutes`).
+    pub offsets_refresh: Duration,
+    /// How long a stop may take: commit, leave the group, close the stores.
+    pub shutdown_timeout: Duration,
+    /// How tasks behave.
+    pub task: TaskOptions,
+}
+
+impl From<&Config> for ApplicationOptions {
+    fn from(config: &Config) -> Self {
+        ApplicationOptions {
+            threads: config.threads,
+            commit_interval: config.commit_interval,
+            fetch_records: config.fetch_records,
+            queued_records: config.queued_records,
+            queued_bytes: config.queued_bytes,
+            clean_interval: config.clean_interval,
+            restore_threads: 4,
+            static_membership: false,
+            purge_interval: Duration::from_secs(30),
+            state_cleanup_delay: Duration::from_secs(600),
+            offsets_refresh: Duration::from_secs(86_400),
+            shutdown_timeout: Duration::from_secs(30),
+            task: TaskOptions::from(config),
+        }
+    }
+}
+
+impl Default for ApplicationOptions {
+    fn default() -> Self {
+        ApplicationOptions::from(&Config::default())
+    }
+}
