@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput};
 use serde_json::Value as Json;
 use signalstream::agents::Agents;
+use signalstream::config::CreateTopics;
 use signalstream::log::embedded::{EmbeddedLog, EmbeddedOptions};
 use signalstream::log::{Log, ProducerRecord};
 use signalstream::record::{Headers, Shape, StructShape, StructValue, Text, Value};
@@ -90,7 +91,7 @@ fn produce(log: &EmbeddedLog, setting: &Setting) {
 fn run(setting: &Setting, threads: usize) -> (Duration, u64) {
     let directory = tempfile::tempdir().unwrap();
     let log = EmbeddedLog::open(&directory.path().join("log"), EmbeddedOptions::default()).unwrap();
-    prepare_topics(&setting.topology, log.admin().as_ref()).unwrap();
+    prepare_topics(&setting.topology, log.admin().as_ref(), CreateTopics::All).unwrap();
     produce(&log, setting);
     let state = StateDirectory::open(&directory.path().join("state"), &setting.topology.name, StateOptions::default());
     let options = ApplicationOptions { threads, ..ApplicationOptions::default() };

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod error;
 pub mod expression;
+pub mod http;
 pub mod log;
 pub mod metrics;
 pub mod operators;

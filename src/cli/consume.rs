@@ -10,7 +10,7 @@ use crate::log::{Log, LogConsumer, LogError};
 use crate::record::TopicPartition;
 
 use super::Outcome;
-use super::embedded::EmbeddedArguments;
+use super::deployment::LogArguments;
 use super::formats::FormatArguments;
 use super::output::nearest;
 use super::records::RecordReader;
@@ -26,17 +26,19 @@ const FETCH_TIMEOUT: Duration = Duration::from_millis(200);
 #[command(after_help = "\
 With --from-beginning the records that there are, else those that come from now on. Each line is {\"topic\",
 \"partition\", \"offset\", \"timestamp\", \"key\", \"value\", \"headers\"?}; what cannot be read has \"error\" and \"value_base64\"
-instead of \"value\". Works beside a process that runs on the directory.
+instead of \"value\". Records of transactions that are open are not shown; an embedded log is read beside the process
+that runs on it.
 
 Examples:
   signalstream consume support.ai.aggregated --embedded ./data --from-beginning --max 5
-  signalstream consume support.dlq --embedded ./data --follow | jq .value.error_message")]
+  signalstream consume support.dlq --embedded ./data --follow | jq .value.error_message
+  signalstream consume shop.spent --topology shop.yaml --bootstrap-servers localhost:9092 --from-beginning")]
 pub(super) struct ConsumeCommand {
     /// The topic
     topic: String,
 
     #[command(flatten)]
-    embedded: EmbeddedArguments,
+    log: LogArguments,
 
     /// Start with the first record that is still there, and end with the last unless --follow says otherwise
     #[arg(long)]
@@ -60,7 +62,7 @@ pub(super) struct ConsumeCommand {
 
 impl ConsumeCommand {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let log = self.embedded.directory()?.open_reader()?;
+        let log = self.log.deployment()?.open_reader()?;
         let reader = self.formats.load()?.reader(&self.topic)?;
         let mut consumer = log.consumer(None)?;
         let mut ends = Vec::new();

@@ -4,31 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use clap::Args;
 
 use crate::config::Config;
 use crate::log::embedded::{EmbeddedLog, EmbeddedOptions};
 use crate::state::{StateDirectory, StateOptions};
-
-use super::failure::Usage;
-
-/// Which directory a command works on.
-#[derive(Args, Clone)]
-pub(super) struct EmbeddedArguments {
-    /// The directory of the embedded log and the stores
-    #[arg(long = "embedded", value_name = "DIR", env = "SIGNALSTREAM_EMBEDDED", global = true)]
-    path: Option<PathBuf>,
-}
-
-impl EmbeddedArguments {
-    /// The directory; an error of usage when none was given.
-    pub(super) fn directory(&self) -> anyhow::Result<Directory> {
-        match &self.path {
-            Some(path) => Ok(Directory::new(path)),
-            None => Err(Usage::error("where is the log? Give its directory with --embedded DIR")),
-        }
-    }
-}
 
 /// The limits on what the log and the stores keep in memory (I9).
 #[derive(Clone)]
@@ -57,6 +36,11 @@ impl Memory {
             *bytes /= applications.max(1);
         }
         memory
+    }
+
+    /// Opens the state of an application under a path.
+    pub(super) fn open_state(&self, path: &Path, application: &str) -> anyhow::Result<StateDirectory> {
+        Ok(StateDirectory::open(path, application, self.state.clone())?)
     }
 
     /// So little that a short run already needs all of it, and a long one not much more.
@@ -127,6 +111,6 @@ impl Directory {
 
     /// Opens the state of an application.
     pub(super) fn open_state(&self, application: &str, memory: &Memory) -> anyhow::Result<StateDirectory> {
-        Ok(StateDirectory::open(&self.state_path(), application, memory.state.clone())?)
+        memory.open_state(&self.state_path(), application)
     }
 }

@@ -6,6 +6,7 @@
 mod builtin;
 mod consume;
 mod demo;
+mod deployment;
 mod describe;
 mod drive;
 mod embedded;
@@ -19,6 +20,7 @@ mod logging;
 mod output;
 mod produce;
 mod records;
+mod reset;
 mod run;
 mod schema;
 mod signals;
@@ -90,6 +92,7 @@ enum Command {
     Produce(produce::ProduceCommand),
     Consume(consume::ConsumeCommand),
     Stores(stores::StoresCommand),
+    Reset(reset::ResetCommand),
 }
 
 impl Command {
@@ -106,6 +109,7 @@ impl Command {
             Command::Produce(command) => command.run(),
             Command::Consume(command) => command.run(),
             Command::Stores(command) => command.run(),
+            Command::Reset(command) => command.run(),
         }
     }
 }

@@ -7,12 +7,13 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use serde_json::Value as Json;
 
-use crate::log::{Log, LogAdmin, LogError, TopicConfig};
+use crate::log::{LogAdmin, LogError, TopicConfig};
 use crate::testing::InputRecord;
 use crate::time::{Clock, SystemClock};
 
 use super::Outcome;
-use super::embedded::{EmbeddedArguments, Memory};
+use super::deployment::LogArguments;
+use super::embedded::Memory;
 use super::feeder::Feeder;
 use super::formats::{FormatArguments, Formats};
 use super::lines::Lines;
@@ -27,20 +28,22 @@ to the one that the key goes to. Values are written as the topology says, in Avr
 topology, which is known without --topology. Records go in transactions of up to 500; a broken line ends the
 command and drops the transaction that it would have been in.
 
-Example:
-  signalstream produce support.messages.raw --embedded ./data --input messages.jsonl")]
+Examples:
+  signalstream produce support.messages.raw --embedded ./data --input messages.jsonl
+  signalstream produce shop.orders --topology shop.yaml --bootstrap-servers localhost:9092 --input orders.jsonl")]
 pub(super) struct ProduceCommand {
     /// The topic
     topic: String,
 
     #[command(flatten)]
-    embedded: EmbeddedArguments,
+    log: LogArguments,
 
     /// The lines; `-` is stdin
     #[arg(long, value_name = "FILE", default_value = "-")]
     input: PathBuf,
 
-    /// Create a topic that does not exist with this many partitions, whatever the topology says
+    /// Create a topic that does not exist with this many partitions, whatever the topology says. On Kafka no topic is
+    /// created otherwise, unless the setting `topics.create` is `all`
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=10_000))]
     partitions: Option<i32>,
 
@@ -50,14 +53,14 @@ pub(super) struct ProduceCommand {
 
 impl ProduceCommand {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let directory = self.embedded.directory()?;
+        let deployment = self.log.deployment()?;
         let formats = self.formats.load()?;
         let serde = formats.writer(&self.topic)?;
         let mut lines = Lines::open(&self.input)?;
-        let log = directory.open_log(&Memory::small())?;
-        let partitions = self.prepare_topic(log.admin().as_ref(), &formats)?;
+        let log = deployment.open_log(&Memory::small())?;
+        let partitions = self.prepare_topic(log.admin().as_ref(), &formats, deployment.creates_topics())?;
         let mut writer = RecordWriter::new(&self.topic, partitions, serde);
-        let mut feeder = Feeder::new(log.as_ref(), "signalstream-produce")?;
+        let mut feeder = Feeder::new(log.as_ref(), &transactional_id())?;
         let written = self.write(&mut lines, &mut writer, &mut feeder);
         let committed = feeder.committed();
         if let Err(error) = written {
@@ -72,11 +75,11 @@ impl ProduceCommand {
     }
 
     /// Makes sure that the topic is there and returns its number of partitions.
-    fn prepare_topic(&self, admin: &dyn LogAdmin, formats: &Formats) -> anyhow::Result<i32> {
+    fn prepare_topic(&self, admin: &dyn LogAdmin, formats: &Formats, creates: bool) -> anyhow::Result<i32> {
         if let Some(existing) = admin.topics()?.get(&self.topic) {
             return Ok(existing.partitions);
         }
-        let known = formats.config(&self.topic).cloned();
+        let known = formats.config(&self.topic).filter(|_| creates || self.partitions.is_some()).cloned();
         let config = match (known, self.partitions) {
             (Some(config), Some(partitions)) => TopicConfig { partitions, ..config },
             (Some(config), None) => TopicConfig { partitions: config.partitions.max(1), ..config },
@@ -108,6 +111,11 @@ impl ProduceCommand {
         progress.finish_and_clear();
         Ok(())
     }
+}
+
+/// A name of its own: two that write at the same time must not take each other for its successor.
+fn transactional_id() -> String {
+    format!("signalstream-produce-{}-{}", std::process::id(), SystemClock::new().now())
 }
 
 /// Reads a line; what `consume` writes is understood too.

@@ -72,10 +72,10 @@ setting::settings! {
         /// The most bytes of records that wait per input partition; beyond, the partition is paused.
         ["queued_bytes"] queued_bytes: usize as Bytes = 16 << 20;
         /// Bytes of output records that a task collects before it commits ahead of time.
-        ["uncommitted_output"] uncommitted_output_bytes: usize as Bytes = 8 << 20;
-        /// The largest record that is written, in bytes of key and value. Kafka's brokers have a limit of their own
-        /// (`message.max.bytes`, 1 MiB unless changed).
-        ["max_record"] max_record_bytes: usize as Bytes = 64 << 20;
+        ["uncommitted_output_bytes"] uncommitted_output_bytes: usize as Bytes = 8 << 20;
+        /// The largest record that is written, in bytes of key and value. On Kafka the default is 1 MB, as brokers take
+        /// no more unless their `message.max.bytes` says so.
+        ["max_record_bytes"] max_record_bytes: usize as Bytes = 64 << 20;
         /// How far ahead of the clock a record's timestamp may lie; further ones are treated as undecodable, since
         /// they would make every other record late. `none`: any distance.
         ["max_timestamp_ahead"] max_timestamp_ahead: Option<Duration> as Optional<Millis> =
@@ -84,34 +84,47 @@ setting::settings! {
         ["startup_timeout"] startup_timeout: Duration as Millis = Duration::from_secs(60);
         /// How long a stop may take: commit, leave the group, close the stores.
         ["shutdown_timeout"] shutdown_timeout: Duration as Millis = Duration::from_secs(30);
+        /// Kafka: after how long the brokers abort a transaction that nobody decides (`transaction.timeout.ms`).
+        ["transaction_timeout"] transaction_timeout: Duration as Millis = Duration::from_secs(60);
+        /// Kafka: after how long without a sign of life the tasks of a process go to others (`session.timeout.ms`).
+        ["session_timeout"] session_timeout: Duration as Millis = Duration::from_secs(45);
+        /// Kafka: after how long without coming round a thread leaves its group (`max.poll.interval.ms`).
+        ["max_poll_interval"] max_poll_interval: Duration as Millis = Duration::from_secs(300);
+        /// Kafka: how long a single question to the brokers may take.
+        ["request_timeout"] request_timeout: Duration as Millis = Duration::from_secs(15);
+        /// Kafka: the most bytes that are fetched ahead per partition; at most one fetched batch more.
+        ["fetch_queue_bytes"] fetch_queue_bytes: usize as Bytes = 1 << 20;
+        /// Kafka: the most bytes of a producer that wait to be written.
+        ["produce_queue_bytes"] produce_queue_bytes: usize as Bytes = 32 << 20;
         /// Whether the threads are static members of their group (KIP-345): one that comes back within the session
         /// timeout finds its tasks unmoved, and a stop does not move them either.
         ["static_membership"] static_membership: bool as Switch = false;
         /// How often the offsets of idle inputs are committed again. Brokers forget what is older than
         /// `offsets.retention.minutes`, a week unless changed.
         ["offsets_refresh"] offsets_refresh: Duration as Millis = Duration::from_secs(86_400);
-        /// Time between two cleanings: of repartition topics, whose processed records are deleted, and of an embedded
-        /// log (retention, compaction).
+        /// Time between two cleanings of an embedded log: retention and compaction.
         ["clean_interval"] clean_interval: Duration as Millis = Duration::from_secs(30);
+        /// Time between two purges of repartition topics: what has been processed is deleted from them.
+        ["purge_interval"] purge_interval: Duration as Millis = Duration::from_secs(30);
         /// Where the stores are. `none`: in `DIR/state` on the embedded log, in `./signalstream-state` on Kafka. Each
         /// instance on a machine needs its own.
         ["state.directory"] state_directory: Option<PathBuf> as Optional<Directory> = None;
         /// RocksDB's cache of blocks, indexes and filters, for the whole process.
-        ["state.block_cache"] state_block_cache_bytes: usize as Bytes = 16 << 20;
+        ["state.block_cache_bytes"] state_block_cache_bytes: usize as Bytes = 16 << 20;
         /// Committed changes that RocksDB has not written to files yet, for the whole process.
-        ["state.write_buffer"] state_write_buffer_bytes: usize as Bytes = 16 << 20;
+        ["state.write_buffer_bytes"] state_write_buffer_bytes: usize as Bytes = 16 << 20;
         /// Decoded values kept for reading, for the whole process.
-        ["state.read_cache"] state_read_cache_bytes: usize as Bytes = 16 << 20;
+        ["state.read_cache_bytes"] state_read_cache_bytes: usize as Bytes = 16 << 20;
         /// Uncommitted changes, for the whole process; a task that reaches its share commits.
-        ["state.uncommitted"] state_uncommitted_bytes: usize as Bytes = 16 << 20;
+        ["state.uncommitted_bytes"] state_uncommitted_bytes: usize as Bytes = 16 << 20;
         /// How many tasks of an application are restored at a time.
-        ["state.restore_threads"] restore_threads: usize as Count<64> = 2;
+        ["state.restore_threads"] restore_threads: usize as Count<64> = 4;
         /// How long the state of a task that has moved away is kept, so that the task finds it when it comes back.
         ["state.cleanup_delay"] state_cleanup_delay: Duration as Millis = Duration::from_secs(600);
         /// Embedded log: stored blocks kept for reading.
-        ["log.block_cache"] log_block_cache_bytes: usize as Bytes = 16 << 20;
+        ["log.block_cache_bytes"] log_block_cache_bytes: usize as Bytes = 16 << 20;
         /// Embedded log: fresh records kept in memory before they go to table files.
-        ["log.write_buffer"] log_write_buffer_bytes: usize as Bytes = 16 << 20;
+        ["log.write_buffer_bytes"] log_write_buffer_bytes: usize as Bytes = 16 << 20;
         /// Embedded log: whether a commit waits for the disk, so that it survives a loss of power and not only the
         /// end of the process.
         ["log.fsync"] log_fsync: bool as Switch = false;
@@ -122,8 +135,6 @@ setting::settings! {
         ["topics.replication_factor"] replication_factor: Option<usize> as Optional<Count<32_767>> = None;
         /// Where the interface for metrics and health listens, such as `127.0.0.1:8080`. `none`: it does not.
         ["http.listen"] http_listen: Option<SocketAddr> as Optional<Socket> = None;
-        /// How often lag, restores, sizes and memory are published as metrics.
-        ["http.refresh"] metrics_interval: Duration as Millis = Duration::from_secs(5);
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// The setting's name, with its section: `state.block_cache`.
+    /// The setting's name, with its section: `state.block_cache_bytes`.
     pub fn name(&self) -> &'static str {
         self.name
     }

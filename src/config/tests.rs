@@ -46,7 +46,7 @@ fn every_default_is_a_value_that_can_be_written() {
 
 #[test]
 fn flags_beat_the_environment_which_beats_the_file() {
-    let file = "threads: 2\ncommit_interval: 1s\ncaching: off\nstate: {block_cache: 8MiB}\n";
+    let file = "threads: 2\ncommit_interval: 1s\ncaching: off\nstate: {block_cache_bytes: 8MiB}\n";
     let environment = [("SIGNALSTREAM_THREADS", "3"), ("SIGNALSTREAM_COMMIT_INTERVAL", "2s"), ("OTHER", "x")];
     let effective = load(file, &environment, &[("threads", "4")]).unwrap();
     let config = &effective.config;
@@ -54,7 +54,7 @@ fn flags_beat_the_environment_which_beats_the_file() {
     assert_eq!((config.caching, config.state_block_cache_bytes), (false, 8 << 20));
     assert_eq!(effective.origin("threads").to_string(), "--set");
     assert_eq!(effective.origin("commit_interval").to_string(), "SIGNALSTREAM_COMMIT_INTERVAL");
-    assert_eq!(effective.origin("state.block_cache").to_string(), "s.yaml:4");
+    assert_eq!(effective.origin("state.block_cache_bytes").to_string(), "s.yaml:4");
     assert_eq!(effective.origin("fetch_records"), &Origin::Default);
 }
 
@@ -76,17 +76,17 @@ fn properties_of_the_client_go_through_as_they_are() {
 #[test]
 fn every_mistake_of_a_file_is_shown_with_its_place_and_the_nearest_name() {
     let text = problems(
-        "thread: 2\ncommit_interval: soon\nstate: {blok_cache: 1}\nlinger.ms: 5\nblock_cache: 1MiB\nkafka: {a: [1]}\n",
+        "thread: 2\ncommit_interval: soon\nstate: {blok_cache_bytes: 1}\nlinger.ms: 5\nblock_cache_bytes: 1MiB\nkafka: {a: [1]}\n",
     );
     for part in [
         "s.yaml:1:1",
         "did you mean `threads`?",
         "s.yaml:2:18",
         "`soon` is not a duration",
-        "`state` has no setting `blok_cache`",
-        "did you mean `block_cache`?",
+        "`state` has no setting `blok_cache_bytes`",
+        "did you mean `block_cache_bytes`?",
         "properties of the Kafka client stand within `kafka:`",
-        "write `block_cache` within `state:`",
+        "write `block_cache_bytes` within `state:`",
         "the property `a` needs a value, found a list",
         "6 mistakes",
     ] {

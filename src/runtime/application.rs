@@ -49,7 +49,7 @@ impl Application {
         clock: Arc<dyn Clock>,
         options: &ApplicationOptions,
     ) -> Result<Application, RuntimeError> {
-        let (topics, tasks) = prepare_topics(topology, log.admin().as_ref())?;
+        let (topics, tasks) = prepare_topics(topology, log.admin().as_ref(), options.create_topics)?;
         let opener = TaskOpener::new(topology, &topics, options.task.clone(), state);
         let shared = Arc::new(Shared::default());
         let parts = ThreadParts {

@@ -25,6 +25,13 @@ pub enum RuntimeError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// Topics are missing that may not be created.
+    #[error(
+        "these topics do not exist: {}. Create them (`signalstream topics plan` shows how, `signalstream topics apply` \
+         does), or allow it with --create-topics (setting `topics.create`)",
+        .0.join(", ")
+    )]
+    MissingTopics(Vec<String>),
     /// A task could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::Config;
+use crate::config::{Config, CreateTopics};
 use crate::task::TaskOptions;
 
 /// How an application runs.
@@ -35,6 +35,8 @@ pub struct ApplicationOptions {
     pub offsets_refresh: Duration,
     /// How long a stop may take: commit, leave the group, close the stores.
     pub shutdown_timeout: Duration,
+    /// Which topics that are missing are created.
+    pub create_topics: CreateTopics,
     /// How tasks behave.
     pub task: TaskOptions,
 }
@@ -48,12 +50,13 @@ impl From<&Config> for ApplicationOptions {
             queued_records: config.queued_records,
             queued_bytes: config.queued_bytes,
             clean_interval: config.clean_interval,
-            restore_threads: 4,
-            static_membership: false,
-            purge_interval: Duration::from_secs(30),
-            state_cleanup_delay: Duration::from_secs(600),
-            offsets_refresh: Duration::from_secs(86_400),
-            shutdown_timeout: Duration::from_secs(30),
+            restore_threads: config.restore_threads,
+            static_membership: config.static_membership,
+            purge_interval: config.purge_interval,
+            state_cleanup_delay: config.state_cleanup_delay,
+            offsets_refresh: config.offsets_refresh,
+            shutdown_timeout: config.shutdown_timeout,
+            create_topics: config.create_topics,
             task: TaskOptions::from(config),
         }
     }

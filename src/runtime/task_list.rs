@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::log::TopicConfig;
 use crate::record::TopicPartition;
 use crate::task::TaskId;
-use crate::topology::partitioning;
 use crate::topology::plan::{Subtopology, Topology};
+use crate::topology::{partitioning, requirements};
 
 /// All tasks of an application; task *n* belongs to whoever owns partition *n* of the tasks topic.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ impl TaskList {
     /// The tasks of a topology on these topics.
     pub fn new(topology: &Topology, topics: &BTreeMap<String, TopicConfig>) -> Self {
         let tasks = partitioning::task_list(topology, topics);
-        TaskList { topic: Arc::from(format!("{}-tasks", topology.name)), tasks }
+        TaskList { topic: Arc::from(requirements::tasks_topic(topology)), tasks }
     }
 
     /// The topic whose partitions stand for the tasks.

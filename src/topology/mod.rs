@@ -5,6 +5,7 @@ mod error_event;
 pub mod partitioning;
 pub mod plan;
 mod planner;
+pub mod requirements;
 mod schema;
 pub(crate) mod spec;
 

@@ -38,10 +38,30 @@ pub struct Topic {
     /// How it is created where it is missing. The partitions of a repartition topic without an explicit
     /// number and of a changelog follow their sub-topology's inputs; 0 stands for that.
     pub config: TopicConfig,
+    /// What of `config` the author or the engine asks for; the rest is a default, and as good as any other value.
+    pub asks: Asks,
     /// How keys are written, for tools that show them.
     pub key: Format,
     /// How values are written, for tools that show them; `None`: the engine's internal encoding.
     pub value: Option<Format>,
+}
+
+/// What somebody asks for of how a topic is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asks {
+    /// The number of partitions.
+    pub partitions: bool,
+    /// Whether only the last record of each key is kept.
+    pub cleanup: bool,
+    /// How long records are kept.
+    pub retention: bool,
+    /// How long tombstones are kept.
+    pub delete_retention: bool,
+}
+
+impl Asks {
+    /// For all of it.
+    pub const ALL: Asks = Asks { partitions: true, cleanup: true, retention: true, delete_retention: true };
 }
 
 /// What a topic is to the application.

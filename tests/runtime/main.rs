@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use doubles::FaultyLog;
 use serde_json::json;
 use signalstream::agents::Agents;
+use signalstream::config::CreateTopics;
 use signalstream::log::embedded::{EmbeddedLog, EmbeddedOptions};
 use signalstream::log::{Log, LogRecord, ProducerRecord, TopicConfig};
 use signalstream::record::{Headers, TopicPartition};
@@ -280,7 +281,7 @@ fn reopen(
     directory: &std::path::Path,
     now: Timestamp,
 ) -> Result<(Task, u64), OpenError> {
-    let (topics, _) = prepare_topics(topology, log.admin().as_ref()).unwrap();
+    let (topics, _) = prepare_topics(topology, log.admin().as_ref(), CreateTopics::All).unwrap();
     let state = StateDirectory::open(directory, &topology.name, StateOptions::default()).unwrap();
     let opener = TaskOpener::new(topology, &topics, TaskOptions::default(), state);
     opener.open(log, &topology.subtopologies[0], 0, now)

@@ -20,7 +20,7 @@ use crate::serdes::json::to_json;
 use crate::state::{StoreSpec, TaskReader, list_applications, list_tasks};
 
 use super::Outcome;
-use super::embedded::{Directory, EmbeddedArguments};
+use super::deployment::{Deployment, LogArguments, flag};
 use super::formats::{self, Formats};
 use super::load::{self, SchemaArguments};
 use super::output::{OutputFormat, nearest};
@@ -40,10 +40,15 @@ Examples:
   signalstream stores list --embedded ./data
   signalstream stores get summaries 'acme|c-1' --embedded ./data
   signalstream stores scan mood --embedded ./data --limit 10
-  signalstream stores verify --embedded ./data")]
+  signalstream stores verify --embedded ./data
+  signalstream stores verify --bootstrap-servers localhost:9092 --state-dir /var/lib/signalstream")]
 pub(super) struct StoresCommand {
     #[command(flatten)]
-    embedded: EmbeddedArguments,
+    log: LogArguments,
+
+    /// Where the stores are, when not where the log says [env: SIGNALSTREAM_STATE_DIRECTORY]
+    #[arg(long, value_name = "DIR", global = true)]
+    state_dir: Option<PathBuf>,
 
     /// The topology of the application
     #[arg(long, value_name = "FILE", global = true)]
@@ -78,13 +83,15 @@ enum Action {
 
 impl StoresCommand {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let directory = self.embedded.directory()?;
-        let tasks = self.tasks(&directory)?;
+        let state = self.state_dir.iter();
+        let flags = state.map(|path| flag("--state-dir", "state.directory", path.display())).collect();
+        let deployment = Deployment::new(self.log.settings(flags)?)?;
+        let tasks = self.tasks(&deployment)?;
         match &self.action {
             Action::List => list::run(&tasks, self.output),
             Action::Get(arguments) => arguments.run(&tasks, &self.formats()?),
             Action::Scan(arguments) => arguments.run(&tasks, &self.formats()?),
-            Action::Verify(arguments) => arguments.run(&tasks, &directory, self.output),
+            Action::Verify(arguments) => arguments.run(&tasks, &deployment, self.output),
         }
     }
 
@@ -93,8 +100,8 @@ impl StoresCommand {
     }
 
     /// All tasks that have state in the directory.
-    fn tasks(&self, directory: &Directory) -> anyhow::Result<Vec<TaskOnDisk>> {
-        let path = directory.state_path();
+    fn tasks(&self, deployment: &Deployment) -> anyhow::Result<Vec<TaskOnDisk>> {
+        let path = deployment.state_path();
         // A directory that may not be looked into is tried, so that the reason is told.
         let present = path.try_exists().unwrap_or(true);
         let mut applications = if present { list_applications(&path)? } else { Vec::new() };
@@ -106,7 +113,8 @@ impl StoresCommand {
             return Err(match &self.application {
                 Some(name) if !all.is_empty() => anyhow!("there is no state of `{name}`, but of {all}"),
                 _ => {
-                    anyhow!("there is no state in {}; `signalstream run FILE --embedded DIR` makes it", path.display())
+                    let (path, options) = (path.display(), deployment.options());
+                    anyhow!("there is no state in {path}; `signalstream run FILE {options}` makes it")
                 }
             });
         }

@@ -12,7 +12,7 @@ use crate::record::TopicPartition;
 use crate::state::{Fold, StoreSummary, Verification, verify};
 
 use super::super::Outcome;
-use super::super::embedded::Directory;
+use super::super::deployment::Deployment;
 use super::super::output::{OutputFormat, grouped, progress_bar, table};
 use super::{TaskOnDisk, tasks_of};
 
@@ -51,10 +51,10 @@ impl VerifyArguments {
     pub(super) fn run(
         &self,
         tasks: &[TaskOnDisk],
-        directory: &Directory,
+        deployment: &Deployment,
         output: OutputFormat,
     ) -> anyhow::Result<Outcome> {
-        let log = directory.open_reader()?;
+        let log = deployment.open_reader()?;
         let tasks = match &self.store {
             Some(store) => tasks_of(tasks, store)?,
             None => tasks.iter().collect(),

@@ -10,7 +10,7 @@ use crate::log::TopicConfig;
 use crate::record::Fields;
 use crate::topology::partitioning;
 use crate::topology::plan::{
-    DeadLetters, Edge, Node, Payload, Source, StoreId, Subtopology, Topic, TopicRole, Topology, Verb,
+    Asks, DeadLetters, Edge, Node, Payload, Source, StoreId, Subtopology, Topic, TopicRole, Topology, Verb,
 };
 use crate::yaml::Diagnostic;
 
@@ -66,16 +66,37 @@ impl Planner<'_> {
         Some(topology)
     }
 
-    /// The changelogs of all stores. None has a retention, windows' included: its records carry event time, so
+    /// The changelogs of all stores, and how strictly topics of personal data are kept. No changelog has a retention, windows' included: its records carry event time, so
     /// that what is live may be of any age. What has expired gets a tombstone, and compaction takes it away.
     fn add_changelogs(&mut self) {
+        for source in self.graph.sources.iter().filter(|source| source.personal_data) {
+            let topic = self.topics.used.get_mut(&source.topic);
+            if let Some(topic) = topic.filter(|topic| topic.config.compacted) {
+                topic.config = strict(topic.config.clone());
+                topic.asks.delete_retention = true;
+            }
+        }
         for store in &self.graph.stores {
             let Some(name) = store.spec.changelog.as_deref().map(str::to_owned) else { continue };
-            let config = TopicConfig { compacted: true, ..TopicConfig::new(0) };
-            let role = TopicRole::Changelog;
-            let topic = Topic { name: name.clone(), role, config, key: store.key.clone(), value: None };
+            let config = strict(TopicConfig { compacted: true, ..TopicConfig::new(0) });
+            let (role, asks) = (TopicRole::Changelog, Asks::ALL);
+            let topic = Topic { name: name.clone(), role, config, asks, key: store.key.clone(), value: None };
             self.topics.used.insert(name, topic);
         }
+    }
+}
+
+/// A day, in milliseconds.
+const DAY: i64 = 86_400_000;
+
+/// How a compacted topic is kept whose overwritten and deleted values must be gone in time, because they may be
+/// somebody's personal data: a day after they were overwritten, and their tombstones a day later.
+fn strict(config: TopicConfig) -> TopicConfig {
+    TopicConfig {
+        delete_retention: config.delete_retention.min(DAY),
+        max_compaction_lag: Some(DAY),
+        segment: Some(DAY),
+        ..config
     }
 }
 

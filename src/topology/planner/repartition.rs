@@ -7,7 +7,7 @@ use crate::log::TopicConfig;
 use crate::record::Shape;
 use crate::serdes::{Format, Serializer};
 use crate::state::StoreKind;
-use crate::topology::plan::{Encoding, KeyMapping, OffsetReset, OnError, Sink, StoreId, Topic, TopicRole, Verb};
+use crate::topology::plan::{Asks, Encoding, KeyMapping, OffsetReset, OnError, Sink, StoreId, Topic, TopicRole, Verb};
 use crate::yaml::Diagnostic;
 use crate::yaml::Span;
 
@@ -79,7 +79,9 @@ impl Planner<'_> {
         };
         let config = TopicConfig::new(what.partitions.unwrap_or(0));
         let role = TopicRole::Repartition;
-        let description = Topic { name: topic.clone(), role, config, key: format.clone(), value: None };
+        // Its records have the timestamps of events, so that a retention would delete what is still to be read.
+        let asks = Asks { partitions: what.partitions.is_some(), ..Asks::ALL };
+        let description = Topic { name: topic.clone(), role, config, asks, key: format.clone(), value: None };
         self.topics.used.insert(topic.clone(), description);
         let sink = Verb::Sink(Sink {
             topic: topic.as_str().into(),

@@ -61,7 +61,7 @@ impl Planner<'_> {
             rekeyed: false,
             windows: None,
             personal_data: source.personal_data.unwrap_or(false),
-            partitions: Some((topic.text.clone(), self.config_of(&topic.text).partitions)),
+            partitions: Some((topic.text.clone(), self.config_of(&topic.text).0.partitions)),
         };
         match source.kind {
             Some(SourceKind::Table) => Some(self.materialize(flow, name, name, policies.process, span)),

@@ -8,7 +8,7 @@ use super::Planner;
 use crate::log::TopicConfig;
 use crate::serdes::{Format, Serde, Serializer};
 use crate::topology::error_event_shape;
-use crate::topology::plan::{DeadLetters, Topic, TopicRole};
+use crate::topology::plan::{Asks, DeadLetters, Topic, TopicRole};
 use crate::topology::spec::scalars::{FormatSpec, Retention};
 use crate::topology::spec::{Cleanup, Name, TopicSpec};
 use crate::yaml::Span;
@@ -18,7 +18,7 @@ use crate::yaml::{Diagnostic, nearest, suggest};
 #[derive(Debug, Default)]
 pub(super) struct Topics {
     /// How those are created that the file describes.
-    declared: IndexMap<String, (Span, TopicConfig)>,
+    declared: IndexMap<String, (Span, TopicConfig, Asks)>,
     /// Those that are used, in order of their first use.
     pub(super) used: IndexMap<String, Topic>,
 }
@@ -32,7 +32,13 @@ impl Planner<'_> {
                 Some(topic) => self.topic_config(topic),
                 None => TopicConfig::new(1),
             };
-            self.topics.declared.insert(name.text.clone(), (name.span.clone(), config));
+            let asks = topic.as_ref().map_or(Asks::default(), |topic| Asks {
+                partitions: topic.partitions.is_some(),
+                cleanup: topic.cleanup.is_some(),
+                retention: topic.retention.is_some(),
+                delete_retention: topic.delete_retention.is_some(),
+            });
+            self.topics.declared.insert(name.text.clone(), (name.span.clone(), config, asks));
         }
     }
 
@@ -74,11 +80,11 @@ impl Planner<'_> {
         given.map_or(1, |count| count.value)
     }
 
-    /// How an external topic is created where it is missing.
-    pub(super) fn config_of(&self, topic: &str) -> TopicConfig {
+    /// How an external topic is created where it is missing, and what of that the file asks for.
+    pub(super) fn config_of(&self, topic: &str) -> (TopicConfig, Asks) {
         match self.topics.declared.get(topic) {
-            Some((_, config)) => config.clone(),
-            None => TopicConfig::new(self.default_partitions()),
+            Some((_, config, asks)) => (config.clone(), *asks),
+            None => (TopicConfig::new(self.default_partitions()), Asks::default()),
         }
     }
 
@@ -90,10 +96,11 @@ impl Planner<'_> {
             let message = format!("`{}` is a name that the engine keeps for its own topics", name.text);
             self.problems.report(Diagnostic::new(name.span.clone(), message).help("choose another name"));
         }
-        let config = self.config_of(&name.text);
+        let (config, asks) = self.config_of(&name.text);
         let Some(topic) = self.topics.used.get_mut(&name.text) else {
             let (key, value) = (key.clone(), Some(value.clone()));
-            self.topics.used.insert(name.text.clone(), Topic { name: name.text.clone(), role, config, key, value });
+            let name = name.text.clone();
+            self.topics.used.insert(name.clone(), Topic { name, role, config, asks, key, value });
             return;
         };
         let problem = if topic.key != *key {
@@ -143,9 +150,9 @@ impl Planner<'_> {
         match self.topics.used.get_mut(&topic.text) {
             Some(used) => used.role = TopicRole::DeadLetters,
             None => {
-                let (name, config) = (topic.text.clone(), self.config_of(&topic.text));
-                let used =
-                    Topic { name, role: TopicRole::DeadLetters, config, key: Format::Bytes, value: Some(format) };
+                let (name, (config, asks)) = (topic.text.clone(), self.config_of(&topic.text));
+                let (role, key) = (TopicRole::DeadLetters, Format::Bytes);
+                let used = Topic { name, role, config, asks, key, value: Some(format) };
                 self.topics.used.insert(topic.text.clone(), used);
             }
         }
@@ -177,7 +184,7 @@ impl Planner<'_> {
         let written = spec.sinks.iter().flatten().map(|sink| &sink.topic);
         let dead = spec.defaults.iter().filter_map(|defaults| defaults.dlq.as_ref());
         let used: Vec<&str> = read.chain(written).chain(dead).map(|name| name.text.as_str()).collect();
-        for (name, (span, _)) in &self.topics.declared {
+        for (name, (span, _, _)) in &self.topics.declared {
             if used.contains(&name.as_str()) || mentioned.contains(name) {
                 continue;
             }

@@ -1,5 +1,9 @@
 //! The command line as a user meets it: what goes to stdout, what to stderr, and the exit status.
 
+mod configuration;
+mod http;
+mod topics;
+
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -24,7 +28,10 @@ sinks:
 
 fn signalstream(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_signalstream"));
-    command.current_dir(directory).env_remove("RUST_LOG").env_remove("SIGNALSTREAM_EMBEDDED");
+    command.current_dir(directory).env_remove("RUST_LOG");
+    let ours =
+        std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("SIGNALSTREAM_"));
+    ours.for_each(|name| _ = command.env_remove(name));
     command
 }
 
@@ -66,8 +73,10 @@ fn assert_success(output: &Output) {
 #[test]
 fn every_command_has_help() {
     let directory = tempfile::tempdir().unwrap();
-    let commands =
-        ["demo", "run", "drive", "validate", "describe", "test", "schema", "topics", "produce", "consume", "stores"];
+    let commands = [
+        "demo", "run", "drive", "validate", "describe", "test", "schema", "topics", "produce", "consume", "stores",
+        "reset",
+    ];
     for command in commands {
         let output = run(directory.path(), &[command, "--help"], "");
         assert_success(&output);
@@ -83,7 +92,15 @@ fn wrong_usage_has_exit_status_2() {
         &["validate"],
         &["topics"],
         &["run", "counts.yaml"],
-        &["run", "counts.yaml", "--bootstrap-servers", "localhost:9092"],
+        &["run", "counts.yaml", "--bootstrap-servers", "localhost:9092", "--embedded", "data"],
+        &[
+            "run",
+            "counts.yaml",
+            "--bootstrap-servers",
+            "localhost:9092",
+            "--set",
+            "kafka.isolation.level=read_uncommitted",
+        ],
         &["run", "counts.yaml", "--embedded", "data", "--threads", "0"],
         &["produce", "unknown", "--embedded", "data"],
         &["schema", "--log-level", "very=loud=indeed"],

@@ -1,0 +1,85 @@
+//! `signalstream topics`: the topics there are, and those that topologies need.
+
+mod apply;
+mod list;
+mod plan;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::log::TopicConfig;
+use crate::time::format_duration;
+use crate::topology::plan::Topology;
+
+use super::Outcome;
+use super::deployment::LogArguments;
+use super::load::{self, SchemaArguments};
+use super::output::OutputFormat;
+
+/// List topics, compare them with what topologies need, or make them so
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  signalstream topics --embedded ./data
+  signalstream topics describe shop.orders --bootstrap-servers localhost:9092
+  signalstream topics plan topologies/support-intelligence.yaml --embedded ./data
+  signalstream topics apply shop.yaml --bootstrap-servers localhost:9092
+
+`list`, `describe` and `plan` also work while another process runs on an embedded log.
+Exit status of `plan` and `apply`: 1 if a topology would give wrong results on the topics as they are (then).")]
+pub(super) struct TopicsCommand {
+    #[command(flatten)]
+    log: LogArguments,
+
+    /// How to write the result
+    #[arg(long, default_value = "text", global = true)]
+    output: OutputFormat,
+
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// List the topics with their configurations and offsets
+    List,
+    /// Show a topic: its configuration and the offsets of its partitions
+    Describe(list::DescribeArguments),
+    /// Show what `apply` would do
+    Plan(TopologyArguments),
+    /// Create the topics of topologies that are missing, and change how others are kept
+    Apply(apply::ApplyArguments),
+}
+
+#[derive(Args)]
+struct TopologyArguments {
+    /// The topologies
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    schemas: SchemaArguments,
+}
+
+impl TopologyArguments {
+    fn load(&self) -> anyhow::Result<Vec<Topology>> {
+        self.files.iter().map(|file| Ok(load::topology(file, &self.schemas)?.topology)).collect()
+    }
+}
+
+impl TopicsCommand {
+    pub(super) fn run(self) -> anyhow::Result<Outcome> {
+        let deployment = self.log.deployment()?;
+        match &self.action {
+            None | Some(Action::List) => list::run(&deployment, self.output),
+            Some(Action::Describe(arguments)) => arguments.run(&deployment, self.output),
+            Some(Action::Plan(arguments)) => plan::run(&deployment, &arguments.load()?, self.output),
+            Some(Action::Apply(arguments)) => arguments.run(&deployment, self.output),
+        }
+    }
+}
+
+fn retention(config: &TopicConfig) -> String {
+    config.retention.map_or_else(|| "unlimited".to_owned(), format_duration)
+}

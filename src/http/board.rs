@@ -1,0 +1,122 @@
+//! The last known status of the applications of this process, and what it means for who asks.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+use super::publish::Publisher;
+use crate::runtime::{ApplicationStatus, TaskState, ThreadState};
+use crate::time::Clock;
+
+/// A thread that has not come round for so long hangs: longer than any transaction and any call of the log may take.
+const HANGS_AFTER: Duration = Duration::from_secs(180);
+
+/// The last known status of the applications.
+pub struct Board {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Empty until all have started.
+    applications: Vec<ApplicationStatus>,
+    /// The steady time of the last publication.
+    published: Duration,
+    stopping: bool,
+    publisher: Publisher,
+}
+
+/// What the process says of itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Health {
+    /// `starting`, `restoring`, `running`, `disconnected`, `stopping` or `failed`.
+    pub status: &'static str,
+    /// Whether no thread hangs and none has failed.
+    pub alive: bool,
+    /// Whether all tasks of this process run.
+    pub ready: bool,
+    /// Whether the log does what it is asked to.
+    pub log_ready: bool,
+    /// Tasks of this process that process records.
+    pub tasks_running: usize,
+    /// Tasks of this process.
+    pub tasks: usize,
+    /// Offsets that are still to be processed, over all running tasks of this process.
+    pub lag: u64,
+    /// Milliseconds since the epoch.
+    pub timestamp: i64,
+}
+
+impl Health {
+    /// The health as `GET /health` shows it.
+    pub fn to_json(&self) -> Json {
+        json!({
+            "status": self.status,
+            "kafka_ready": self.log_ready,
+            "tasks_running": self.tasks_running,
+            "tasks": self.tasks,
+            "lag": self.lag,
+            "timestamp": self.timestamp,
+        })
+    }
+}
+
+impl Board {
+    /// A board on which nothing stands yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Arc<Board> {
+        Arc::new(Board { clock, state: Mutex::default() })
+    }
+
+    /// Puts up what the applications do now, and publishes it as metrics.
+    pub fn publish(&self, applications: Vec<ApplicationStatus>) {
+        let now = self.clock.elapsed();
+        let mut state = self.lock();
+        state.published = now;
+        state.publisher.publish(&applications, now);
+        state.applications = applications;
+    }
+
+    /// Says that the process is on its way out.
+    pub fn stopping(&self) {
+        self.lock().stopping = true;
+    }
+
+    /// What the process says of itself.
+    pub fn health(&self) -> Health {
+        let state = self.lock();
+        let applications = &state.applications;
+        // What the board shows has aged since it was put up.
+        let age = self.clock.elapsed().saturating_sub(state.published);
+        let started = !applications.is_empty();
+        let threads = || applications.iter().flat_map(|application| &application.threads);
+        let tasks = || applications.iter().flat_map(ApplicationStatus::own_tasks).map(|(_, task)| task);
+        let stopping = state.stopping || applications.iter().any(|application| application.is_stopping);
+        let alive = stopping || applications.iter().all(|one| one.is_alive(HANGS_AFTER.saturating_sub(age)));
+        let ready = started && !stopping && applications.iter().all(ApplicationStatus::is_ready);
+        let away = |state| matches!(state, ThreadState::Starting | ThreadState::Disconnected);
+        let log_ready = started && !threads().any(|thread| away(thread.state) || thread.failing_for.is_some());
+        Health {
+            status: match () {
+                () if stopping => "stopping",
+                () if !alive => "failed",
+                () if ready => "running",
+                () if threads().any(|thread| thread.state == ThreadState::Disconnected) => "disconnected",
+                () if tasks().any(|task| task.state == TaskState::Restoring) => "restoring",
+                () => "starting",
+            },
+            alive,
+            ready,
+            log_ready,
+            tasks_running: tasks().filter(|task| task.state == TaskState::Running).count(),
+            tasks: tasks().count(),
+            lag: applications.iter().map(ApplicationStatus::lag).sum(),
+            timestamp: self.clock.now(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
