@@ -244,3 +244,36 @@ fn a_million_records_are_written_and_read_in_seconds() {
     harness::report(&format!("a million records: written in {written:.1?}, read in {:.1?}", started.elapsed()));
     assert_eq!((count, sum), (1_000_000, 999_999 * 1_000_000 / 2));
 }
+
+/// Not a test: what [`a_killed_test_leaves_nothing_behind`] runs in a process of its own, and kills.
+#[test]
+#[ignore = "never ends by itself"]
+fn victim() {
+    let workspace = harness::workspace::Workspace::new("victim");
+    let mut sleeper = std::process::Command::new("sleep");
+    let process = harness::Process::spawn_alone("sleeper", sleeper.arg("600"), &workspace.join("log"));
+    let place = std::env::var("SIGNALSTREAM_TEST_PLACE").expect("run by its test only");
+    std::fs::write(place, format!("{} {}", process.id(), workspace.path().display())).unwrap();
+    std::thread::sleep(600 * SECOND);
+}
+
+#[test]
+fn a_killed_test_leaves_nothing_behind() {
+    let workspace = harness::workspace::Workspace::new("killed");
+    let place = workspace.join("place");
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "victim", "--ignored"]).env("SIGNALSTREAM_TEST_PLACE", &place);
+    let mut test = harness::Process::spawn_alone("victim", &mut command, &workspace.join("log"));
+    let written = eventually("the victim's process", 30 * SECOND, || {
+        test.assert_running();
+        std::fs::read_to_string(&place).ok().filter(|text| text.contains('/'))
+    });
+    let (process, directory) = written.split_once(' ').unwrap();
+    let process = nix::unistd::Pid::from_raw(process.parse().unwrap());
+    let runs = || nix::sys::signal::kill(process, None).is_ok();
+    assert!(runs() && std::path::Path::new(directory).exists());
+    test.kill();
+    eventually("the end of what the killed test had started", 30 * SECOND, || {
+        (!runs() && !std::path::Path::new(directory).exists()).then_some(())
+    });
+}
