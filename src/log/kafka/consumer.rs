@@ -237,18 +237,20 @@ impl LogConsumer for KafkaConsumer {
     }
 
     fn assign(&mut self, name: &TopicPartition, offset: i64) -> Result<()> {
-        let known = self.fetched.swap_remove(name);
-        let paused = known.as_ref().is_some_and(|known| known.paused);
+        // Stopped before it is started anew: librdkafka knows a partition once.
+        let (read, paused) = match self.fetched.shift_remove(name) {
+            Some(Partition { position, paused, .. }) => (position, paused),
+            None => (0, false),
+        };
         // Back to what was read already needs no question.
-        let start = match known {
-            Some(known) if offset <= known.position && offset > 0 => offset,
-            _ => {
-                let (start, end) = self.shared.offsets.bounds(name)?;
-                if offset > end {
-                    return Err(LogError::OffsetOutOfRange { partition: name.clone(), offset, end });
-                }
-                offset.max(start)
+        let start = if 0 < offset && offset <= read {
+            offset
+        } else {
+            let (start, end) = self.shared.offsets.bounds(name)?;
+            if offset > end {
+                return Err(LogError::OffsetOutOfRange { partition: name.clone(), offset, end });
             }
+            offset.max(start)
         };
         let fetch = self.start(name, start)?;
         self.fetched.insert(name.clone(), Partition { fetch, position: start, end: None, paused });

@@ -1,6 +1,7 @@
 //! The contract on a real broker, and what only Kafka does.
 
 mod prefixed;
+mod throughput;
 
 use std::sync::Arc;
 
@@ -16,7 +17,12 @@ fn settings() -> KafkaSettings {
         panic!("these tests need a broker: run them with `make test`, or set {BOOTSTRAP} to the address of one")
     });
     let mut settings = KafkaSettings::new(bootstrap);
-    settings.properties.insert("topic.metadata.refresh.interval.ms".to_owned(), "500".to_owned());
+    // What happens to topics is noticed soon.
+    for (property, value) in
+        [("topic.metadata.refresh.interval.ms", "500"), ("topic.metadata.propagation.max.ms", "1000")]
+    {
+        settings.properties.insert(property.to_owned(), value.to_owned());
+    }
     settings
 }
 
