@@ -65,6 +65,8 @@ impl Outage {
 #[derive(Default)]
 pub(super) struct Context {
     pub(super) outage: Arc<Outage>,
+    /// What was said of a topic, not of a connection. A consumer hears it while it reads the partition concerned.
+    refused: Mutex<Option<(RDKafkaErrorCode, String)>>,
     pub(super) deliveries: Mutex<Deliveries>,
 }
 
@@ -87,6 +89,11 @@ impl Context {
             Some(RDKafkaErrorCode::PurgeInflight | RDKafkaErrorCode::PurgeQueue) => {}
             Some(code) => _ = deliveries.failed.get_or_insert((slot, code)),
         }
+    }
+
+    /// What was said of a topic since the last call.
+    pub(super) fn take_refused(&self) -> Option<(RDKafkaErrorCode, String)> {
+        lock(&self.refused).take()
     }
 
     pub(super) fn deliveries(&self) -> MutexGuard<'_, Deliveries> {
@@ -116,6 +123,12 @@ impl ClientContext for Context {
         match error.rdkafka_error_code() {
             // The call that meets it asks the client for the cause.
             Some(RDKafkaErrorCode::Fatal) => {}
+            Some(
+                code @ (RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::TopicAuthorizationFailed),
+            ) => *lock(&self.refused) = Some((code, reason.to_owned())),
             Some(code) => self.outage.heard(code, reason),
             None => {}
         }

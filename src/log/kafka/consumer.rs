@@ -94,7 +94,8 @@ impl KafkaConsumer {
             let share = left.div_ceil(ready.len() - served);
             let Some((name, partition)) = self.fetched.get_index_mut(*index) else { continue };
             let before = partition.position;
-            let (records, problem) = partition.read(&mut self.buffer, share, &mut bytes);
+            let (records, failed) = partition.read(&mut self.buffer, share, &mut bytes);
+            let problem = failed.or_else(|| self.client.context().take_refused());
             let position = partition.position;
             left = left.saturating_sub(records.len());
             if !records.is_empty() || position != before {
