@@ -220,10 +220,10 @@ fn a_user_with_the_documented_permissions_runs_an_application_and_a_missing_one_
     grant(&["Describe", "DescribeConfigs"], &["--topic", "totals"]);
     let internal = ["Read", "Write", "Describe", "DescribeConfigs", "Create", "Delete"];
     grant(&internal, &["--topic", "shop-", "--resource-pattern-type", "prefixed"]);
-    machine.fails("run shop.yaml --until-end", &["group `shop`", "add an ACL"]);
-    grant(&["Read", "Describe", "Delete"], &["--group", "shop"]);
     machine.fails("run shop.yaml --until-end", &["transactional id `shop-", "add an ACL"]);
     grant(&["Write", "Describe"], &["--transactional-id", "shop-", "--resource-pattern-type", "prefixed"]);
+    machine.fails("run shop.yaml --until-end", &["group `shop`", "add an ACL"]);
+    grant(&["Read", "Describe", "Delete"], &["--group", "shop"]);
     machine.fails("run shop.yaml --until-end", &["totals", "add an ACL", "Write"]);
     grant(&["Write"], &["--topic", "totals"]);
     machine.run("run shop.yaml --until-end").succeeded();
