@@ -4,7 +4,7 @@
 FROM rust:1-slim-bookworm AS build
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt,sharing=locked \
-    apt-get update && apt-get install -y --no-install-recommends cmake g++ libclang-dev make pkg-config
+    apt-get update && apt-get install -y --no-install-recommends cmake g++ libclang-dev libssl-dev make pkg-config
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
@@ -20,7 +20,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM debian:bookworm-slim
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates libstdc++6 \
+    && apt-get install -y --no-install-recommends ca-certificates libssl3 libstdc++6 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --create-home --home-dir /var/lib/signalstream signalstream
 COPY --from=build /usr/local/bin/signalstream /usr/local/bin/signalstream

@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/signalstream/t
 
 cargo_flags := --release --locked
 
-.PHONY: help demo test bench lint setup
+.PHONY: help demo test chaos bench lint setup setup-tests
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,8 +14,11 @@ help: ## Show this list
 demo: setup ## Build, then watch sample conversations become joined, redacted, summarised intelligence
 	cargo run $(cargo_flags) --quiet -- demo $(ARGS)
 
-test: setup ## Run every test; ARGS='--lib window' runs some
+test: setup-tests ## Run every test; ARGS='--lib window' runs some
 	@bash .ci/test $(ARGS)
+
+chaos: setup-tests ## Count a million records through crashes on a real Kafka; takes minutes
+	cargo test $(cargo_flags) --test chaos -- --ignored --nocapture --test-threads 1 $(ARGS)
 
 bench: setup ## Run the benchmarks; ARGS='--bench NAME' runs one
 	cargo bench --locked $(ARGS)
@@ -25,3 +28,6 @@ lint: setup ## Check formatting, lints, licences and advisories
 
 setup:
 	@bash .ci/setup
+
+setup-tests:
+	@bash .ci/setup tests

@@ -27,7 +27,7 @@ const STATE_DIRECTORY: &str = "signalstream-state";
 const KAFKA_RECORD_BYTES: usize = 1_000_000;
 
 /// How long the brokers are waited for at a time, between two looks at whether to stop.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
+const LONGEST_PING: Duration = Duration::from_secs(2);
 
 /// Less than this and no broker could answer.
 const SHORTEST_PING: Duration = Duration::from_millis(100);
@@ -214,16 +214,30 @@ impl Deployment {
         }
     }
 
-    /// Waits for the brokers. What cannot get better by waiting, such as a wrong password, is an error at once.
     fn connect(&self, settings: &KafkaSettings, stopped: impl Fn() -> bool) -> anyhow::Result<Arc<dyn Log>> {
         let log = KafkaLog::open(settings.clone())?;
-        let clock = SystemClock::new();
-        let limit = self.config.startup_timeout;
+        self.patiently(stopped, |left| log.ping(left.clamp(SHORTEST_PING, LONGEST_PING)))?;
+        Ok(log)
+    }
+
+    /// Tries until it succeeds, for as long as a start may wait for the brokers; `attempt` is told how long that still
+    /// is. What cannot get better by waiting, such as a wrong password, is an error at once.
+    pub(super) fn patiently<T, E>(
+        &self,
+        stopped: impl Fn() -> bool,
+        mut attempt: impl FnMut(Duration) -> Result<T, E>,
+    ) -> anyhow::Result<T>
+    where
+        E: Classified + std::error::Error + Send + Sync + 'static,
+    {
+        let (clock, limit) = (SystemClock::new(), self.config.startup_timeout);
         let mut told = false;
-        while let Err(error) = log.ping(PING_TIMEOUT.min(limit.saturating_sub(clock.elapsed())).max(SHORTEST_PING)) {
-            if error.class() != ErrorClass::Retry {
-                return Err(error.into());
-            }
+        loop {
+            let error = match attempt(limit.saturating_sub(clock.elapsed())) {
+                Ok(done) => return Ok(done),
+                Err(error) if error.class() != ErrorClass::Retry => return Err(error.into()),
+                Err(error) => error,
+            };
             if clock.elapsed() >= limit || stopped() {
                 return Err(anyhow!("{error} (gave up after {:.0?}; see --startup-timeout)", clock.elapsed()));
             }
@@ -234,7 +248,6 @@ impl Deployment {
             }
             time::pause(RETRY_INTERVAL.min(limit));
         }
-        Ok(log)
     }
 
     /// Where the stores are.

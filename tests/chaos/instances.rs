@@ -1,0 +1,138 @@
+//! Instances of `signalstream run`, each with a state directory of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::harness::process::Process;
+use crate::harness::workspace::tail;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_signalstream");
+/// Short, so that a paused instance is given up soon; the engine's default is 45 s.
+pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
+/// A graceful stop is bounded by the engine at 30 s.
+const STOP: Duration = Duration::from_secs(40);
+
+pub(crate) struct Instance {
+    pub(crate) name: String,
+    pub(crate) state: PathBuf,
+    log: PathBuf,
+    topology: PathBuf,
+    servers: String,
+    process: Option<Process>,
+}
+
+impl Instance {
+    pub(crate) fn new(name: &str, directory: &Path, topology: &Path, servers: &str) -> Instance {
+        Instance {
+            name: name.to_owned(),
+            state: directory.join(format!("state-{name}")),
+            log: directory.join(format!("{name}.log")),
+            topology: topology.to_owned(),
+            servers: servers.to_owned(),
+            process: None,
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        // No settings of whoever runs the tests.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SIGNALSTREAM_")) {
+            command.env_remove(name);
+        }
+        command.env_remove("RUST_LOG").args(arguments).args(["--bootstrap-servers", &self.servers]);
+        command
+    }
+
+    pub(crate) fn start(&mut self) {
+        assert!(self.process.is_none(), "{} runs", self.name);
+        let mut command = self.command(&["run", self.topology.to_str().unwrap(), "--log-level", "info"]);
+        command.arg("--state-dir").arg(&self.state);
+        for setting in [format!("session_timeout={}s", SESSION_TIMEOUT.as_secs()), "transaction_timeout=10s".to_owned()]
+        {
+            command.args(["--set", &setting]);
+        }
+        self.process = Some(Process::spawn_alone(&self.name, &mut command, &self.log));
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    fn process(&mut self) -> &mut Process {
+        self.process.as_mut().unwrap()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.assert_running();
+        self.process().kill();
+        self.process = None;
+    }
+
+    /// SIGTERM; the instance must end in good order, with status 0. Returns how long that took.
+    pub(crate) fn stop(&mut self) -> Duration {
+        self.assert_running();
+        let started = std::time::Instant::now();
+        let status = self.process().terminate(STOP);
+        assert!(status.success(), "{} was stopped and ended with {status}:\n{}", self.name, tail(&self.log, 40));
+        self.process = None;
+        started.elapsed()
+    }
+
+    pub(crate) fn pause(&mut self) {
+        self.assert_running();
+        self.process().pause();
+    }
+
+    pub(crate) fn resume(&mut self) {
+        self.process().resume();
+    }
+
+    /// Fails when an instance that nobody stopped has ended.
+    pub(crate) fn assert_running(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.assert_running();
+        }
+    }
+
+    /// What the instance has logged, all its lives together.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The tasks that the instance has opened so far, in order, such as `0_2`.
+    pub(crate) fn opened(&self) -> Vec<String> {
+        let log = self.log();
+        let opened = log.lines().filter(|line| line.contains("task opened"));
+        opened
+            .filter_map(|line| {
+                let (_, rest) = line.split_once("task=")?;
+                Some(rest.split_whitespace().next()?.to_owned())
+            })
+            .collect()
+    }
+
+    /// Compares the stores in the instance's directory with their changelogs, by the engine's own command.
+    pub(crate) fn verify_stores(&self) {
+        let mut command = self.command(&["stores", "verify", "--topology", self.topology.to_str().unwrap()]);
+        command.args(["--set", &format!("state.directory={}", self.state.display())]);
+        let output = command.output().unwrap();
+        let (out, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "the stores of {} differ from their changelogs:\n{out}\n{errors}", self.name);
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        use std::io::Write;
+        if std::thread::panicking() {
+            let _ignored = writeln!(
+                std::io::stderr(),
+                "── the end of the log of instance {} ──\n{}",
+                self.name,
+                tail(&self.log, 25)
+            );
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! I1, I3 on a real Kafka: instances and brokers are killed, stopped, paused, added and removed under load, and every
+//! event is counted exactly once by a reader that is not ours.
+//!
+//! The small form belongs to `make test`; the full one, a million events and more than thirty kills, is `make chaos`.
+//! `SIGNALSTREAM_CHAOS_SEED` repeats the choices of a run, though not its timing.
+
+#[path = "../kafka/harness/mod.rs"]
+mod harness;
+
+mod instances;
+mod scene;
+mod verdict;
+mod watch;
+mod workload;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use harness::{Options, Random};
+use instances::SESSION_TIMEOUT;
+use scene::{PARTITIONS, Scene};
+use watch::Watch;
+use workload::{PER_ACCOUNT, Workload};
+
+/// What is done to the application and its broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    /// SIGKILL, and a new start.
+    Kill,
+    /// SIGTERM, and a new start.
+    Stop,
+    /// SIGSTOP until others have its tasks, then SIGCONT: it does not know yet.
+    Zombie,
+    KillBroker,
+    StopBroker,
+}
+
+/// How often each is done.
+struct Plan {
+    kills: usize,
+    stops: usize,
+    zombies: usize,
+    broker_kills: usize,
+    broker_stops: usize,
+}
+
+impl Plan {
+    /// The actions in an order that follows from the seed.
+    fn actions(&self, random: &mut Random) -> Vec<Action> {
+        let mut actions = vec![Action::Kill; self.kills];
+        actions.extend(vec![Action::Stop; self.stops]);
+        actions.extend(vec![Action::KillBroker; self.broker_kills]);
+        actions.extend(vec![Action::StopBroker; self.broker_stops]);
+        shuffle(&mut actions, random);
+        // Zombies want others that take over: they come while all three instances run.
+        let middle = actions.len() / 4 + 1;
+        for number in 0..self.zombies {
+            actions.insert(middle + number * actions.len() / 2 / self.zombies.max(1), Action::Zombie);
+        }
+        actions
+    }
+}
+
+fn shuffle(actions: &mut [Action], random: &mut Random) {
+    for last in (1..actions.len()).rev() {
+        actions.swap(last, usize::try_from(random.below(last as u64 + 1)).unwrap());
+    }
+}
+
+fn seed() -> u64 {
+    let given = std::env::var("SIGNALSTREAM_CHAOS_SEED").ok();
+    given.map_or(20_261_121, |text| text.parse().expect("SIGNALSTREAM_CHAOS_SEED is no number"))
+}
+
+/// Does all of the plan to the scene: first one instance, then three, in the end one.
+fn disturb(scene: &mut Scene, plan: &Plan) {
+    let mut random = Random::new(scene.workload.seed + 1);
+    let actions = plan.actions(&mut random);
+    let count = actions.len();
+    for (number, action) in actions.into_iter().enumerate() {
+        let wanted = if number < count / 4 || number + 1 >= count - count / 8 { 1 } else { 3 };
+        if scene.running().len() != wanted {
+            scene.say(&format!("from {} to {wanted} instances", scene.running().len()));
+            scene.scale_to(wanted);
+        }
+        scene.feed_up_to(number as u64 + 1, count as u64 + 1);
+        // At any moment of the work on what came: its beginning, a restore, a rebalance, a commit.
+        scene.pause_for(100, 2_500, &mut random);
+        scene.say(&format!("{}/{count}: {action:?}; {} events written", number + 1, scene.feeder().written()));
+        act(scene, action, &mut random);
+    }
+    scene.scale_to(1);
+}
+
+fn act(scene: &mut Scene, action: Action, random: &mut Random) {
+    let victim = scene.any();
+    match action {
+        Action::Kill => {
+            scene.instances[victim].kill();
+            scene.pause_for(0, 500, random);
+            scene.instances[victim].start();
+        }
+        Action::Stop => {
+            let took = scene.instances[victim].stop();
+            scene.say(&format!("instance {} stopped after {took:.1?}", scene.instances[victim].name));
+            scene.instances[victim].start();
+        }
+        Action::Zombie => {
+            let running = scene.running().len();
+            scene.instances[victim].pause();
+            scene.await_members(running - 1, SESSION_TIMEOUT * 5);
+            scene.say(&format!("the others have the tasks of {}", scene.instances[victim].name));
+            std::thread::sleep(Duration::from_secs(1)); // For them to go on where it was.
+            scene.instances[victim].resume();
+            scene.await_members(running, SESSION_TIMEOUT * 10);
+            scene.instances[victim].assert_running();
+        }
+        Action::KillBroker => {
+            scene.cluster.kill(1);
+            scene.pause_for(0, 2_000, random);
+            scene.cluster.restart(1);
+        }
+        Action::StopBroker => {
+            scene.cluster.stop(1);
+            scene.cluster.restart(1);
+        }
+    }
+}
+
+/// One run at a time: each has brokers and instances for all cores of a small machine.
+fn alone() -> MutexGuard<'static, ()> {
+    static RUNNING: Mutex<()> = Mutex::new(());
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn a_hundred_thousand_events_are_counted_exactly_through_crashes() {
+    let _alone = alone();
+    let workload = Workload { events: 100_000, seed: seed() };
+    let mut scene = Scene::set(Options::brokers(1), workload);
+    disturb(&mut scene, &Plan { kills: 6, stops: 1, zombies: 1, broker_kills: 1, broker_stops: 0 });
+    scene.end();
+}
+
+#[test]
+#[ignore = "takes minutes: make chaos"]
+fn a_million_events_are_counted_exactly_through_crashes() {
+    let _alone = alone();
+    let workload = Workload { events: 1_000_000, seed: seed() };
+    let mut scene = Scene::set(Options::brokers(1), workload);
+    disturb(&mut scene, &Plan { kills: 32, stops: 4, zombies: 3, broker_kills: 2, broker_stops: 1 });
+    scene.end();
+}
+
+/// Feeds evenly for a while, from one part of the whole to another; parts are hundredths.
+fn feed(scene: &Scene, parts: std::ops::Range<u64>, over: Duration) {
+    let steps = u64::try_from(over.as_millis() / 100).unwrap().max(1);
+    for step in 1..=steps {
+        std::thread::sleep(over / u32::try_from(steps).unwrap());
+        scene.feed_up_to(parts.start * steps + (parts.end - parts.start) * step, 100 * steps);
+    }
+}
+
+#[test]
+#[ignore = "three brokers want more than half a minute of two cores: make chaos"]
+fn a_broker_of_three_dies_and_nothing_is_lost() {
+    let _alone = alone();
+    let mut scene = Scene::set(Options::brokers(3), Workload { events: 200_000, seed: seed() });
+    scene.scale_to(2);
+    scene.await_members(2, Duration::from_secs(60));
+    let watch = Watch::start(&scene.cluster.internal_servers(), PER_ACCOUNT, PARTITIONS);
+    feed(&scene, 0..20, Duration::from_secs(5));
+
+    // The coordinator of an instance's transactions; then another broker.
+    let coordinator = |scene: &Scene| {
+        let ids = scene.cluster.transactional_ids();
+        *ids.values().next().unwrap_or_else(|| panic!("no instance has a transactional id"))
+    };
+    let first = coordinator(&scene);
+    let other = if first == 1 { 2 } else { 1 };
+    for (broker, what, parts) in
+        [(other, "not the coordinator", 20..55), (first, "the coordinator of transactions", 55..95)]
+    {
+        let killed = Instant::now();
+        scene.cluster.kill(broker);
+        scene.say(&format!("broker {broker} killed: {what}"));
+        feed(&scene, parts, Duration::from_secs(15));
+        let pause = watch.longest_gap(None, killed, Instant::now());
+        scene.say(&format!("broker {broker} ({what}) killed: the longest pause of results was {pause:.1?}"));
+        scene.cluster.restart(broker);
+    }
+    feed(&scene, 95..100, Duration::from_secs(2));
+    scene.end();
+}
+
+#[test]
+#[ignore = "measures time, for which it wants the machine to itself: make chaos"]
+fn tasks_that_stay_go_on_while_instances_come_and_go() {
+    let _alone = alone();
+    let mut scene = Scene::set(Options::brokers(1), Workload { events: 60_000, seed: seed() });
+    let watch = Watch::start(&scene.cluster.internal_servers(), PER_ACCOUNT, PARTITIONS);
+    feed(&scene, 0..20, Duration::from_secs(6));
+    let calm = Instant::now();
+    feed(&scene, 20..40, Duration::from_secs(6));
+    let gaps =
+        |from: Instant| (0..4).map(|number| watch.longest_gap(Some(number), from, Instant::now())).collect::<Vec<_>>();
+    scene.say(&format!("longest gaps by partition, undisturbed: {:.0?}", gaps(calm)));
+
+    let added = Instant::now();
+    scene.instances[1].start();
+    feed(&scene, 40..70, Duration::from_secs(9));
+    let moved = scene.instances[1].opened();
+    let while_adding = gaps(added);
+    scene.say(&format!("an instance added, tasks {moved:?} moved; longest gaps: {while_adding:.0?}"));
+
+    let opened_before = scene.instances[0].opened().len();
+    let removed = Instant::now();
+    scene.instances[1].stop();
+    feed(&scene, 70..100, Duration::from_secs(9));
+    let returned = scene.instances[0].opened().split_off(opened_before);
+    let while_removing = gaps(removed);
+    scene.say(&format!("it stopped, tasks {returned:?} moved back; longest gaps: {while_removing:.0?}"));
+
+    // Sub-topology 0 reads the events; its task of a partition writes that partition of the output.
+    for (what, tasks, gaps) in [("adding", &moved, &while_adding), ("removing", &returned, &while_removing)] {
+        assert!(!tasks.is_empty() && tasks.len() < 2 * PARTITIONS, "{what}: tasks {tasks:?} moved");
+        for (partition, gap) in gaps.iter().enumerate().filter(|(number, _)| !tasks.contains(&format!("0_{number}"))) {
+            assert!(
+                *gap <= Duration::from_secs(1),
+                "{what}: partition {partition} did not move and paused for {gap:.1?}"
+            );
+        }
+    }
+    scene.end();
+}
