@@ -269,8 +269,8 @@ fn a_killed_test_leaves_nothing_behind() {
         std::fs::read_to_string(&place).ok().filter(|text| text.contains('/'))
     });
     let (process, directory) = written.split_once(' ').unwrap();
-    let process = nix::unistd::Pid::from_raw(process.parse().unwrap());
-    let runs = || nix::sys::signal::kill(process, None).is_ok();
+    let process = rustix::process::Pid::from_raw(process.parse().unwrap()).unwrap();
+    let runs = || rustix::process::test_kill_process(process).is_ok();
     assert!(runs() && std::path::Path::new(directory).exists());
     test.kill();
     eventually("the end of what the killed test had started", 30 * SECOND, || {

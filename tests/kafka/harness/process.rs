@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{reaper, workspace};
 
@@ -60,31 +59,31 @@ impl Process {
     /// Sends a signal to the process and what it started; nothing happens when it has ended.
     pub(crate) fn signal(&mut self, signal: Signal) {
         if self.exited().is_none() {
-            let group = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-            killpg(group, signal).unwrap_or_else(|error| panic!("{}: {signal} not sent: {error}", self.name));
+            let sent = kill_process_group(Pid::from_child(&self.child), signal);
+            sent.unwrap_or_else(|error| panic!("{}: {signal:?} not sent: {error}", self.name));
         }
     }
 
     /// SIGSTOP: nothing of it runs until it is resumed; its connections stay open.
     pub(crate) fn pause(&mut self) {
-        self.signal(Signal::SIGSTOP);
+        self.signal(Signal::STOP);
     }
 
     /// SIGCONT.
     pub(crate) fn resume(&mut self) {
-        self.signal(Signal::SIGCONT);
+        self.signal(Signal::CONT);
     }
 
     /// SIGKILL, waited for.
     pub(crate) fn kill(&mut self) -> ExitStatus {
-        self.signal(Signal::SIGKILL);
+        self.signal(Signal::KILL);
         let status = self.ended.unwrap_or_else(|| self.child.wait().unwrap());
         self.note(status)
     }
 
     /// SIGTERM, then waits for the end. Fails when the process is still there after `within`.
     pub(crate) fn terminate(&mut self, within: Duration) -> ExitStatus {
-        self.signal(Signal::SIGTERM);
+        self.signal(Signal::TERM);
         self.wait(within).unwrap_or_else(|| {
             panic!("{} did not end within {within:?} of SIGTERM. Its last lines:\n{}", self.name, self.tail(40))
         })
