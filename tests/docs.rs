@@ -14,6 +14,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use signalstream::agents::Agents;
+use signalstream::config::{Effective, Setting, Sources, reference};
+use signalstream::metrics::METRICS;
 use signalstream::serdes::SchemaRegistry;
 use signalstream::testing::scenario::{ScenarioOptions, run_file};
 use signalstream::topology::{PlanOptions, load};
@@ -28,6 +30,9 @@ sources:
   refunds: {topic: shop.refunds}
   customers: {topic: shop.customers, kind: table}
 ";
+
+/// What stands around the reference of settings.
+const SETTINGS: (&str, &str) = ("writes them -->\n", "<!-- end of settings -->");
 
 /// A fenced block of a page.
 struct Block {
@@ -206,18 +211,58 @@ fn tests_and_settings_that_pages_name_exist() {
         }
     }
     let operations = fs::read_to_string(top().join("docs/operations.md")).unwrap();
-    let named = |prefix: &str, suffix: &str, text: &str| -> Vec<String> {
-        let lines = text.lines().filter_map(|line| line.trim_start().strip_prefix(prefix));
-        lines.filter_map(|line| line.split_once(suffix)).map(|(name, _)| name.to_owned()).collect()
-    };
-    let config = fs::read_to_string(top().join("src/config.rs")).unwrap();
-    let metrics = fs::read_to_string(top().join("src/metrics.rs")).unwrap();
-    let settings = named("pub ", ": ", &config).into_iter().filter(|name| !name.contains(' '));
-    let metrics = metrics.split('"').filter(|text| text.starts_with("signalstream_")).map(str::to_owned);
-    for name in settings.chain(metrics) {
-        if !operations.contains(&format!("| `{name}` |")) {
-            missing.push(format!("docs/operations.md lacks `{name}`"));
+    for metric in METRICS {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let kind = format!("{:?}", metric.kind).to_lowercase();
+        let row = format!("| `{}` | {kind} | {} | ", metric.name, labels.join(", "));
+        if !operations.contains(&row) {
+            missing.push(format!("docs/operations.md lacks `{row}`"));
         }
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
+fn the_reference_of_settings_is_what_their_definitions_say() {
+    let path = top().join("docs/configuration.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(SETTINGS.0).unwrap();
+    let (found, after) = rest.split_once(SETTINGS.1).unwrap();
+    let expected = format!("\n{}\n", reference());
+    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        fs::write(&path, format!("{before}{}{expected}{}{after}", SETTINGS.0, SETTINGS.1)).unwrap();
+        return;
+    }
+    assert_eq!(found, expected, "UPDATE_GOLDENS=1 writes it");
+}
+
+#[test]
+fn configurations_in_the_documentation_can_be_read() {
+    let secrets = tempfile::tempdir().unwrap();
+    for name in ["kafka-password", "key-password"] {
+        fs::write(secrets.path().join(name), "secret").unwrap();
+    }
+    let environment = [("KAFKA_USER".to_owned(), "shop".to_owned())].into();
+    let mut read = 0;
+    for block in blocks().iter().filter(|block| block.place.starts_with("docs/configuration.md")) {
+        let text = block.text.replace("/run/secrets", &secrets.path().display().to_string());
+        let sources = Sources { file: Some((&block.place, &text)), environment: &environment, flags: &[] };
+        Effective::load(&sources).unwrap_or_else(|error| panic!("{error}"));
+        read += 1;
+    }
+    assert!(read >= 4, "{read}");
+}
+
+#[test]
+fn settings_that_operations_name_exist() {
+    let operations = fs::read_to_string(top().join("docs/operations.md")).unwrap();
+    for section in ["state.", "log.", "topics.", "http."] {
+        for name in operations.split('`').filter(|text| text.starts_with(section)) {
+            let name = name.split(':').next().unwrap();
+            assert!(Setting::find(name).is_some(), "`{name}`");
+        }
+    }
+    for name in ["shutdown_timeout", "session_timeout", "transaction_timeout", "startup_timeout", "purge_interval"] {
+        assert!(Setting::find(name).is_some() && operations.contains(&format!("`{name}`")), "`{name}`");
+    }
 }

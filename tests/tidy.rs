@@ -26,6 +26,11 @@ const SHARED_VERBS: &[(&str, &str)] = &[("join_stream_table", "join"), ("join_ta
 
 /// What only its owners may name: a pattern, the owners' paths, and whom to ask instead.
 const OWNERS: &[(&str, &[&str], &str)] = &[
+    (
+        r"\bunsafe\b",
+        &["src/log/kafka/native/"],
+        "find a safe way; the native calls of librdkafka are the one exception",
+    ),
     (r"\brdkafka\b", &["src/log/kafka/"], "go through the traits of `log`"),
     (r"\breqwest\b", &["src/agents/", "src/serdes/registry.rs"], "calls to the outside belong to `agents`"),
     (r"\b(axum|hyper|tower_http)\b", &["src/http/"], "the web framework belongs to `http`"),
@@ -65,7 +70,7 @@ impl Source {
 
     /// Whether the whole file is test code: by its name, or because its module is declared under `cfg(test)`.
     fn is_test(&self) -> bool {
-        let modules = ["log/contract.rs", "serdes/avro/reference/"];
+        let modules = ["log/contract.rs", "log/contract/", "serdes/avro/reference/"];
         self.path.ends_with("/tests.rs")
             || self.path.contains("/tests/")
             || modules.iter().any(|module| self.path.trim_start_matches("src/").starts_with(module))

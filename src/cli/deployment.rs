@@ -19,7 +19,6 @@ use crate::time::{self, Clock, SystemClock};
 use super::embedded::{Directory, Memory};
 use super::failure::Usage;
 use super::files;
-use super::signals::StopRequest;
 
 /// Where the stores are on Kafka, unless somebody says otherwise.
 const STATE_DIRECTORY: &str = "signalstream-state";
@@ -28,7 +27,7 @@ const STATE_DIRECTORY: &str = "signalstream-state";
 const KAFKA_RECORD_BYTES: usize = 1_000_000;
 
 /// How long the brokers are waited for at a time, between two looks at whether to stop.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
+const LONGEST_PING: Duration = Duration::from_secs(2);
 
 /// Less than this and no broker could answer.
 const SHORTEST_PING: Duration = Duration::from_millis(100);
@@ -188,9 +187,14 @@ impl Deployment {
 
     /// Opens the log for reading and writing; makes an embedded one where there is none.
     pub(super) fn open_log(&self, memory: &Memory) -> anyhow::Result<Arc<dyn Log>> {
+        self.open_unless(memory, || false)
+    }
+
+    /// The same; the wait for the brokers ends early when `stopped`.
+    pub(super) fn open_unless(&self, memory: &Memory, stopped: impl Fn() -> bool) -> anyhow::Result<Arc<dyn Log>> {
         match &self.place {
             Place::Embedded(directory) => Ok(directory.open_log(memory)?),
-            Place::Kafka(settings) => self.connect(settings),
+            Place::Kafka(settings) => self.connect(settings, stopped),
         }
     }
 
@@ -198,7 +202,7 @@ impl Deployment {
     pub(super) fn open_reader(&self) -> anyhow::Result<Arc<dyn Log>> {
         match &self.place {
             Place::Embedded(directory) => Ok(directory.open_reader()?),
-            Place::Kafka(settings) => self.connect(settings),
+            Place::Kafka(settings) => self.connect(settings, || false),
         }
     }
 
@@ -210,17 +214,31 @@ impl Deployment {
         }
     }
 
-    /// Waits for the brokers. What cannot get better by waiting, such as a wrong password, is an error at once.
-    fn connect(&self, settings: &KafkaSettings) -> anyhow::Result<Arc<dyn Log>> {
+    fn connect(&self, settings: &KafkaSettings, stopped: impl Fn() -> bool) -> anyhow::Result<Arc<dyn Log>> {
         let log = KafkaLog::open(settings.clone())?;
-        let (clock, stop) = (SystemClock::new(), StopRequest::listen()?);
-        let limit = self.config.startup_timeout;
+        self.patiently(stopped, |left| log.ping(left.clamp(SHORTEST_PING, LONGEST_PING)))?;
+        Ok(log)
+    }
+
+    /// Tries until it succeeds, for as long as a start may wait for the brokers; `attempt` is told how long that still
+    /// is. What cannot get better by waiting, such as a wrong password, is an error at once.
+    pub(super) fn patiently<T, E>(
+        &self,
+        stopped: impl Fn() -> bool,
+        mut attempt: impl FnMut(Duration) -> Result<T, E>,
+    ) -> anyhow::Result<T>
+    where
+        E: Classified + std::error::Error + Send + Sync + 'static,
+    {
+        let (clock, limit) = (SystemClock::new(), self.config.startup_timeout);
         let mut told = false;
-        while let Err(error) = log.ping(PING_TIMEOUT.min(limit.saturating_sub(clock.elapsed())).max(SHORTEST_PING)) {
-            if error.class() != ErrorClass::Retry {
-                return Err(error.into());
-            }
-            if clock.elapsed() >= limit || stop.is_set() {
+        loop {
+            let error = match attempt(limit.saturating_sub(clock.elapsed())) {
+                Ok(done) => return Ok(done),
+                Err(error) if error.class() != ErrorClass::Retry => return Err(error.into()),
+                Err(error) => error,
+            };
+            if clock.elapsed() >= limit || stopped() {
                 return Err(anyhow!("{error} (gave up after {:.0?}; see --startup-timeout)", clock.elapsed()));
             }
             if !told {
@@ -230,7 +248,6 @@ impl Deployment {
             }
             time::pause(RETRY_INTERVAL.min(limit));
         }
-        Ok(log)
     }
 
     /// Where the stores are.

@@ -26,13 +26,13 @@ pub use reference::{json_schema, reference};
 pub use secret::{Properties, Secret, is_secret};
 pub use setting::{Kind, Setting};
 
-/// What a crash may leave of a record's effects.
+/// What holds for the records of an application when something fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Guarantee {
-    /// All of them or none: outputs, state and input offsets become visible together.
+    /// A record's outputs, changes of state and offset become visible together, or not at all.
     #[default]
     ExactlyOnce,
-    /// All of them, some perhaps twice.
+    /// What was done since the last commit is done again, and its outputs are there twice. Costs no transactions.
     AtLeastOnce,
 }
 
@@ -58,8 +58,8 @@ setting::settings! {
         ["embedded"] embedded: Option<PathBuf> as Optional<Directory> = None;
         /// Stream threads of each application. Tasks are shared out among them; more threads than tasks idle.
         ["threads"] threads: usize as Count<256> = 1;
-        /// What a crash may leave of a record's effects: `exactly_once`, or `at_least_once`, which may write results
-        /// twice and needs no transactions.
+        /// What holds when something fails: `exactly_once`, or `at_least_once`, which does what was done since the last
+        /// commit again and may write results twice, but costs no transactions.
         ["guarantee"] guarantee: Guarantee as Word = Guarantee::ExactlyOnce;
         /// Time between commits. A longer one makes fewer, larger transactions and later results.
         ["commit_interval"] commit_interval: Duration as Millis = Duration::from_millis(100);

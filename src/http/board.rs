@@ -93,7 +93,9 @@ impl Board {
         let threads = || applications.iter().flat_map(|application| &application.threads);
         let tasks = || applications.iter().flat_map(ApplicationStatus::own_tasks).map(|(_, task)| task);
         let stopping = state.stopping || applications.iter().any(|application| application.is_stopping);
-        let alive = stopping || applications.iter().all(|one| one.is_alive(HANGS_AFTER.saturating_sub(age)));
+        let fresh = HANGS_AFTER.checked_sub(age);
+        let lives = |one: &ApplicationStatus| fresh.is_some_and(|limit| one.is_alive(limit));
+        let alive = stopping || applications.iter().all(lives);
         let ready = started && !stopping && applications.iter().all(ApplicationStatus::is_ready);
         let away = |state| matches!(state, ThreadState::Starting | ThreadState::Disconnected);
         let log_ready = started && !threads().any(|thread| away(thread.state) || thread.failing_for.is_some());
@@ -118,5 +120,63 @@ impl Board {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::{TaskStatus, ThreadCounts, ThreadStatus};
+    use crate::state::MemoryUsage;
+    use crate::task::TaskId;
+    use crate::time::ManualClock;
+
+    fn application(state: ThreadState, task: TaskState) -> ApplicationStatus {
+        let task = TaskStatus {
+            task: TaskId { subtopology: 0, partition: 0 },
+            state: task,
+            inputs: Vec::new(),
+            stores: Vec::new(),
+            restores: Vec::new(),
+        };
+        let thread = ThreadStatus {
+            name: "a-0".to_owned(),
+            state,
+            since_turn: Duration::ZERO,
+            failing_for: None,
+            counts: ThreadCounts::default(),
+            tasks: vec![task],
+        };
+        ApplicationStatus {
+            application: "a".to_owned(),
+            instance: "i".to_owned(),
+            tasks: 1,
+            threads: vec![thread],
+            state_memory: MemoryUsage { block_cache: 0, write_buffers: 0 },
+            is_stopping: false,
+        }
+    }
+
+    #[test]
+    fn health_says_what_keeps_the_process_from_being_ready() {
+        let clock = ManualClock::default();
+        let board = Board::new(Arc::new(clock.clone()));
+        let said = |health: Health| (health.status, health.alive, health.ready, health.log_ready);
+        assert_eq!(said(board.health()), ("starting", true, false, false));
+        for (thread, task, expected) in [
+            (ThreadState::Starting, TaskState::Waiting, ("starting", true, false, false)),
+            (ThreadState::Restoring, TaskState::Restoring, ("restoring", true, false, true)),
+            (ThreadState::Running, TaskState::Running, ("running", true, true, true)),
+            (ThreadState::Disconnected, TaskState::Running, ("disconnected", true, false, false)),
+            (ThreadState::Stopped, TaskState::Closing, ("failed", false, false, true)),
+        ] {
+            board.publish(vec![application(thread, task)]);
+            assert_eq!(said(board.health()), expected, "{thread:?}");
+        }
+        board.publish(vec![application(ThreadState::Running, TaskState::Running)]);
+        clock.advance(HANGS_AFTER + Duration::from_secs(1));
+        assert!(!board.health().alive, "nothing was heard of the thread for too long");
+        board.stopping();
+        assert_eq!(said(board.health()), ("stopping", true, false, true));
     }
 }

@@ -338,6 +338,10 @@ pub trait Log: Send + Sync {
 
     /// Topics: create, describe, delete.
     fn admin(&self) -> Box<dyn LogAdmin>;
+
+    /// From now on, nothing waits for a log that does not answer: calls that do, or will, give up after a second or
+    /// two. For a stop that has a time limit.
+    fn hurry(&self) {}
 }
 
 /// Reads committed records, or is a member of a group. A member fetches nothing: it is told what it owns, and commits

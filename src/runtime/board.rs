@@ -1,6 +1,6 @@
 //! Where a stream thread shows what it is doing, for those who ask while it works.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,12 +8,17 @@ use super::status::{TaskState, TaskStatus, ThreadCounts, ThreadState, ThreadStat
 use crate::task::{Opening, TaskId};
 use crate::time::Clock;
 
+/// After how long of trouble a thread counts as disconnected: a transaction that fails once is no outage.
+pub(super) const DISCONNECTED: Duration = Duration::from_secs(2);
+
 /// What one stream thread shows.
 pub(super) struct Board {
     name: String,
     clock: Arc<dyn Clock>,
     /// When the thread last came round, in milliseconds of the clock's steady reading.
     turned_at: AtomicU64,
+    /// Whether it has been at a commit since then.
+    committing: AtomicBool,
     shown: Mutex<Shown>,
 }
 
@@ -39,11 +44,17 @@ impl Board {
             openings: Vec::new(),
         };
         let turned_at = AtomicU64::new(millis(clock.elapsed()));
-        Board { name: name.to_owned(), clock, turned_at, shown: Mutex::new(shown) }
+        Board { name: name.to_owned(), clock, turned_at, committing: AtomicBool::new(false), shown: Mutex::new(shown) }
+    }
+
+    /// Notes that the thread has come to a commit, which waits for the log.
+    pub(super) fn committing(&self) {
+        self.committing.store(true, Ordering::Relaxed);
     }
 
     /// Notes that the thread has come round.
     pub(super) fn turned(&self, at: Duration) {
+        self.committing.store(false, Ordering::Relaxed);
         self.turned_at.store(millis(at), Ordering::Relaxed);
     }
 
@@ -64,27 +75,27 @@ impl Board {
     pub(super) fn read(&self) -> ThreadStatus {
         let Shown { state, failing_since, counts, mut tasks, openings } =
             self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for (task, opening) in openings {
-            let restores = opening.restores();
-            tasks.push(TaskStatus {
-                task,
-                state: TaskState::Restoring,
-                inputs: Vec::new(),
-                stores: Vec::new(),
-                restores,
-            });
-        }
+        tasks.extend(openings.into_iter().map(|(task, opening)| restoring(task, &opening)));
         tasks.sort_by_key(|status| status.task);
         let now = self.clock.elapsed();
+        let since_turn = now.saturating_sub(Duration::from_millis(self.turned_at.load(Ordering::Relaxed)));
+        let failing_for = failing_since.map(|since| now.saturating_sub(since));
+        // Who waits for the log cannot say so.
+        let waits = self.committing.load(Ordering::Relaxed) && since_turn >= DISCONNECTED;
         ThreadStatus {
             name: self.name.clone(),
-            state,
-            since_turn: now.saturating_sub(Duration::from_millis(self.turned_at.load(Ordering::Relaxed))),
-            failing_for: failing_since.map(|since| now.saturating_sub(since)),
+            state: if waits && state != ThreadState::Stopped { ThreadState::Disconnected } else { state },
+            since_turn,
+            failing_for: failing_for.or(waits.then_some(since_turn)),
             counts,
             tasks,
         }
     }
+}
+
+fn restoring(task: TaskId, opening: &Opening) -> TaskStatus {
+    let (inputs, stores) = (Vec::new(), Vec::new());
+    TaskStatus { task, state: TaskState::Restoring, inputs, stores, restores: opening.restores() }
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::mailbox::Mailbox;
 use super::shared::Shared;
 use super::workers::Workers;
-use super::{ApplicationOptions, RuntimeError, TaskList};
+use super::{ApplicationOptions, Guarantee, RuntimeError, TaskList};
 use crate::log::{Log, LogConsumer, TransactionalProducer};
-use crate::task::TaskOpener;
-use crate::time::Clock;
+use crate::task::transaction::{self, Unobserved};
+use crate::task::{Task, TaskOpener};
+use crate::time::{Clock, Timestamp};
 
 /// What a thread is made of.
 #[derive(Clone)]
@@ -55,9 +56,35 @@ impl ThreadParts {
         Ok(Connections { membership, fetcher, producer: Some(producer) })
     }
 
-    /// A producer under the thread's own name, which is the same after every restart.
+    /// A producer, for exactly once under the thread's own name, which is the same after every restart.
     pub(super) fn producer(&self) -> Result<Box<dyn TransactionalProducer>, RuntimeError> {
         let id = format!("{}-{}-{}", self.opener.application, self.opener.state.instance(), self.number);
-        Ok(self.log.transactional_producer(&id)?)
+        Ok(match self.options.guarantee {
+            Guarantee::ExactlyOnce => self.log.transactional_producer(&id)?,
+            Guarantee::AtLeastOnce => self.log.producer()?,
+        })
+    }
+}
+
+impl Connections {
+    /// Commits what tasks have done, all of it or, at least once, in this order: records, offsets, stores. Returns false
+    /// where there is no producer to do so.
+    pub(super) fn commit<'a>(
+        &mut self,
+        tasks: impl IntoIterator<Item = &'a mut Task>,
+        guarantee: Guarantee,
+        now: Timestamp,
+    ) -> Result<bool, RuntimeError> {
+        let Some(producer) = &mut self.producer else { return Ok(false) };
+        match guarantee {
+            Guarantee::ExactlyOnce => {
+                let group = self.membership.group_metadata()?;
+                Ok(transaction::commit(tasks, producer.as_mut(), &group, now, &mut Unobserved)?)
+            }
+            Guarantee::AtLeastOnce => {
+                transaction::commit_at_least_once(tasks, producer.as_mut(), self.membership.as_mut(), now)?;
+                Ok(true)
+            }
+        }
     }
 }

@@ -92,7 +92,7 @@ impl RuntimeError {
     pub(super) fn is_of_unknown_outcome(&self) -> bool {
         match self {
             RuntimeError::Commit(CommitError::InDoubt(error)) => !matches!(error, LogError::Fenced(_)),
-            RuntimeError::Commit(CommitError::Incomplete(_)) => true,
+            RuntimeError::Commit(CommitError::Incomplete(_) | CommitError::Log(LogError::InDoubt(_))) => true,
             _ => false,
         }
     }

@@ -25,6 +25,7 @@ mod task_list;
 mod topics;
 mod workers;
 
+pub use crate::config::Guarantee;
 pub use application::Application;
 pub use error::RuntimeError;
 pub use options::ApplicationOptions;

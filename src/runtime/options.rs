@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{Config, CreateTopics};
+use crate::config::{Config, CreateTopics, Guarantee};
 use crate::task::TaskOptions;
 
 /// How an application runs.
@@ -10,6 +10,8 @@ use crate::task::TaskOptions;
 pub struct ApplicationOptions {
     /// How many stream threads, at least 1.
     pub threads: usize,
+    /// What holds when something fails.
+    pub guarantee: Guarantee,
     /// Time between commits.
     pub commit_interval: Duration,
     /// The most records that one fetch of a thread brings.
@@ -45,6 +47,7 @@ impl From<&Config> for ApplicationOptions {
     fn from(config: &Config) -> Self {
         ApplicationOptions {
             threads: config.threads,
+            guarantee: config.guarantee,
             commit_interval: config.commit_interval,
             fetch_records: config.fetch_records,
             queued_records: config.queued_records,

@@ -85,6 +85,11 @@ impl Ownership {
         })
     }
 
+    /// Whether every task is where it shall be, or others are at work on it.
+    fn is_settled(&self) -> bool {
+        self.tasks.values().all(|owned| owned.end.is_none() && !matches!(owned.phase, Phase::Waiting))
+    }
+
     /// Whether others are at work on some task.
     pub(super) fn is_pending(&self) -> bool {
         self.tasks.values().any(|owned| matches!(owned.phase, Phase::Opening(_) | Phase::Closing))
@@ -143,6 +148,9 @@ impl StreamThread {
 
     /// Gives up and has opened what is to be. What is given up is committed first; what is lost is not.
     pub(super) fn rebalance(&mut self) -> Result<(), RuntimeError> {
+        if self.ownership.is_settled() {
+            return Ok(());
+        }
         for id in self.ownership.where_to_end(End::Lost) {
             self.close(id)?;
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::board::Shown;
+use super::board::{DISCONNECTED, Shown};
 use super::connections::Connections;
 use super::ownership::Phase;
 use super::status::{InputStatus, StoreStatus, TaskState, TaskStatus, ThreadState};
@@ -14,8 +14,6 @@ use crate::task::{Task, TaskId};
 const INTERVAL: Duration = Duration::from_millis(250);
 /// Time between two looks at the sizes of the stores, which are asked of RocksDB.
 const SIZES_INTERVAL: Duration = Duration::from_secs(10);
-/// After how long of trouble a thread counts as disconnected: a transaction that fails once is no outage.
-const DISCONNECTED: Duration = Duration::from_secs(2);
 
 /// When something was last shown.
 #[derive(Default)]

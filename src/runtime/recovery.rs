@@ -176,7 +176,12 @@ impl StreamThread {
     /// committed now is done again after the next start.
     pub(super) fn wind_up(&mut self) -> Result<(), RuntimeError> {
         self.ownership.cancel_all();
-        if let Err(error) = self.commit() {
+        if self.trouble.since().is_some() {
+            tracing::warn!(
+                thread = self.parts.name,
+                "stopping in the middle of a trouble, without another attempt to commit"
+            );
+        } else if let Err(error) = self.commit() {
             self.forgive(error)?;
         }
         let deadline = self.now() + self.parts.options.shutdown_timeout;

@@ -17,7 +17,6 @@ use crate::log::LogConsumer;
 use crate::metrics;
 use crate::record::TopicPartition;
 use crate::source::Next;
-use crate::task::transaction::{self, Unobserved};
 use crate::task::{Task, TaskId};
 use crate::time::Timestamp;
 
@@ -98,6 +97,7 @@ impl StreamThread {
     }
 
     fn work(&mut self) -> Result<(), RuntimeError> {
+        self.publish();
         while !self.parts.shared.is_stopping() {
             match self.turn() {
                 Ok(()) => self.went_well(),
@@ -213,14 +213,14 @@ impl StreamThread {
         if !self.tasks.values().any(Task::is_dirty) {
             return Ok(());
         }
-        let Some(Connections { membership, producer: Some(producer), .. }) = &mut self.connections else {
-            return Ok(());
-        };
-        let group = membership.group_metadata()?;
         let refresh = started + self.parts.options.offsets_refresh;
         let dirty: Vec<TaskId> = self.tasks.values().filter(|task| task.is_dirty()).map(Task::id).collect();
-        let now = self.parts.clock.now();
-        transaction::commit(self.tasks.values_mut(), producer.as_mut(), &group, now, &mut Unobserved)?;
+        let (now, guarantee) = (self.parts.clock.now(), self.parts.options.guarantee);
+        let Some(connections) = &mut self.connections else { return Ok(()) };
+        self.board.committing();
+        if !connections.commit(self.tasks.values_mut(), guarantee, now)? {
+            return Ok(());
+        }
         for (_, task) in self.tasks.iter_mut().filter(|(id, _)| dirty.contains(id)) {
             let counters = task.take_counters();
             task.publish(&counters);

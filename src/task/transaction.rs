@@ -8,12 +8,14 @@
 //! A crash before 3 leaves nothing behind; between 3 and 4 the stores are behind their changelogs and are
 //! restored from them when the task is opened again.
 
+use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
 use super::{Commit, Task, TaskError};
 use crate::error::{Classified, ErrorClass};
-use crate::log::{GroupMetadata, LogError, ProducerRecord, TransactionalProducer};
+use crate::log::{CommittedOffset, GroupMetadata, LogConsumer, LogError, ProducerRecord, TransactionalProducer};
+use crate::record::TopicPartition;
 use crate::time::Timestamp;
 
 /// Why a commit failed.
@@ -126,6 +128,53 @@ pub fn commit<'a>(
     Ok(true)
 }
 
+/// As [`commit`], but at least once, with a producer without transactions: the records are written, then `member` commits
+/// the offsets, then the stores take in the changes. On an error the tasks are rolled back, and what was written by then
+/// is written again.
+pub fn commit_at_least_once<'a>(
+    tasks: impl IntoIterator<Item = &'a mut Task>,
+    producer: &mut dyn TransactionalProducer,
+    member: &mut dyn LogConsumer,
+    now: Timestamp,
+) -> Result<(), CommitError> {
+    let mut tasks: Vec<&mut Task> = tasks.into_iter().filter(|task| task.is_dirty()).collect();
+    if tasks.is_empty() {
+        return Ok(());
+    }
+    let written = prepare(&mut tasks, now).and_then(|commits| {
+        let written = write(commits, producer, member);
+        if written.is_err() {
+            abort(producer);
+        }
+        Ok(written?)
+    });
+    match written {
+        Ok(ends) => {
+            tasks.into_iter().try_for_each(|task| task.complete_commit(&ends, now)).map_err(CommitError::Incomplete)
+        }
+        Err(error) => {
+            tasks.into_iter().for_each(Task::roll_back);
+            Err(error)
+        }
+    }
+}
+
+fn write(
+    commits: Vec<Commit>,
+    producer: &mut dyn TransactionalProducer,
+    member: &mut dyn LogConsumer,
+) -> Result<BTreeMap<TopicPartition, i64>, LogError> {
+    producer.begin()?;
+    let offsets = send_records(commits, producer, &mut Unobserved)?;
+    let ends = producer.commit()?;
+    member.commit_offsets(&offsets)?;
+    Ok(ends)
+}
+
+fn prepare(tasks: &mut [&mut Task], now: Timestamp) -> Result<Vec<Commit>, CommitError> {
+    Ok(tasks.iter_mut().map(|task| task.prepare_commit(now)).collect::<Result<_, _>>()?)
+}
+
 fn prepare_and_send(
     tasks: &mut [&mut Task],
     producer: &mut dyn TransactionalProducer,
@@ -133,10 +182,7 @@ fn prepare_and_send(
     now: Timestamp,
     observer: &mut dyn CommitObserver,
 ) -> Result<bool, CommitError> {
-    let mut commits = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        commits.push(task.prepare_commit(now)?);
-    }
+    let commits = prepare(tasks, now)?;
     if !observer.reached(CommitStep::Prepared) {
         return Ok(false);
     }
@@ -159,6 +205,20 @@ fn send(
     group: &GroupMetadata,
     observer: &mut dyn CommitObserver,
 ) -> Result<bool, LogError> {
+    let offsets = send_records(commits, producer, observer)?;
+    if !observer.reached(CommitStep::Sent) {
+        return Ok(false);
+    }
+    producer.send_offsets(&offsets, group)?;
+    Ok(observer.reached(CommitStep::OffsetsSent))
+}
+
+/// Sends the records of all tasks, and returns their offsets.
+fn send_records(
+    commits: Vec<Commit>,
+    producer: &mut dyn TransactionalProducer,
+    observer: &mut dyn CommitObserver,
+) -> Result<Vec<(TopicPartition, CommittedOffset)>, LogError> {
     let mut offsets = Vec::new();
     let mut waiting = Vec::with_capacity(commits.len());
     for commit in commits {
@@ -169,11 +229,7 @@ fn send(
         observer.sending(&record);
         producer.send(record)?;
     }
-    if !observer.reached(CommitStep::Sent) {
-        return Ok(false);
-    }
-    producer.send_offsets(&offsets, group)?;
-    Ok(observer.reached(CommitStep::OffsetsSent))
+    Ok(offsets)
 }
 
 /// Takes the record of the lowest time among the next ones of each task. What several tasks send to one

@@ -62,7 +62,7 @@ fn what_cannot_be_is_said_with_its_place_and_what_would_be_right() {
     fs::write(directory.path().join("bad.yaml"), "treads: 2\nkafka: {sasl.password: '${file:/no/such}'}\n").unwrap();
     let output = run(directory.path(), &["run", "counts.yaml", "--embedded", "d", "--config", "bad.yaml"], "");
     assert_eq!(output.status.code(), Some(1));
-    for part in ["bad.yaml:1:1", "did you mean `threads`?", "bad.yaml:2:25", "/no/such cannot be read", "2 mistakes"] {
+    for part in ["bad.yaml:1:1", "did you mean `threads`?", "bad.yaml:2:24", "/no/such cannot be read", "2 mistakes"] {
         assert!(stderr(&output).contains(part), "{part} in {}", stderr(&output));
     }
     for (arguments, variable, said) in [

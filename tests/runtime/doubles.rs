@@ -40,6 +40,8 @@ pub(crate) struct Faults {
     pub(crate) held: Mutex<BTreeSet<TopicPartition>>,
     /// How many of the next deletions of records fail.
     pub(crate) deletions: AtomicUsize,
+    /// Whether the next commit of offsets outside of a transaction fails.
+    pub(crate) refused_offsets: AtomicBool,
     /// Whether commits wait.
     pub(crate) stuck: Mutex<bool>,
     pub(crate) released: Condvar,
@@ -97,6 +99,12 @@ impl Log for FaultyLog {
         self.faults.check()?;
         self.faults.producers.lock().unwrap().push(transactional_id.to_owned());
         let inner = self.inner.transactional_producer(transactional_id)?;
+        Ok(Box::new(Producer { inner, faults: self.faults.clone() }))
+    }
+
+    fn producer(&self) -> Result<Box<dyn TransactionalProducer>> {
+        self.faults.check()?;
+        let inner = self.inner.producer()?;
         Ok(Box::new(Producer { inner, faults: self.faults.clone() }))
     }
 
@@ -231,6 +239,14 @@ impl LogConsumer for Consumer {
     fn group_metadata(&self) -> Result<GroupMetadata> {
         self.inner.group_metadata()
     }
+
+    fn commit_offsets(&mut self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<()> {
+        self.faults.check()?;
+        if self.faults.refused_offsets.swap(false, Ordering::SeqCst) {
+            return Err(LogError::Unreachable { action: "this".to_owned(), detail: "the test says so".to_owned() });
+        }
+        self.inner.commit_offsets(offsets)
+    }
 }
 
 struct Producer {
@@ -285,6 +301,22 @@ impl LogAdmin for Admin {
 
     fn topics(&self) -> Result<BTreeMap<String, TopicConfig>> {
         self.inner.topics()
+    }
+
+    fn alter_topic(&self, topic: &str, config: &TopicConfig) -> Result<()> {
+        self.inner.alter_topic(topic, config)
+    }
+
+    fn add_partitions(&self, topic: &str, partitions: i32) -> Result<()> {
+        self.inner.add_partitions(topic, partitions)
+    }
+
+    fn group_members(&self, group: &str) -> Result<usize> {
+        self.inner.group_members(group)
+    }
+
+    fn delete_group(&self, group: &str) -> Result<()> {
+        self.inner.delete_group(group)
     }
 
     fn delete_topic(&self, topic: &str) -> Result<()> {

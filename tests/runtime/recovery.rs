@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use signalstream::runtime::{Application, ApplicationOptions, RuntimeError, ThreadCounts, ThreadState};
+use signalstream::runtime::{Application, ApplicationOptions, Guarantee, RuntimeError, ThreadCounts, ThreadState};
 
 use super::doubles::{CommitFault, FaultyLog};
 use super::*;
@@ -166,4 +166,22 @@ fn an_instance_keeps_its_transactional_ids_and_its_name_in_the_group() {
     assert_eq!(*log.faults.producers.lock().unwrap(), [&ids[..], &ids[..]].concat());
     let names = [None, None, Some(format!("{instance}-0")), Some(format!("{instance}-1"))];
     assert_eq!(*log.faults.members.lock().unwrap(), names);
+}
+
+#[test]
+fn at_least_once_does_again_what_was_written_without_its_offsets() {
+    let log = log_of_both(1);
+    let options = ApplicationOptions { guarantee: Guarantee::AtLeastOnce, ..one_thread() };
+    let application = start_both(&log, state_in_memory(), &options);
+    write(&log.inner, "a", 0, "1");
+    eventually("it works", || made(&log.inner).0 == 1);
+    log.faults.refused_offsets.store(true, Ordering::SeqCst);
+    write(&log.inner, "a", 0, "1");
+    eventually("it is there twice", || made(&log.inner).0 == 3);
+    write(&log.inner, "a", 0, "1");
+    eventually("it goes on", || made(&log.inner) == (4, [("k".to_owned(), 3)].into()));
+    assert_eq!(*log.faults.producers.lock().unwrap(), [""; 0], "no transactions");
+    let progress = application.progress().unwrap();
+    assert!(progress.is_complete(), "{progress:?}");
+    application.stop().unwrap();
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
+use crate::error::{Classified, ErrorClass};
 use crate::http::{Board, Server};
 use crate::log::Log;
 use crate::runtime::{Application, ApplicationOptions};
@@ -128,13 +129,17 @@ impl RunCommand {
         board: &Board,
         stop: &StopRequest,
     ) -> anyhow::Result<()> {
-        let log = deployment.open_log(&Memory::from(deployment.config()))?;
+        let log = match deployment.open_unless(&Memory::from(deployment.config()), || stop.is_set()) {
+            // Nothing has begun yet.
+            Err(_) if stop.is_set() => return Ok(()),
+            opened => opened?,
+        };
         let mut running = Running { applications: Vec::new(), board, clock: clock.as_ref(), published: None };
         for topology in topologies {
-            if let Err(error) = running.start(topology, deployment, &log, clock, topologies.len()) {
+            if let Err(error) = running.start(topology, deployment, &log, (clock, stop), topologies.len()) {
                 // What has started ends in good order before the error is told.
                 running.stop()?;
-                return Err(error);
+                return if stop.is_set() { Ok(()) } else { Err(error) };
             }
         }
         let rounds = topologies.iter().map(|topology| topology.subtopologies.len() + 1).sum();
@@ -160,12 +165,14 @@ impl Running<'_> {
         topology: &Topology,
         deployment: &Deployment,
         log: &Arc<dyn Log>,
-        clock: &Arc<dyn Clock>,
+        (clock, stop): (&Arc<dyn Clock>, &StopRequest),
         applications: usize,
     ) -> anyhow::Result<()> {
         let options = ApplicationOptions::from(deployment.config());
         let state = deployment.open_state(&topology.name, applications)?;
-        let application = Application::start(topology, log.clone(), state, clock.clone(), &options)?;
+        // Brokers that have just come up may not have settled yet who answers for what.
+        let start = |_| Application::start(topology, log.clone(), state.clone(), clock.clone(), &options);
+        let application = deployment.patiently(|| stop.is_set(), start)?;
         self.applications.push((topology.name.clone(), application));
         let threads = deployment.config().threads;
         let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
@@ -184,7 +191,11 @@ impl Running<'_> {
             if let Some(rounds) = rounds {
                 let mut all = true;
                 for (_, application) in &self.applications {
-                    all &= application.is_caught_up()?;
+                    all &= match application.is_caught_up() {
+                        // The log is away, and what it holds not known.
+                        Err(error) if error.class() == ErrorClass::Retry => false,
+                        known => known?,
+                    };
                 }
                 complete = if all { complete + 1 } else { 0 };
                 if complete > rounds {

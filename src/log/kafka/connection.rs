@@ -1,7 +1,7 @@
 //! What a client hears from librdkafka: the state of its connections, log lines, and deliveries.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
@@ -10,9 +10,11 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// Whether Kafka is there, for all clients of one log: an outage is one line in the log, and its end another.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Outage {
     down: AtomicBool,
+    /// Begins to look for Kafka's return: records alone would not tell, where there are none.
+    watch: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// What went wrong last, as librdkafka says it.
     last: Mutex<Option<(RDKafkaErrorCode, String)>>,
 }
@@ -24,11 +26,25 @@ impl Outage {
             if !self.down.swap(true, Ordering::AcqRel) {
                 let cause = self.last().map_or_else(|| reason.to_owned(), |(_, reason)| reason);
                 tracing::warn!(target: "signalstream::log::kafka", cause, "Kafka cannot be reached; trying on");
+                if let Some(watch) = self.watch.get() {
+                    watch();
+                }
             }
             return;
         }
         tracing::debug!(target: "signalstream::log::kafka", ?code, reason, "connection");
         *lock(&self.last) = Some((code, reason.to_owned()));
+    }
+
+    /// What is to be called when Kafka is lost.
+    pub(super) fn on_loss(&self, watch: impl Fn() + Send + Sync + 'static) {
+        // Only who opens the log does so, once.
+        _ = self.watch.set(Box::new(watch));
+    }
+
+    /// Whether Kafka is lost.
+    pub(super) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Acquire)
     }
 
     /// Something came from a broker.
@@ -49,6 +65,8 @@ impl Outage {
 #[derive(Default)]
 pub(super) struct Context {
     pub(super) outage: Arc<Outage>,
+    /// What was said of a topic, not of a connection. A consumer hears it while it reads the partition concerned.
+    refused: Mutex<Option<(RDKafkaErrorCode, String)>>,
     pub(super) deliveries: Mutex<Deliveries>,
 }
 
@@ -71,6 +89,11 @@ impl Context {
             Some(RDKafkaErrorCode::PurgeInflight | RDKafkaErrorCode::PurgeQueue) => {}
             Some(code) => _ = deliveries.failed.get_or_insert((slot, code)),
         }
+    }
+
+    /// What was said of a topic since the last call.
+    pub(super) fn take_refused(&self) -> Option<(RDKafkaErrorCode, String)> {
+        lock(&self.refused).take()
     }
 
     pub(super) fn deliveries(&self) -> MutexGuard<'_, Deliveries> {
@@ -100,6 +123,12 @@ impl ClientContext for Context {
         match error.rdkafka_error_code() {
             // The call that meets it asks the client for the cause.
             Some(RDKafkaErrorCode::Fatal) => {}
+            Some(
+                code @ (RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::TopicAuthorizationFailed),
+            ) => *lock(&self.refused) = Some((code, reason.to_owned())),
             Some(code) => self.outage.heard(code, reason),
             None => {}
         }

@@ -94,7 +94,8 @@ impl KafkaConsumer {
             let share = left.div_ceil(ready.len() - served);
             let Some((name, partition)) = self.fetched.get_index_mut(*index) else { continue };
             let before = partition.position;
-            let (records, problem) = partition.read(&mut self.buffer, share, &mut bytes);
+            let (records, failed) = partition.read(&mut self.buffer, share, &mut bytes);
+            let problem = failed.or_else(|| self.client.context().take_refused());
             let position = partition.position;
             left = left.saturating_sub(records.len());
             if !records.is_empty() || position != before {
@@ -237,18 +238,20 @@ impl LogConsumer for KafkaConsumer {
     }
 
     fn assign(&mut self, name: &TopicPartition, offset: i64) -> Result<()> {
-        let known = self.fetched.swap_remove(name);
-        let paused = known.as_ref().is_some_and(|known| known.paused);
+        // Stopped before it is started anew: librdkafka knows a partition once.
+        let (read, paused) = match self.fetched.shift_remove(name) {
+            Some(Partition { position, paused, .. }) => (position, paused),
+            None => (0, false),
+        };
         // Back to what was read already needs no question.
-        let start = match known {
-            Some(known) if offset <= known.position && offset > 0 => offset,
-            _ => {
-                let (start, end) = self.shared.offsets.bounds(name)?;
-                if offset > end {
-                    return Err(LogError::OffsetOutOfRange { partition: name.clone(), offset, end });
-                }
-                offset.max(start)
+        let start = if 0 < offset && offset <= read {
+            offset
+        } else {
+            let (start, end) = self.shared.offsets.bounds(name)?;
+            if offset > end {
+                return Err(LogError::OffsetOutOfRange { partition: name.clone(), offset, end });
             }
+            offset.max(start)
         };
         let fetch = self.start(name, start)?;
         self.fetched.insert(name.clone(), Partition { fetch, position: start, end: None, paused });

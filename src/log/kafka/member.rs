@@ -65,6 +65,7 @@ impl ClientContext for MemberContext {
 
 impl ConsumerContext for MemberContext {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        self.connection.outage.answered();
         let partitions = named(list);
         let mut changes = lock(&self.changes);
         let answered = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {

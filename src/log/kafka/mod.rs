@@ -17,7 +17,8 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use super::{Log, LogAdmin, LogConsumer, Result, TransactionalProducer};
@@ -28,6 +29,11 @@ use member::KafkaMember;
 use offsets::Offsets;
 use producer::KafkaProducer;
 pub use settings::KafkaSettings;
+
+use crate::time::pause;
+
+/// How often it is looked whether Kafka is back.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A log kept by Kafka's brokers.
 pub struct KafkaLog {
@@ -43,8 +49,11 @@ impl KafkaLog {
         settings.check()?;
         let outage = Arc::new(Outage::default());
         let offsets = Offsets::open(&settings, &outage)?;
-        let shared = Shared { settings, outage, offsets, admin: Mutex::default() };
-        Ok(Arc::new(KafkaLog { shared: Arc::new(shared) }))
+        let shared = Shared { settings, outage, offsets, admin: Mutex::default(), hurried: AtomicBool::new(false) };
+        let shared = Arc::new(shared);
+        let watched = Arc::downgrade(&shared);
+        shared.outage.on_loss(move || watch(watched.clone()));
+        Ok(Arc::new(KafkaLog { shared }))
     }
 
     /// Waits until a broker answers, at most `timeout`.
@@ -77,6 +86,26 @@ impl Log for KafkaLog {
     fn admin(&self) -> Box<dyn LogAdmin> {
         Box::new(KafkaAdmin::new(Arc::clone(&self.shared)))
     }
+
+    fn hurry(&self) {
+        self.shared.hurried.store(true, Ordering::Release);
+    }
+}
+
+/// Looks for Kafka's return, beside everything else, until it is back or the log is closed.
+fn watch(shared: Weak<Shared>) {
+    let look = move || {
+        while let Some(shared) = shared.upgrade() {
+            if !shared.outage.is_down() || shared.offsets.ping(shared.settings.request_timeout).is_ok() {
+                return;
+            }
+            drop(shared);
+            pause(LOOK_AGAIN);
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("kafka-outage".to_owned()).spawn(look) {
+        tracing::warn!(%error, "nobody looks for the return of Kafka");
+    }
 }
 
 /// What all clients of one log share.
@@ -87,4 +116,6 @@ struct Shared {
     offsets: Offsets,
     /// Changes topics; connected when it is needed first.
     admin: Mutex<Option<Arc<admin::Client>>>,
+    /// Nothing is to be waited for any longer.
+    hurried: AtomicBool,
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rdkafka::error::RDKafkaErrorCode as Code;
@@ -101,7 +102,7 @@ impl KafkaProducer {
     fn patiently(&self, limit: Duration, call: impl Fn(Duration) -> Result<(), Failure>) -> Result<(), Failure> {
         let clock = SystemClock::new();
         loop {
-            let left = limit.saturating_sub(clock.elapsed());
+            let left = self.limit(limit).saturating_sub(clock.elapsed());
             match call(left.min(STEP)) {
                 Err(failure) if failure.retriable && !failure.abort && !failure.fatal && !left.is_zero() => {
                     native::serve(&self.client, left.min(STEP / 100));
@@ -109,6 +110,11 @@ impl KafkaProducer {
                 outcome => return outcome,
             }
         }
+    }
+
+    /// How long something may take, now.
+    fn limit(&self, limit: Duration) -> Duration {
+        if self.shared.hurried.load(Ordering::Acquire) { limit.min(STEP) } else { limit }
     }
 
     fn name(&self) -> &str {
@@ -202,7 +208,7 @@ impl KafkaProducer {
         let clock = SystemClock::new();
         let limit = self.shared.settings.transaction_timeout;
         while !native::flush(&self.client, STEP) {
-            if clock.elapsed() >= limit {
+            if clock.elapsed() >= self.limit(limit) {
                 return Err(LogError::Unreachable {
                     action: format!("writing {} records", native::outstanding(&self.client)),
                     detail: format!("the brokers did not take them within {} s", limit.as_secs()),
@@ -223,7 +229,7 @@ impl KafkaProducer {
         while self.sent > 0
             && self.client.context().deliveries().count == 0
             && native::outstanding(&self.client) > 0
-            && clock.elapsed() < limit.min(FIRST_DELIVERY)
+            && clock.elapsed() < self.limit(limit.min(FIRST_DELIVERY))
         {
             native::serve(&self.client, STEP / 10);
         }
@@ -291,7 +297,7 @@ impl TransactionalProducer for KafkaProducer {
         if let Err(mut code) = topic.produce(&record, slot) {
             let clock = SystemClock::new();
             // What waits has reached its limit: wait until some of it is written (I9).
-            while code == Code::QueueFull && clock.elapsed() < self.shared.settings.transaction_timeout {
+            while code == Code::QueueFull && clock.elapsed() < self.limit(self.shared.settings.transaction_timeout) {
                 native::serve(&self.client, STEP / 10);
                 (topic, _) = self.target(&record)?;
                 match topic.produce(&record, slot) {

@@ -151,7 +151,9 @@ impl KafkaSettings {
             }
         }
         config.set("bootstrap.servers", &self.bootstrap_servers).set("client.id", &self.client_id);
-        config.set_log_level(RDKafkaLogLevel::Warning);
+        // Who asks librdkafka for its debugging wants to see it.
+        let debugs = config.get("debug").is_some();
+        config.set_log_level(if debugs { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Warning });
         match role {
             Role::Fetcher => {
                 config.set("queued.max.messages.kbytes", kilobytes(self.fetch_queue_bytes));

@@ -1,8 +1,13 @@
 //! The contract on a real broker, and what only Kafka does.
 
+mod behaviour;
+mod errors;
 mod prefixed;
+mod throughput;
 
 use std::sync::Arc;
+
+use tracing_subscriber::EnvFilter;
 
 use super::super::{Log, contract};
 use super::{KafkaLog, KafkaSettings};
@@ -12,11 +17,22 @@ use prefixed::Prefixed;
 const BOOTSTRAP: &str = "SIGNALSTREAM_TEST_BOOTSTRAP";
 
 fn settings() -> KafkaSettings {
+    // For whom a failure is a riddle: RUST_LOG=librdkafka=debug, and `debug` as SIGNALSTREAM_TEST_DEBUG says.
+    let subscriber = tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_test_writer();
+    _ = subscriber.try_init();
     let bootstrap = std::env::var(BOOTSTRAP).unwrap_or_else(|_| {
         panic!("these tests need a broker: run them with `make test`, or set {BOOTSTRAP} to the address of one")
     });
     let mut settings = KafkaSettings::new(bootstrap);
-    settings.properties.insert("topic.metadata.refresh.interval.ms".to_owned(), "500".to_owned());
+    // What happens to topics is noticed soon.
+    for (property, value) in
+        [("topic.metadata.refresh.interval.ms", "500"), ("topic.metadata.propagation.max.ms", "1000")]
+    {
+        settings.properties.insert(property.to_owned(), value.to_owned());
+    }
+    if let Ok(topics) = std::env::var("SIGNALSTREAM_TEST_DEBUG") {
+        settings.properties.insert("debug".to_owned(), topics);
+    }
     settings
 }
 

@@ -1,0 +1,259 @@
+//! The commands on a real Kafka: topics planned and applied, health and metrics, a reset, users and what they may do.
+
+#[path = "kafka/harness/mod.rs"]
+mod harness;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use harness::command::{Finished, run};
+use harness::security::{PASSWORD, USER};
+use harness::workspace::Workspace;
+use harness::{Cluster, Options, Process, Security, eventually};
+use serde_json::Value as Json;
+
+/// Longer than any command takes on a busy machine.
+const WITHIN: Duration = Duration::from_secs(120);
+
+/// Orders are counted by customer: by a new key, so that there is a repartition topic, and in a store.
+const SHOP: &str = "\
+topology: shop
+topics:
+  orders: {partitions: 2, retention: 30d}
+sources:
+  orders: {topic: orders, key: string, value: json}
+streams:
+  by_customer:
+    from: orders
+    steps:
+      - select_key: string(value.customer)
+tables:
+  totals:
+    from: by_customer
+    aggregate: {n: count()}
+sinks:
+  - {from: totals, topic: totals, key: string, value: json}
+";
+
+/// A machine: a directory with the topology and the settings, in which commands run.
+struct Machine {
+    workspace: Workspace,
+    servers: String,
+}
+
+impl Machine {
+    /// A machine that reaches the cluster as its client, with its secrets in files.
+    fn of(cluster: &Cluster) -> Machine {
+        let machine = Machine { workspace: Workspace::new("machine"), servers: cluster.bootstrap_servers() };
+        let mut settings = format!("kafka:\n  bootstrap.servers: {}\n", machine.servers);
+        for (property, value) in cluster.client_settings() {
+            let value = match property.as_str() {
+                "sasl.password" => {
+                    fs::write(machine.path("password"), format!("{value}\n")).unwrap();
+                    format!("${{file:{}}}", machine.path("password").display())
+                }
+                _ => value,
+            };
+            settings.push_str(&format!("  {property}: {value}\n"));
+        }
+        fs::write(machine.path("settings.yaml"), settings).unwrap();
+        fs::write(machine.path("shop.yaml"), SHOP).unwrap();
+        machine
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.workspace.join(name)
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_signalstream"));
+        command.current_dir(self.workspace.path()).env_remove("RUST_LOG");
+        command.args(arguments.split(' ')).args(["--config", "settings.yaml"]);
+        command
+    }
+
+    fn run(&self, arguments: &str) -> Finished {
+        run(&mut self.command(arguments), None, self.workspace.path(), WITHIN)
+    }
+
+    /// Runs a command that fails, and returns what it said.
+    #[track_caller]
+    fn fails(&self, arguments: &str, said: &[&str]) {
+        let finished = self.run(arguments);
+        let text = format!("{}{}", finished.text(), fs::read_to_string(&finished.errors).unwrap());
+        assert_eq!(finished.status.code(), Some(1), "{arguments}: {text}");
+        for part in said {
+            assert!(text.contains(part), "`{part}` is missing in what `{arguments}` said:\n{text}");
+        }
+    }
+
+    fn produce(&self, customers: &[&str]) {
+        let lines: String = customers
+            .iter()
+            .enumerate()
+            .map(|(number, name)| format!("{{\"key\": \"{number}\", \"value\": {{\"customer\": \"{name}\"}}}}\n"))
+            .collect();
+        fs::write(self.path("orders.jsonl"), lines).unwrap();
+        self.run("produce orders --topology shop.yaml --input orders.jsonl").succeeded();
+    }
+
+    /// What every command said, to be searched for what it must not say.
+    fn said(&self) -> String {
+        let said = |path: &Path| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let files = fs::read_dir(self.workspace.path()).unwrap().map(|entry| entry.unwrap().path());
+        let logs =
+            files.filter(|path| path.extension().is_some_and(|extension| extension == "out" || extension == "err"));
+        logs.map(|path| said(&path).unwrap()).collect()
+    }
+
+    /// Starts an instance that serves health and metrics; returns it and its address.
+    fn start(&self, arguments: &str) -> (Process, String) {
+        let log = self.path("instance.err");
+        let process =
+            Process::spawn("signalstream", &mut self.command(&format!("{arguments} --http 127.0.0.1:0")), &log);
+        let address = eventually("an address of metrics and health", WITHIN, || {
+            let text = fs::read_to_string(&log).unwrap_or_default();
+            text.lines().find_map(|line| Some(line.strip_prefix("metrics and health on http://")?.to_owned()))
+        });
+        (process, address)
+    }
+}
+
+/// The last value of each key, by kcat.
+fn totals(cluster: &Cluster) -> BTreeMap<String, i64> {
+    let last = cluster.kcat().last_by_key("totals");
+    let number =
+        |value: Option<Vec<u8>>| serde_json::from_slice::<Json>(&value.unwrap()).unwrap()["n"].as_i64().unwrap();
+    last.into_iter().map(|(key, value)| (String::from_utf8(key).unwrap(), number(value))).collect()
+}
+
+fn counts(pairs: &[(&str, i64)]) -> BTreeMap<String, i64> {
+    pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+}
+
+fn get(address: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[test]
+fn topics_are_planned_and_applied_and_an_application_runs_reports_and_starts_over() {
+    let cluster = Cluster::start(1);
+    let machine = Machine::of(&cluster);
+    machine.fails("run shop.yaml --until-end", &["these topics do not exist: orders, totals", "--create-topics"]);
+    let plan = machine.run("topics plan shop.yaml --output json").succeeded().text();
+    let plan: Json = serde_json::from_str(&plan).unwrap();
+    assert!(plan.as_array().unwrap().iter().all(|step| step["change"] == "create"), "{plan}");
+    // A changelog that somebody made by hand, with Kafka's defaults.
+    cluster.create_topic("shop-totals-changelog", 2, &[("cleanup.policy", "delete")]);
+    machine.fails("topics plan shop.yaml", &["BREAKS: cleanup.policy is delete, wanted is compact"]);
+    machine.fails("run shop.yaml --create-topics --until-end", &["is a changelog but is not compacted"]);
+    machine.run("topics apply shop.yaml").succeeded();
+    let plan = machine.run("topics plan shop.yaml --output json").succeeded().text();
+    let plan: Json = serde_json::from_str(&plan).unwrap();
+    assert!(plan.as_array().unwrap().iter().all(|step| step["change"] == "none"), "{plan}");
+    let described =
+        cluster.tool("org.apache.kafka.tools.TopicCommand", &["--describe", "--topic", "shop-totals-changelog"]);
+    for setting in ["cleanup.policy=compact", "max.compaction.lag.ms=86400000", "segment.ms=86400000"] {
+        assert!(described.contains(setting), "{setting} in {described}");
+    }
+
+    machine.produce(&["ann", "bob", "ann", "ann"]);
+    let (mut instance, address) = machine.start("run shop.yaml");
+    eventually("a ready instance without lag", WITHIN, || {
+        let health: Json = serde_json::from_str(&get(&address, "/health").1).unwrap();
+        let done = health["lag"] == 0 && totals(&cluster) == counts(&[("ann", 3), ("bob", 1)]);
+        (get(&address, "/health/ready").0 == 200 && done).then_some(())
+    });
+    let metrics = get(&address, "/metrics").1;
+    let wanted =
+        ["signalstream_lag_records{application=\"shop\"", "signalstream_rebalances_total{application=\"shop\""];
+    assert!(wanted.iter().all(|name| metrics.contains(name)), "{metrics}");
+    machine.fails("reset shop.yaml --execute", &["`shop` is running (1 members in its group)"]);
+    assert!(instance.terminate(Duration::from_secs(30)).success());
+    machine.run("stores verify").succeeded();
+
+    machine.run("reset shop.yaml --execute").succeeded();
+    assert!(cluster.committed("shop").is_empty());
+    machine.run("run shop.yaml --until-end").succeeded();
+    assert_eq!(totals(&cluster), counts(&[("ann", 3), ("bob", 1)]), "counted anew, once");
+    machine.run("stores verify").succeeded();
+}
+
+#[test]
+fn an_input_that_is_repartitioned_before_any_state_grows_in_place() {
+    let cluster = Cluster::start(1);
+    let machine = Machine::of(&cluster);
+    machine.run("topics apply shop.yaml").succeeded();
+    machine.produce(&["ann", "bob", "ann"]);
+    machine.run("run shop.yaml --until-end").succeeded();
+    fs::write(machine.path("shop.yaml"), SHOP.replace("partitions: 2", "partitions: 5")).unwrap();
+    machine.fails("topics apply shop.yaml", &["kept as it is: partitions is 2, wanted is 5"]);
+    machine.run("topics apply shop.yaml --grow").succeeded();
+    machine.produce(&["ann", "bob", "cid", "cid", "cid", "cid", "cid", "cid"]);
+    machine.run("run shop.yaml --until-end").succeeded();
+    assert_eq!(totals(&cluster), counts(&[("ann", 3), ("bob", 2), ("cid", 6)]));
+    machine.run("stores verify").succeeded();
+}
+
+/// The permissions are those of docs/operations.md.
+#[test]
+fn a_user_with_the_documented_permissions_runs_an_application_and_a_missing_one_is_named() {
+    let cluster = Cluster::with(Options::brokers(1).security(Security::SaslSsl).access_control());
+    let machine = Machine::of(&cluster);
+    cluster.create_topic("orders", 2, &[("retention.ms", "2592000000")]);
+    cluster.create_topic("totals", 1, &[]);
+    let orders: Vec<(String, &str)> = (0..3).map(|number| (number.to_string(), "{\"customer\": \"ann\"}")).collect();
+    cluster.kcat().write("orders", orders);
+    let principal = format!("User:{USER}");
+    let grant = |operations: &[&str], resource: &[&str]| cluster.grant(&principal, operations, resource);
+    grant(&["Read", "Describe", "DescribeConfigs"], &["--topic", "orders"]);
+    grant(&["Describe", "DescribeConfigs"], &["--topic", "totals"]);
+    let internal = ["Read", "Write", "Describe", "DescribeConfigs", "Create", "Delete"];
+    grant(&internal, &["--topic", "shop-", "--resource-pattern-type", "prefixed"]);
+    machine.fails("run shop.yaml --until-end", &["transactional id `shop-", "add an ACL"]);
+    grant(&["Write", "Describe"], &["--transactional-id", "shop-", "--resource-pattern-type", "prefixed"]);
+    machine.fails("run shop.yaml --until-end", &["group `shop`", "add an ACL"]);
+    grant(&["Read", "Describe", "Delete"], &["--group", "shop"]);
+    machine.fails("run shop.yaml --until-end", &["totals", "add an ACL", "Write"]);
+    grant(&["Write"], &["--topic", "totals"]);
+    machine.run("run shop.yaml --until-end").succeeded();
+    assert_eq!(totals(&cluster), counts(&[("ann", 3)]));
+    machine.run("reset shop.yaml --execute").succeeded();
+    let shown = machine.run("run shop.yaml --print-config").succeeded().text();
+    assert!(shown.contains("****** from ${file:"), "{shown}");
+
+    fs::write(machine.path("password"), "wrong-one").unwrap();
+    machine.fails("run shop.yaml --until-end", &["user and password"]);
+    let said = machine.said();
+    assert!(!said.contains(PASSWORD) && !said.contains("wrong-one"), "a password is shown");
+}
+
+#[test]
+fn a_client_comes_in_by_its_certificate_and_waits_for_a_broker_that_is_down() {
+    let mut cluster = Cluster::with(Options::brokers(1).security(Security::MutualTls));
+    let machine = Machine::of(&cluster);
+    machine.run("topics apply shop.yaml").succeeded();
+    machine.produce(&["ann", "bob", "ann"]);
+    cluster.stop(1);
+    let (mut instance, address) = machine.start("run shop.yaml");
+    let health: Json = serde_json::from_str(&get(&address, "/health").1).unwrap();
+    assert_eq!((&health["status"], &health["kafka_ready"]), (&Json::from("starting"), &Json::from(false)));
+    assert_eq!((get(&address, "/health/live").0, get(&address, "/health/ready").0), (200, 503));
+    let log = machine.path("instance.err");
+    eventually("a line that says that nobody answers", WITHIN, || {
+        fs::read_to_string(&log).unwrap().contains("trying again for").then_some(())
+    });
+    cluster.restart(1);
+    eventually("results", WITHIN, || (totals(&cluster) == counts(&[("ann", 2), ("bob", 1)])).then_some(()));
+    assert!(instance.terminate(Duration::from_secs(30)).success());
+}
