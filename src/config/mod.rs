@@ -85,7 +85,7 @@ setting::settings! {
         /// How long a stop may take: commit, leave the group, close the stores.
         ["shutdown_timeout"] shutdown_timeout: Duration as Millis = Duration::from_secs(30);
         /// Kafka: after how long the brokers abort a transaction that nobody decides (`transaction.timeout.ms`).
-        ["transaction_timeout"] transaction_timeout: Duration as Millis = Duration::from_secs(60);
+        ["transaction_timeout"] transaction_timeout: Duration as Millis = Duration::from_secs(10);
         /// Kafka: after how long without a sign of life the tasks of a process go to others (`session.timeout.ms`).
         ["session_timeout"] session_timeout: Duration as Millis = Duration::from_secs(45);
         /// Kafka: after how long without coming round a thread leaves its group (`max.poll.interval.ms`).

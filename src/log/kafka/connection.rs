@@ -112,7 +112,10 @@ impl ConsumerContext for Context {}
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         // Connections are reported once per outage; librdkafka says every attempt.
-        let level = if matches!(facility, "FAIL" | "ERROR") { RDKafkaLogLevel::Debug } else { level };
+        let quiet = matches!(facility, "FAIL" | "ERROR")
+            // The engine's own: without it, partitions with a queue of their own would commit their offsets.
+            || facility == "CONFWARN" && message.contains("auto.commit.enable");
+        let level = if quiet { RDKafkaLogLevel::Debug } else { level };
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
                 tracing::error!(target: "librdkafka", facility, "{message}");

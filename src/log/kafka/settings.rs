@@ -38,6 +38,9 @@ const OWNED: &[(&str, &str)] = &[
     ("log_level", "use `--log-level`"),
 ];
 
+/// The longest time between two heartbeats of a member, unless `heartbeat.interval.ms` says another.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
 /// Which of librdkafka's properties are for consumers, or for producers, only: it warns about those that it is given
 /// for nothing. Prefixes.
 const CONSUMER_ONLY: &[&str] =
@@ -96,7 +99,7 @@ impl KafkaSettings {
             fetch_queue_bytes: 1 << 20,
             produce_queue_bytes: 32 << 20,
             max_record_bytes: 1_000_000,
-            transaction_timeout: Duration::from_secs(60),
+            transaction_timeout: Duration::from_secs(10),
             session_timeout: Duration::from_secs(45),
             max_poll_interval: Duration::from_secs(300),
             request_timeout: Duration::from_secs(15),
@@ -159,6 +162,10 @@ impl KafkaSettings {
                 config.set("queued.max.messages.kbytes", kilobytes(self.fetch_queue_bytes));
             }
             Role::Member => {
+                if config.get("heartbeat.interval.ms").is_none() {
+                    // A member learns with its next heartbeat that the group changes: tasks that move wait for that.
+                    config.set("heartbeat.interval.ms", millis(HEARTBEAT.min(self.session_timeout / 3)));
+                }
                 config
                     .set("session.timeout.ms", millis(self.session_timeout))
                     .set("max.poll.interval.ms", millis(self.max_poll_interval.max(self.session_timeout)));
