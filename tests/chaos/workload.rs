@@ -75,7 +75,7 @@ impl Workload {
         let (mut per_account, mut per_region) = (Totals::new(), Totals::new());
         for id in 0..self.events {
             let Event { account, amount, at } = self.event(id);
-            let mut add = |totals: &mut Totals, key: String, window: u64| {
+            let add = |totals: &mut Totals, key: String, window: u64| {
                 let total = totals.entry((key, at / window * window)).or_default();
                 total.events += 1;
                 total.sum += amount;
