@@ -19,17 +19,23 @@ pub(crate) struct Instance {
     log: PathBuf,
     topology: PathBuf,
     servers: String,
+    settings: Vec<String>,
     process: Option<Process>,
 }
 
 impl Instance {
-    pub(crate) fn new(name: &str, directory: &Path, topology: &Path, servers: &str) -> Instance {
+    pub(crate) fn new(name: &str, directory: &Path, topology: &Path, servers: &str, settings: &[&str]) -> Instance {
+        let session = format!("session_timeout={}s", SESSION_TIMEOUT.as_secs());
+        // What a killed instance leaves open holds readers up for this long, unless it comes back.
+        let mut all = vec![session, "transaction_timeout=10s".to_owned()];
+        all.extend(settings.iter().map(|&setting| setting.to_owned()));
         Instance {
             name: name.to_owned(),
             state: directory.join(format!("state-{name}")),
             log: directory.join(format!("{name}.log")),
             topology: topology.to_owned(),
             servers: servers.to_owned(),
+            settings: all,
             process: None,
         }
     }
@@ -48,9 +54,8 @@ impl Instance {
         assert!(self.process.is_none(), "{} runs", self.name);
         let mut command = self.command(&["run", self.topology.to_str().unwrap(), "--log-level", "info"]);
         command.arg("--state-dir").arg(&self.state);
-        for setting in [format!("session_timeout={}s", SESSION_TIMEOUT.as_secs()), "transaction_timeout=10s".to_owned()]
-        {
-            command.args(["--set", &setting]);
+        for setting in &self.settings {
+            command.args(["--set", setting]);
         }
         self.process = Some(Process::spawn_alone(&self.name, &mut command, &self.log));
     }
@@ -99,6 +104,13 @@ impl Instance {
     /// What the instance has logged, all its lives together.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The warnings and errors among what the instance has logged after its first `skip` bytes.
+    pub(crate) fn complaints(&self, skip: usize) -> Vec<String> {
+        let log = self.log();
+        let new = log.get(skip..).unwrap_or_default();
+        new.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).map(str::to_owned).collect()
     }
 
     /// The tasks that the instance has opened so far, in order, such as `0_2`.

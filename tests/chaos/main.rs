@@ -111,9 +111,12 @@ fn act(scene: &mut Scene, action: Action, random: &mut Random) {
             scene.await_members(running - 1, SESSION_TIMEOUT * 5);
             scene.say(&format!("the others have the tasks of {}", scene.instances[victim].name));
             std::thread::sleep(Duration::from_secs(1)); // For them to go on where it was.
+            let logged = scene.instances[victim].log().len();
             scene.instances[victim].resume();
             scene.await_members(running, SESSION_TIMEOUT * 10);
             scene.instances[victim].assert_running();
+            let complaints = scene.instances[victim].complaints(logged);
+            scene.say(&format!("{} is back: {}", scene.instances[victim].name, complaints.join(" | ")));
         }
         Action::KillBroker => {
             scene.cluster.kill(1);
@@ -150,6 +153,25 @@ fn a_million_events_are_counted_exactly_through_crashes() {
     let mut scene = Scene::set(Options::brokers(1), workload);
     disturb(&mut scene, &Plan { kills: 32, stops: 4, zombies: 3, broker_kills: 2, broker_stops: 1 });
     scene.end();
+}
+
+/// A reader that sees nothing amiss where something is would prove nothing by seeing nothing.
+#[test]
+#[ignore = "about the tests, not the engine: make chaos"]
+fn without_transactions_the_witness_sees_what_was_done_twice() {
+    let _alone = alone();
+    let workload = Workload { events: 100_000, seed: seed() };
+    let mut scene = Scene::set_with(Options::brokers(1), workload, &["guarantee=at_least_once"]);
+    let mut random = Random::new(workload.seed);
+    for kill in 1..=10 {
+        scene.feed_up_to(kill, 11);
+        scene.pause_for(300, 900, &mut random);
+        act(&mut scene, Action::Kill, &mut random);
+    }
+    let results = scene.settle();
+    let differences = results.differences(&workload);
+    scene.say(&format!("{} differences, such as {:?}", differences.len(), differences.first()));
+    assert!(!differences.is_empty(), "ten kills without transactions, and nothing came twice");
 }
 
 /// Feeds evenly for a while, from one part of the whole to another; parts are hundredths.

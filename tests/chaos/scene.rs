@@ -25,13 +25,18 @@ pub(crate) struct Scene {
     pub(crate) cluster: Cluster,
     feeder: Option<Feeder>,
     started: Instant,
-    // After the processes that use it.
+    /// After the processes that use it.
     _workspace: Workspace,
 }
 
 impl Scene {
     /// Starts the cluster, creates the topics, writes the accounts, and starts one of three instances.
     pub(crate) fn set(options: Options, workload: Workload) -> Scene {
+        Scene::set_with(options, workload, &[])
+    }
+
+    /// The same with further settings of the instances.
+    pub(crate) fn set_with(options: Options, workload: Workload, settings: &[&str]) -> Scene {
         let workspace = Workspace::new("chaos");
         let cluster = Cluster::with(options);
         for topic in [EVENTS, ENRICHED, PER_ACCOUNT, PER_REGION] {
@@ -43,7 +48,8 @@ impl Scene {
 
         let topology = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/chaos/topology.yaml");
         let servers = cluster.bootstrap_servers();
-        let instances = ["one", "two", "three"].map(|name| Instance::new(name, workspace.path(), &topology, &servers));
+        let instances =
+            ["one", "two", "three"].map(|name| Instance::new(name, workspace.path(), &topology, &servers, settings));
         let mut scene = Scene {
             workload,
             random: Random::new(workload.seed),
@@ -124,37 +130,40 @@ impl Scene {
 
     /// Waits until all input has come out, stops all instances, and compares everything.
     pub(crate) fn end(mut self) {
-        self.feed_up_to(1, 1);
-        self.feeder.take().unwrap().finish();
-        let kcat = self.cluster.kcat();
-        let wanted = [self.workload.events; 3];
-        self.say("all input is written; waiting for what comes of it");
-        let settling = Instant::now();
-        loop {
-            self.instances.iter_mut().for_each(Instance::assert_running);
-            let arrived = Results::read(&kcat, &self.workload).arrived();
-            self.say(&format!(
-                "arrived of {}: by account {}, by region {}, joined {}",
-                wanted[0], arrived[0], arrived[1], arrived[2]
-            ));
-            // More than wanted is as final as all of it.
-            if arrived.iter().zip(&wanted).all(|(arrived, wanted)| arrived >= wanted) {
-                break;
-            }
-            if settling.elapsed() > SETTLING {
-                let differences = Results::read(&kcat, &self.workload).differences(&self.workload);
-                panic!("not all came out within {SETTLING:?}: {:#?}", &differences[..differences.len().min(10)]);
-            }
-            std::thread::sleep(Duration::from_secs(1));
-        }
-        self.scale_to(0);
-        let results = Results::read(&kcat, &self.workload);
+        let results = self.settle();
         results.assert_exact(&self.workload);
         self.say(&format!("exact: {} events, {} rows of keys and windows", self.workload.events, results.rows()));
         for instance in self.instances.iter().filter(|instance| instance.state.exists()) {
             instance.verify_stores();
             self.say(&format!("the stores of {} equal their changelogs", instance.name));
         }
+    }
+
+    /// Writes the rest of the input, waits until all has come out, stops all instances, and reads the results.
+    pub(crate) fn settle(&mut self) -> Results {
+        self.feed_up_to(1, 1);
+        self.feeder.take().unwrap().finish();
+        let kcat = self.cluster.kcat();
+        let wanted = self.workload.events;
+        self.say("all input is written; waiting for what comes of it");
+        let settling = Instant::now();
+        loop {
+            self.instances.iter_mut().for_each(Instance::assert_running);
+            let results = Results::read(&kcat, &self.workload);
+            let [accounts, regions, joined] = results.arrived();
+            self.say(&format!("of {wanted} came out: by account {accounts}, by region {regions}, joined {joined}"));
+            // More than wanted is as final as all of it.
+            if [accounts, regions, joined].iter().all(|&arrived| arrived >= wanted) {
+                break;
+            }
+            if settling.elapsed() > SETTLING {
+                let differences = results.differences(&self.workload);
+                panic!("not all came out within {SETTLING:?}: {:#?}", &differences[..differences.len().min(10)]);
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        self.scale_to(0);
+        Results::read(&kcat, &self.workload)
     }
 }
 
