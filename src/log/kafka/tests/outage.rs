@@ -43,6 +43,8 @@ fn a_broker_that_is_killed_and_comes_back_is_waited_for() {
         Err(error) => panic!("{error}"),
     };
     drop(producer);
+    // A client may have waited a while since it last tried.
+    log.ping(Duration::from_secs(60)).unwrap();
     assert_eq!(values(&*log, "a"), expected);
     let mut seen = Vec::new();
     eventually("what was written before and after", || {
