@@ -7,7 +7,11 @@ use bytes::Bytes;
 
 use super::store::Store;
 use super::window::window_bound;
-use super::{Database, Result};
+use super::{Batch, ColumnFamily, Database, Result};
+
+/// Up to how many expired rows are deleted one by one. RocksDB remembers a deleted range for longer than the rows it
+/// covers, and looks at it in every read and flush meanwhile.
+const FEW: usize = 256;
 
 /// The changes of one store, encoded.
 pub(super) struct Encoded {
@@ -16,13 +20,57 @@ pub(super) struct Encoded {
     /// The keys of the rows that RocksDB holds of windows that have expired, one after the other.
     expired: Bytes,
     expired_ends: Vec<usize>,
+    /// The first of these rows, also in a store without a changelog, which needs no more of them.
+    first_expired: Option<Bytes>,
 }
 
 impl Encoded {
     /// The changes of a store.
     pub(super) fn of(store: &Store, database: &Database) -> Result<Encoded> {
-        let (expired, expired_ends) = expired(store, database)?;
-        Ok(Encoded { values: values(store), expired, expired_ends })
+        let mut encoded =
+            Encoded { values: values(store), expired: Bytes::new(), expired_ends: Vec::new(), first_expired: None };
+        if store.expired > 0 {
+            encoded.find_expired(store, database)?;
+        }
+        Ok(encoded)
+    }
+
+    /// Takes the keys that RocksDB holds of windows that have expired since the last commit, without those that are
+    /// changed: these have a changelog record already.
+    fn find_expired(&mut self, store: &Store, database: &Database) -> Result<()> {
+        let to = window_bound(store.expired);
+        let changed = store.overlay.dirty().map(|entry| &entry.key[..]).filter(|key| *key < &to[..]);
+        let changed: HashSet<&[u8], ahash::RandomState> = changed.collect();
+        let family = database.store(&store.spec.name)?;
+        let mut cursor = database.cursor(family, Bound::Unbounded, Bound::Excluded(&to));
+        let mut keys = Vec::new();
+        while let Some((key, _)) = cursor.entry()? {
+            if changed.is_empty() || !changed.contains(key) {
+                if self.first_expired.is_none() {
+                    self.first_expired = Some(Bytes::copy_from_slice(key));
+                }
+                if store.spec.changelog.is_none() {
+                    break;
+                }
+                keys.extend_from_slice(key);
+                self.expired_ends.push(keys.len());
+            }
+            cursor.advance();
+        }
+        self.expired = Bytes::from(keys);
+        Ok(())
+    }
+
+    /// Deletes the rows of expired windows. To come before the changes: what was written to an expired window since it
+    /// expired stays.
+    pub(super) fn delete_expired(&self, store: &Store, family: &ColumnFamily, batch: &mut Batch) {
+        match &self.first_expired {
+            Some(_) if store.spec.changelog.is_some() && self.expired_ends.len() <= FEW => {
+                self.expired().for_each(|key| batch.delete(family, &key));
+            }
+            Some(first) => batch.delete_range(family, first, &window_bound(store.expired)),
+            None => {}
+        }
     }
 
     /// How many changelog records that makes.
@@ -54,28 +102,6 @@ fn values(store: &Store) -> Vec<Option<Bytes>> {
         if store.detach { Bytes::copy_from_slice(&buffer[range]) } else { buffer.slice(range) }
     };
     ranges.into_iter().map(|range| range.map(part)).collect()
-}
-
-/// The keys that RocksDB holds of windows that have expired since the last commit, without those that are changed:
-/// these have a changelog record already. A store without a changelog needs none of them.
-fn expired(store: &Store, database: &Database) -> Result<(Bytes, Vec<usize>)> {
-    let (mut keys, mut ends) = (Vec::new(), Vec::new());
-    if store.expired == 0 || store.spec.changelog.is_none() {
-        return Ok((Bytes::new(), ends));
-    }
-    let to = window_bound(store.expired);
-    let changed = store.overlay.dirty().map(|entry| &entry.key[..]).filter(|key| *key < &to[..]);
-    let changed: HashSet<&[u8], ahash::RandomState> = changed.collect();
-    let family = database.store(&store.spec.name)?;
-    let mut cursor = database.cursor(family, Bound::Unbounded, Bound::Excluded(&to));
-    while let Some((key, _)) = cursor.entry()? {
-        if changed.is_empty() || !changed.contains(key) {
-            keys.extend_from_slice(key);
-            ends.push(keys.len());
-        }
-        cursor.advance();
-    }
-    Ok((Bytes::from(keys), ends))
 }
 
 /// Changes in the order of their keys: RocksDB's skip list takes neighbouring keys several times faster than scattered

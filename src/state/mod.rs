@@ -38,7 +38,7 @@ use crate::record::{Shape, Value};
 use crate::serdes::internal::Codec;
 use crate::time::Timestamp;
 
-use self::rocksdb::{Batch, Database, Resources};
+use self::rocksdb::{Batch, ColumnFamily, Database, Resources};
 
 pub use checkpoint::Checkpoint;
 pub use directory::StateDirectory;

@@ -8,10 +8,12 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice,
-    DBRawIterator, Env, FlushOptions, LogLevel, LruCacheOptions, Options, ReadOptions, WriteBatch, WriteBufferManager,
-    WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, DBRawIterator, Env,
+    FlushOptions, LogLevel, LruCacheOptions, Options, ReadOptions, WriteBatch, WriteBufferManager, WriteOptions,
 };
+
+/// The handle of a store.
+pub(super) use rocksdb::ColumnFamily;
 
 use super::{Result, StateError, StateOptions};
 
@@ -85,6 +87,10 @@ impl Resources {
         family.set_write_buffer_size(options.write_buffer_bytes.max(1 << 20));
         // An arena is allocated as soon as a store is written to; small ones keep many stores cheap.
         family.set_arena_block_size(16 << 10);
+        // A compaction holds the index and the filter of the file that it writes, so files go with the budget.
+        let file_bytes = (4 * options.write_buffer_bytes as u64).clamp(2 << 20, 64 << 20);
+        family.set_target_file_size_base(file_bytes);
+        family.set_max_bytes_for_level_base(4 * file_bytes);
         family.set_compression_type(DBCompressionType::Lz4);
         family.set_bottommost_compression_type(DBCompressionType::Zstd);
         // Expired windows leave a run of tombstones at the front of a store, which the next expiry would
@@ -248,14 +254,14 @@ impl Batch {
         self.0.delete_cf(family, key);
     }
 
-    /// Removes every key before `end`.
-    pub(super) fn delete_before(&mut self, family: &ColumnFamily, end: &[u8]) {
-        self.0.delete_range_cf(family, &[][..], end);
+    /// Removes every key from `from` up to, but without, `to`.
+    pub(super) fn delete_range(&mut self, family: &ColumnFamily, from: &[u8], to: &[u8]) {
+        self.0.delete_range_cf(family, from, to);
     }
 
     /// Removes every key up to and with `last`.
     pub(super) fn delete_upto(&mut self, family: &ColumnFamily, last: &[u8]) {
-        self.delete_before(family, last);
+        self.delete_range(family, &[], last);
         self.delete(family, last);
     }
 

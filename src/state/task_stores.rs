@@ -377,10 +377,7 @@ impl TaskStores {
         let mut batch = Batch::with_capacity(1024);
         for (store, encoded) in self.stores.iter().zip(encoded) {
             let family = self.database.store(&store.spec.name)?;
-            if store.expired > 0 {
-                // Before the changes: what was written to an expired window since it expired stays.
-                batch.delete_before(family, &window_bound(store.expired));
-            }
+            encoded.delete_expired(store, family, &mut batch);
             for (key, value) in by_key(store.overlay.dirty().map(|entry| &entry.key).zip(&encoded.values)) {
                 match value {
                     Some(value) => batch.put(family, key, value),
