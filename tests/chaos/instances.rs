@@ -9,7 +9,7 @@ use crate::harness::workspace::tail;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_signalstream");
 /// Short, so that a paused instance is given up soon; the engine's default is 45 s.
-pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
+pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 /// A graceful stop is bounded by the engine at 30 s.
 const STOP: Duration = Duration::from_secs(40);
 
@@ -27,7 +27,8 @@ impl Instance {
     pub(crate) fn new(name: &str, directory: &Path, topology: &Path, servers: &str, settings: &[&str]) -> Instance {
         let session = format!("session_timeout={}s", SESSION_TIMEOUT.as_secs());
         // What a killed instance leaves open holds readers up for this long, unless it comes back.
-        let mut all = vec![session, "transaction_timeout=10s".to_owned()];
+        let mut all =
+            vec![session, "transaction_timeout=10s".to_owned(), "kafka.heartbeat.interval.ms=1000".to_owned()];
         all.extend(settings.iter().map(|&setting| setting.to_owned()));
         Instance {
             name: name.to_owned(),
