@@ -102,6 +102,13 @@ impl Instance {
         }
     }
 
+    /// The memory that the instance holds, in bytes.
+    pub(crate) fn resident(&mut self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process().id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1_024
+    }
+
     /// What the instance has logged, all its lives together.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -111,7 +118,9 @@ impl Instance {
     pub(crate) fn complaints(&self, skip: usize) -> Vec<String> {
         let log = self.log();
         let new = log.get(skip..).unwrap_or_default();
-        new.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).map(str::to_owned).collect()
+        let complaints = new.lines().filter(|line| line.contains(" WARN ") || line.contains("ERROR "));
+        // Of librdkafka on its own settings, once per client.
+        complaints.filter(|line| !line.contains("CONFWARN")).map(str::to_owned).collect()
     }
 
     /// The tasks that the instance has opened so far, in order, such as `0_2`.

@@ -246,6 +246,49 @@ fn a_broker_of_three_dies_and_nothing_is_lost() {
     scene.end();
 }
 
+#[test]
+#[ignore = "takes two minutes: make chaos"]
+fn a_minute_without_a_broker_costs_a_minute() {
+    const AWAY: Duration = Duration::from_secs(60);
+    let _alone = alone();
+    let mut scene = Scene::set(Options::brokers(1), Workload { events: 200_000, seed: seed() });
+    let before = scene.watch.count();
+    scene.feed_up_to(1, 2);
+    scene.await_results(before);
+    let (memory, logged) = (scene.instances[0].resident(), scene.instances[0].log().len());
+    scene.cluster.kill(1);
+    std::thread::sleep(AWAY);
+    let complaints = scene.instances[0].complaints(logged);
+    let grown = scene.instances[0].resident().saturating_sub(memory);
+    scene.say(&format!("{AWAY:?} without a broker: {} MiB more memory, {complaints:#?}", grown >> 20));
+    assert!(!complaints.is_empty(), "nobody was told that the broker is away");
+    assert!(complaints.len() <= 30, "{} lines of complaint in a minute", complaints.len());
+    assert!(grown < 64 << 20, "memory grew by {} MiB", grown >> 20);
+
+    let before = scene.watch.count();
+    let back = Instant::now();
+    scene.cluster.restart(1);
+    scene.say(&format!("the broker answers after {:.1?}", back.elapsed()));
+    scene.feed_up_to(1, 1);
+    scene.await_results(before);
+    scene.say(&format!("results come again {:.1?} after its start", back.elapsed()));
+    scene.end();
+}
+
+#[test]
+#[ignore = "takes a minute: make chaos"]
+fn an_instance_that_starts_before_its_broker_waits_for_it() {
+    let _alone = alone();
+    let mut scene = Scene::set(Options::brokers(1), Workload { events: 50_000, seed: seed() });
+    scene.scale_to(0);
+    scene.cluster.kill(1);
+    scene.instances[0].start();
+    std::thread::sleep(Duration::from_secs(10));
+    scene.instances[0].assert_running();
+    scene.cluster.restart(1);
+    scene.end();
+}
+
 /// The longest gap of each task's output since `from`. Sub-topology 0 counts by account and 1 by region; the task of a
 /// partition writes that partition of its output, or others too.
 fn gaps(scene: &Scene, from: Instant) -> BTreeMap<String, Duration> {
