@@ -79,7 +79,7 @@ impl LogArguments {
                 Some((name, text))
             }
         };
-        // Last, so that the options that are named beat `--set`.
+        // First, so that the options that have names of their own beat `--set`.
         let mut all: Vec<Flag> =
             self.settings.iter().map(|(name, value)| flag(&format!("--set {name}"), name, value)).collect();
         all.extend(self.embedded.iter().map(|path| flag("--embedded", "embedded", path.display())));

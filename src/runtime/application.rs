@@ -194,7 +194,13 @@ impl Application {
     pub fn stop(mut self) -> Result<Counters, RuntimeError> {
         self.shared.stop();
         let timeout = self.parts.options.shutdown_timeout;
-        let ended = self.shared.wait_for_end(self.threads.len(), timeout);
+        // Half of the time is for a log that answers. Then who still waits for it gives up, and ends without the commit.
+        let mut ended = self.shared.wait_for_end(self.threads.len(), timeout / 2);
+        if !ended {
+            tracing::warn!(application = %self.parts.opener.application, "the log does not answer; stopping without waiting for it");
+            self.parts.log.hurry();
+            ended = self.shared.wait_for_end(self.threads.len(), timeout - timeout / 2);
+        }
         let mut busy = Vec::new();
         for thread in self.threads.drain(..) {
             let name = thread.thread().name().unwrap_or("?").to_owned();

@@ -17,8 +17,8 @@ pub(super) struct Board {
     clock: Arc<dyn Clock>,
     /// When the thread last came round, in milliseconds of the clock's steady reading.
     turned_at: AtomicU64,
-    /// Whether it has been at a commit since then.
-    committing: AtomicBool,
+    /// Whether it has waited for an answer of the log since then.
+    waiting: AtomicBool,
     shown: Mutex<Shown>,
 }
 
@@ -44,17 +44,17 @@ impl Board {
             openings: Vec::new(),
         };
         let turned_at = AtomicU64::new(millis(clock.elapsed()));
-        Board { name: name.to_owned(), clock, turned_at, committing: AtomicBool::new(false), shown: Mutex::new(shown) }
+        Board { name: name.to_owned(), clock, turned_at, waiting: AtomicBool::new(false), shown: Mutex::new(shown) }
     }
 
-    /// Notes that the thread has come to a commit, which waits for the log.
-    pub(super) fn committing(&self) {
-        self.committing.store(true, Ordering::Relaxed);
+    /// Notes that the thread is about to wait for an answer of the log.
+    pub(super) fn waiting(&self) {
+        self.waiting.store(true, Ordering::Relaxed);
     }
 
     /// Notes that the thread has come round.
     pub(super) fn turned(&self, at: Duration) {
-        self.committing.store(false, Ordering::Relaxed);
+        self.waiting.store(false, Ordering::Relaxed);
         self.turned_at.store(millis(at), Ordering::Relaxed);
     }
 
@@ -81,7 +81,7 @@ impl Board {
         let since_turn = now.saturating_sub(Duration::from_millis(self.turned_at.load(Ordering::Relaxed)));
         let failing_for = failing_since.map(|since| now.saturating_sub(since));
         // Who waits for the log cannot say so.
-        let waits = self.committing.load(Ordering::Relaxed) && since_turn >= DISCONNECTED;
+        let waits = self.waiting.load(Ordering::Relaxed) && since_turn >= DISCONNECTED;
         ThreadStatus {
             name: self.name.clone(),
             state: if waits && state != ThreadState::Stopped { ThreadState::Disconnected } else { state },

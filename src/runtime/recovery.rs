@@ -74,6 +74,9 @@ impl StreamThread {
             }
             return Ok(self.connections.is_some());
         }
+        if self.connections.as_ref().is_none_or(|connections| connections.producer.is_none()) {
+            self.board.waiting();
+        }
         match &mut self.connections {
             None => self.connections = Some(self.parts.connect(&self.mailbox)?),
             Some(connections) if connections.producer.is_none() => connections.producer = Some(self.parts.producer()?),

@@ -217,7 +217,7 @@ impl StreamThread {
         let dirty: Vec<TaskId> = self.tasks.values().filter(|task| task.is_dirty()).map(Task::id).collect();
         let (now, guarantee) = (self.parts.clock.now(), self.parts.options.guarantee);
         let Some(connections) = &mut self.connections else { return Ok(()) };
-        self.board.committing();
+        self.board.waiting();
         if !connections.commit(self.tasks.values_mut(), guarantee, now)? {
             return Ok(());
         }

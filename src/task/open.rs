@@ -48,8 +48,8 @@ pub enum OpenError {
     /// The state has seen more of the changelog than there is.
     #[error(
         "the state of task {task} is at offset {checkpoint} of {changelog}, which ends at {end}: the topic was deleted or \
-         belongs to another log, or the log lost its last records. Point the engine at the log that the state was made \
-         with, or delete the state directory so that it is rebuilt"
+         belongs to another log, or the log lost its last records. If it is another log, stop, and point the engine at \
+         the one that the state was made with"
     )]
     Ahead {
         /// The task.
@@ -64,8 +64,8 @@ pub enum OpenError {
     /// Records are gone that the state has not seen.
     #[error(
         "the state of task {task} is at offset {checkpoint} of {changelog}, which begins at {beginning}: the records in \
-         between were deleted and are missing in the state. A changelog must be kept by compaction alone, without \
-         retention; delete the state directory to rebuild the state from what is left"
+         between were deleted and are missing in the state. Keep the changelog by compaction alone, without retention; \
+         what it has lost cannot come back"
     )]
     Hole {
         /// The task.

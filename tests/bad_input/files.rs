@@ -11,7 +11,7 @@ fn wrong_usage_has_exit_status_2_and_says_what_is_right() {
         ("validate", "Usage: signalstream validate"),
         ("drive", "<FILE>"),
         ("drive notes.yaml --cache maybe", "[possible values: on, off]"),
-        ("run notes.yaml", "Give its directory with --embedded DIR"),
+        ("run notes.yaml", "Give the directory of an embedded one with --embedded DIR"),
         ("run notes.yaml --embedded data --threads many", "--threads"),
         ("run notes.yaml --embedded data --commit-interval soon", "--commit-interval"),
         ("run notes.yaml --embedded data --commit-interval 0s", "such as 100ms"),

@@ -102,6 +102,7 @@ fn wrong_usage_has_exit_status_2() {
             "kafka.isolation.level=read_uncommitted",
         ],
         &["run", "counts.yaml", "--embedded", "data", "--threads", "0"],
+        &["run", "counts.yaml", "./counts.yaml", "--embedded", "data"],
         &["produce", "unknown", "--embedded", "data"],
         &["schema", "--log-level", "very=loud=indeed"],
     ] {

@@ -45,6 +45,9 @@ pub(crate) struct Faults {
     /// Whether commits wait.
     pub(crate) stuck: Mutex<bool>,
     pub(crate) released: Condvar,
+    /// Whether nothing is to wait for the log any more, and whether it goes along with that.
+    pub(crate) hurried: AtomicBool,
+    pub(crate) obedient: AtomicBool,
     /// Transactional ids, and names of static members, as they were asked for.
     pub(crate) producers: Mutex<Vec<String>>,
     pub(crate) members: Mutex<Vec<Option<String>>>,
@@ -110,6 +113,14 @@ impl Log for FaultyLog {
 
     fn admin(&self) -> Box<dyn LogAdmin> {
         Box::new(Admin { inner: self.inner.admin(), faults: self.faults.clone() })
+    }
+
+    fn hurry(&self) {
+        self.faults.hurried.store(true, Ordering::SeqCst);
+        if self.faults.obedient.load(Ordering::SeqCst) {
+            self.faults.away.store(true, Ordering::SeqCst);
+            self.faults.release();
+        }
     }
 }
 
@@ -272,6 +283,7 @@ impl TransactionalProducer for Producer {
 
     fn commit(&mut self) -> Result<BTreeMap<TopicPartition, i64>> {
         drop(self.faults.released.wait_while(self.faults.stuck.lock().unwrap(), |stuck| *stuck).unwrap());
+        self.faults.check()?;
         match self.faults.commits.lock().unwrap().pop_front() {
             None => self.inner.commit(),
             Some(CommitFault::Aborted) => Err(LogError::Aborted("the test says so".to_owned())),

@@ -132,6 +132,21 @@ fn a_stop_that_takes_too_long_is_given_up() {
     log.faults.release();
     let Err(RuntimeError::StillBusy { threads, .. }) = stopped else { panic!("{stopped:?}") };
     assert_eq!(threads, ["both-0"]);
+    assert!(log.faults.hurried.load(Ordering::SeqCst));
+}
+
+#[test]
+fn a_stop_does_not_wait_for_long_for_a_log_that_does_not_answer() {
+    let log = log_of_both(1);
+    let options = ApplicationOptions { shutdown_timeout: Duration::from_secs(2), ..one_thread() };
+    let application = start_both(&log, state_in_memory(), &options);
+    eventually("it runs", || application.status().own_tasks().count() == 1 && application.status().is_ready());
+    log.faults.obedient.store(true, Ordering::SeqCst);
+    *log.faults.stuck.lock().unwrap() = true;
+    write(&log.inner, "a", 0, "1");
+    eventually("it is stuck", || application.status().threads[0].state == ThreadState::Disconnected);
+    application.stop().unwrap();
+    assert_eq!(made(&log.inner).0, 0, "nothing was committed");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::log::{Log, LogAdmin, TopicConfig};
 use crate::record::TopicPartition;
+use crate::topology::partitioning::is_internal;
 use crate::topology::plan::Topology;
 use crate::topology::requirements::{Change, Difference, Requirement, tasks_topic};
 
@@ -89,7 +90,7 @@ fn grow(deployment: &Deployment, topology: &Topology, log: &dyn Log) -> anyhow::
     }
     let mut existing = admin.topics()?;
     let mut steps = Vec::new();
-    for topic in topology.topics.iter().filter(|topic| topic.asks.partitions) {
+    for topic in topology.topics.iter().filter(|topic| topic.asks.partitions && !is_internal(topic)) {
         let (name, partitions) = (topic.name.as_str(), topic.config.partitions);
         let Some(found) = existing.get(name).filter(|found| found.partitions < partitions).cloned() else { continue };
         if keeps_state_of(topology, name) && holds_records(log, name, found.partitions)? {

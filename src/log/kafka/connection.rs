@@ -13,6 +13,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 #[derive(Default)]
 pub(super) struct Outage {
     down: AtomicBool,
+    /// Whether `last` holds something.
+    troubled: AtomicBool,
     /// Begins to look for Kafka's return: records alone would not tell, where there are none.
     watch: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// What went wrong last, as librdkafka says it.
@@ -34,6 +36,7 @@ impl Outage {
         }
         tracing::debug!(target: "signalstream::log::kafka", ?code, reason, "connection");
         *lock(&self.last) = Some((code, reason.to_owned()));
+        self.troubled.store(true, Ordering::Release);
     }
 
     /// What is to be called when Kafka is lost.
@@ -49,8 +52,10 @@ impl Outage {
 
     /// Something came from a broker.
     pub(super) fn answered(&self) {
-        if self.down.load(Ordering::Relaxed) && self.down.swap(false, Ordering::AcqRel) {
+        if self.troubled.load(Ordering::Relaxed) && self.troubled.swap(false, Ordering::AcqRel) {
             *lock(&self.last) = None;
+        }
+        if self.down.load(Ordering::Relaxed) && self.down.swap(false, Ordering::AcqRel) {
             tracing::info!(target: "signalstream::log::kafka", "Kafka is back");
         }
     }
@@ -65,7 +70,8 @@ impl Outage {
 #[derive(Default)]
 pub(super) struct Context {
     pub(super) outage: Arc<Outage>,
-    /// What was said of a topic, not of a connection. A consumer hears it while it reads the partition concerned.
+    /// What was said of a topic or a group, not of a connection. A consumer hears it of a topic while it reads the
+    /// partition concerned.
     refused: Mutex<Option<(RDKafkaErrorCode, String)>>,
     pub(super) deliveries: Mutex<Deliveries>,
 }
@@ -91,7 +97,7 @@ impl Context {
         }
     }
 
-    /// What was said of a topic since the last call.
+    /// What was said of a topic or a group since the last call.
     pub(super) fn take_refused(&self) -> Option<(RDKafkaErrorCode, String)> {
         lock(&self.refused).take()
     }
@@ -127,7 +133,8 @@ impl ClientContext for Context {
                 code @ (RDKafkaErrorCode::UnknownTopic
                 | RDKafkaErrorCode::UnknownTopicOrPartition
                 | RDKafkaErrorCode::UnknownPartition
-                | RDKafkaErrorCode::TopicAuthorizationFailed),
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::GroupAuthorizationFailed),
             ) => *lock(&self.refused) = Some((code, reason.to_owned())),
             Some(code) => self.outage.heard(code, reason),
             None => {}

@@ -123,8 +123,10 @@ impl Offsets {
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition(&partition.topic, partition.partition);
         let asked = consumer.committed_offsets(list, self.settings.request_timeout);
-        drop(consumer.poll(Duration::ZERO));
-        let list = asked.map_err(|error| fail(code(&error)))?;
+        while consumer.poll(Duration::ZERO).is_some() {}
+        // A question that is not allowed is repeated until its time is over.
+        let refused = consumer.context().take_refused();
+        let list = asked.map_err(|error| fail(refused.map_or(code(&error), |(refused, _)| refused)))?;
         self.outage.answered();
         let elements = list.elements();
         let Some(found) = elements.first() else { return Ok(None) };

@@ -293,19 +293,20 @@ impl TransactionalProducer for KafkaProducer {
             let detail = format!("its timestamp is {}, before 1970", record.timestamp);
             return Err(LogError::InvalidRecord { partition: partition(), detail });
         }
-        let (mut topic, slot) = self.target(&record)?;
-        if let Err(mut code) = topic.produce(&record, slot) {
-            let clock = SystemClock::new();
-            // What waits has reached its limit: wait until some of it is written (I9).
-            while code == Code::QueueFull && clock.elapsed() < self.limit(self.shared.settings.transaction_timeout) {
-                native::serve(&self.client, STEP / 10);
-                (topic, _) = self.target(&record)?;
-                match topic.produce(&record, slot) {
-                    Ok(()) => return Ok(self.sent += 1),
-                    Err(again) => code = again,
+        let mut waiting = None;
+        loop {
+            let (topic, slot) = self.target(&record)?;
+            match topic.produce(&record, slot) {
+                Ok(()) => break,
+                // What waits has reached its limit: wait until some of it is written (I9).
+                Err(Code::QueueFull)
+                    if waiting.get_or_insert_with(SystemClock::new).elapsed()
+                        < self.limit(self.shared.settings.transaction_timeout) =>
+                {
+                    native::serve(&self.client, STEP / 10);
                 }
+                Err(code) => return Err(self.refused(format!("writing to {}", partition()), code)),
             }
-            return Err(self.refused(format!("writing to {}", partition()), code));
         }
         self.sent += 1;
         if self.sent.is_multiple_of(SERVE_EVERY) {

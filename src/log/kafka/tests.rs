@@ -1,28 +1,34 @@
 //! The contract on a real broker, and what only Kafka does.
 
+mod access;
 mod behaviour;
 mod errors;
+#[path = "../../../tests/kafka/harness/mod.rs"]
+mod harness;
+mod outage;
 mod prefixed;
 mod throughput;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tracing_subscriber::EnvFilter;
 
 use super::super::{Log, contract};
 use super::{KafkaLog, KafkaSettings};
+use harness::{Cluster, Options};
 use prefixed::Prefixed;
 
-/// Where the tests' broker listens.
+/// Where the tests' broker listens, if there is one already.
 const BOOTSTRAP: &str = "SIGNALSTREAM_TEST_BOOTSTRAP";
 
 fn settings() -> KafkaSettings {
     // For whom a failure is a riddle: RUST_LOG=librdkafka=debug, and `debug` as SIGNALSTREAM_TEST_DEBUG says.
     let subscriber = tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_test_writer();
     _ = subscriber.try_init();
-    let bootstrap = std::env::var(BOOTSTRAP).unwrap_or_else(|_| {
-        panic!("these tests need a broker: run them with `make test`, or set {BOOTSTRAP} to the address of one")
-    });
+    // Started when it is needed first, and ended by the harness when the tests end.
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    let start = || Cluster::with(Options::brokers(1).property("group.min.session.timeout.ms", "1000"));
+    let bootstrap = std::env::var(BOOTSTRAP).unwrap_or_else(|_| CLUSTER.get_or_init(start).bootstrap_servers());
     let mut settings = KafkaSettings::new(bootstrap);
     // What happens to topics is noticed soon.
     for (property, value) in
