@@ -248,6 +248,24 @@ fn a_broker_of_three_dies_and_nothing_is_lost() {
 
 #[test]
 #[ignore = "takes two minutes: make chaos"]
+fn a_broker_that_stops_again_and_again_holds_nobody_up() {
+    const TIMES: u64 = 15;
+    let _alone = alone();
+    let mut scene = Scene::set(Options::brokers(1), Workload { events: 300_000, seed: seed() });
+    let mut random = Random::new(scene.workload.seed + 3);
+    for time in 1..=TIMES {
+        let before = scene.watch.count();
+        scene.feed_up_to(time, TIMES + 1);
+        scene.await_results(before);
+        scene.pause_for(0, 300, &mut random);
+        act(&mut scene, if time % 3 == 0 { Action::KillBroker } else { Action::StopBroker }, &mut random);
+        scene.say(&format!("{time}/{TIMES}: the broker is back"));
+    }
+    scene.end();
+}
+
+#[test]
+#[ignore = "takes two minutes: make chaos"]
 fn a_minute_without_a_broker_costs_a_minute() {
     const AWAY: Duration = Duration::from_secs(60);
     let _alone = alone();
