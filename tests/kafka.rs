@@ -201,17 +201,24 @@ fn a_proxy_cuts_delays_swallows_and_refuses() {
 fn users_come_in_by_password_and_do_what_they_may() {
     let cluster = Cluster::with(Options::brokers(1).security(Security::SaslSsl).access_control());
     cluster.create_topic("numbers", 1, &[]);
-    let client = cluster.kcat_as_client();
-    let quick = ["-X", "message.timeout.ms=5000"];
-    assert!(!client.try_write("numbers", &quick, numbers(1)).status.success(), "written without a grant");
+    let stranger = cluster.feed("numbers", None, &[("message.timeout.ms", "5000")]);
+    stranger.send("0", "0");
+    assert!(!stranger.try_flush(), "written without a grant");
     cluster.grant(&format!("User:{USER}"), &["Write"], &["--topic", "numbers"]);
-    client.write("numbers", numbers(1));
-    assert_eq!(values(&cluster.kcat(), "numbers").len(), 1);
+    let by_scram = cluster.feed("numbers", None, &[]);
+    by_scram.send("1", "1");
+    by_scram.flush();
+    cluster.kcat_as_client().write("numbers", [("2", "2")]);
+    assert_eq!(values(&cluster.kcat(), "numbers"), BTreeSet::from(["1", "2"].map(str::to_owned)));
 
     let wrong: Vec<(String, String)> = cluster
         .client_settings()
         .into_iter()
-        .map(|(key, value)| (key, if value == PASSWORD { "wrong".to_owned() } else { value }))
+        .map(|(key, value)| match key.as_str() {
+            "sasl.mechanism" => (key, "PLAIN".to_owned()),
+            "sasl.password" => (key, format!("not {PASSWORD}")),
+            _ => (key, value),
+        })
         .collect();
     let directory = tempfile::tempdir().unwrap();
     let stranger = Kcat::new(&cluster.bootstrap_servers(), &wrong, directory.path());

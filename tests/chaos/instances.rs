@@ -9,7 +9,7 @@ use crate::harness::workspace::tail;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_signalstream");
 /// Short, so that a paused instance is given up soon; the engine's default is 45 s.
-pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
+pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 /// A graceful stop is bounded by the engine at 30 s.
 const STOP: Duration = Duration::from_secs(40);
 
@@ -27,7 +27,8 @@ impl Instance {
     pub(crate) fn new(name: &str, directory: &Path, topology: &Path, servers: &str, settings: &[&str]) -> Instance {
         let session = format!("session_timeout={}s", SESSION_TIMEOUT.as_secs());
         // What a killed instance leaves open holds readers up for this long, unless it comes back.
-        let mut all = vec![session, "transaction_timeout=10s".to_owned()];
+        let mut all =
+            vec![session, "transaction_timeout=10s".to_owned(), "kafka.heartbeat.interval.ms=1000".to_owned()];
         all.extend(settings.iter().map(|&setting| setting.to_owned()));
         Instance {
             name: name.to_owned(),
@@ -101,6 +102,13 @@ impl Instance {
         }
     }
 
+    /// The memory that the instance holds, in bytes.
+    pub(crate) fn resident(&mut self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process().id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1_024
+    }
+
     /// What the instance has logged, all its lives together.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -110,7 +118,9 @@ impl Instance {
     pub(crate) fn complaints(&self, skip: usize) -> Vec<String> {
         let log = self.log();
         let new = log.get(skip..).unwrap_or_default();
-        new.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).map(str::to_owned).collect()
+        let complaints = new.lines().filter(|line| line.contains(" WARN ") || line.contains("ERROR "));
+        // Of librdkafka on its own settings, once per client.
+        complaints.filter(|line| !line.contains("CONFWARN")).map(str::to_owned).collect()
     }
 
     /// The tasks that the instance has opened so far, in order, such as `0_2`.

@@ -13,14 +13,14 @@ mod verdict;
 mod watch;
 mod workload;
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use harness::{Options, Random};
+use harness::{Fault, Options, Random};
 use instances::SESSION_TIMEOUT;
 use scene::{PARTITIONS, Scene};
-use watch::Watch;
-use workload::{PER_ACCOUNT, Workload};
+use workload::{PER_ACCOUNT, PER_REGION, Workload};
 
 /// What is done to the application and its broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,9 +83,13 @@ fn disturb(scene: &mut Scene, plan: &Plan) {
             scene.say(&format!("from {} to {wanted} instances", scene.running().len()));
             scene.scale_to(wanted);
         }
+        let before = scene.watch.count();
         scene.feed_up_to(number as u64 + 1, count as u64 + 1);
-        // At any moment of the work on what came: its beginning, a restore, a rebalance, a commit.
-        scene.pause_for(100, 2_500, &mut random);
+        // Most often in the middle of work, sometimes earlier: in a restore, a rebalance, a start.
+        if random.below(4) > 0 {
+            scene.await_results(before);
+        }
+        scene.pause_for(0, 700, &mut random);
         scene.say(&format!("{}/{count}: {action:?}; {} events written", number + 1, scene.feeder().written()));
         act(scene, action, &mut random);
     }
@@ -155,23 +159,51 @@ fn a_million_events_are_counted_exactly_through_crashes() {
     scene.end();
 }
 
+/// Each time, some of the work reaches the broker and nobody learns of it: the answers are lost, and then either the
+/// connections break or the instance dies.
+fn lose_answers(scene: &mut Scene, times: u64) {
+    let mut random = Random::new(scene.workload.seed + 2);
+    for time in 1..=times {
+        let before = scene.watch.count();
+        scene.feed_up_to(time, times + 1);
+        scene.await_results(before);
+        scene.cluster.proxy(1).set(Fault::AnswersLost);
+        scene.pause_for(300, 1_200, &mut random);
+        let dies = time % 2 == 0;
+        if dies {
+            scene.instances[0].kill();
+        }
+        scene.cluster.proxy(1).set(Fault::None);
+        scene.cluster.proxy(1).cut();
+        if dies {
+            scene.instances[0].start();
+        }
+        scene.say(&format!("{time}/{times}: answers lost, then {}", if dies { "a kill" } else { "a cut" }));
+    }
+}
+
+#[test]
+#[ignore = "takes a minute: make chaos"]
+fn commits_of_which_no_answer_came_count_once() {
+    let _alone = alone();
+    let workload = Workload { events: 200_000, seed: seed() };
+    let mut scene = Scene::set(Options::brokers(1).proxied(), workload);
+    lose_answers(&mut scene, 8);
+    scene.end();
+}
+
 /// A reader that sees nothing amiss where something is would prove nothing by seeing nothing.
 #[test]
 #[ignore = "about the tests, not the engine: make chaos"]
 fn without_transactions_the_witness_sees_what_was_done_twice() {
     let _alone = alone();
-    let workload = Workload { events: 100_000, seed: seed() };
-    let mut scene = Scene::set_with(Options::brokers(1), workload, &["guarantee=at_least_once"]);
-    let mut random = Random::new(workload.seed);
-    for kill in 1..=10 {
-        scene.feed_up_to(kill, 11);
-        scene.pause_for(300, 900, &mut random);
-        act(&mut scene, Action::Kill, &mut random);
-    }
+    let workload = Workload { events: 200_000, seed: seed() };
+    let mut scene = Scene::set_with(Options::brokers(1).proxied(), workload, &["guarantee=at_least_once"]);
+    lose_answers(&mut scene, 4);
     let results = scene.settle();
     let differences = results.differences(&workload);
     scene.say(&format!("{} differences, such as {:?}", differences.len(), differences.first()));
-    assert!(!differences.is_empty(), "ten kills without transactions, and nothing came twice");
+    assert!(!differences.is_empty(), "answers lost and kills without transactions, and nothing came twice");
 }
 
 /// Feeds evenly for a while, from one part of the whole to another; parts are hundredths.
@@ -190,7 +222,6 @@ fn a_broker_of_three_dies_and_nothing_is_lost() {
     let mut scene = Scene::set(Options::brokers(3), Workload { events: 200_000, seed: seed() });
     scene.scale_to(2);
     scene.await_members(2, Duration::from_secs(60));
-    let watch = Watch::start(&scene.cluster.internal_servers(), PER_ACCOUNT, PARTITIONS);
     feed(&scene, 0..20, Duration::from_secs(5));
 
     // The coordinator of an instance's transactions; then another broker.
@@ -207,7 +238,7 @@ fn a_broker_of_three_dies_and_nothing_is_lost() {
         scene.cluster.kill(broker);
         scene.say(&format!("broker {broker} killed: {what}"));
         feed(&scene, parts, Duration::from_secs(15));
-        let pause = watch.longest_gap(None, killed, Instant::now());
+        let pause = scene.watch.longest_gap(None, killed, Instant::now());
         scene.say(&format!("broker {broker} ({what}) killed: the longest pause of results was {pause:.1?}"));
         scene.cluster.restart(broker);
     }
@@ -216,41 +247,114 @@ fn a_broker_of_three_dies_and_nothing_is_lost() {
 }
 
 #[test]
+#[ignore = "takes two minutes: make chaos"]
+fn a_broker_that_stops_again_and_again_holds_nobody_up() {
+    const TIMES: u64 = 15;
+    let _alone = alone();
+    let mut scene = Scene::set(Options::brokers(1), Workload { events: 300_000, seed: seed() });
+    let mut random = Random::new(scene.workload.seed + 3);
+    for time in 1..=TIMES {
+        let before = scene.watch.count();
+        scene.feed_up_to(time, TIMES + 1);
+        scene.await_results(before);
+        scene.pause_for(0, 300, &mut random);
+        act(&mut scene, if time % 3 == 0 { Action::KillBroker } else { Action::StopBroker }, &mut random);
+        scene.say(&format!("{time}/{TIMES}: the broker is back"));
+    }
+    scene.end();
+}
+
+#[test]
+#[ignore = "takes two minutes: make chaos"]
+fn a_minute_without_a_broker_costs_a_minute() {
+    const AWAY: Duration = Duration::from_secs(60);
+    let _alone = alone();
+    let mut scene = Scene::set(Options::brokers(1), Workload { events: 200_000, seed: seed() });
+    let before = scene.watch.count();
+    scene.feed_up_to(1, 2);
+    scene.await_results(before);
+    let (memory, logged) = (scene.instances[0].resident(), scene.instances[0].log().len());
+    scene.cluster.kill(1);
+    std::thread::sleep(AWAY);
+    let complaints = scene.instances[0].complaints(logged);
+    let grown = scene.instances[0].resident().saturating_sub(memory);
+    scene.say(&format!("{AWAY:?} without a broker: {} MiB more memory, {complaints:#?}", grown >> 20));
+    assert!(!complaints.is_empty(), "nobody was told that the broker is away");
+    assert!(complaints.len() <= 30, "{} lines of complaint in a minute", complaints.len());
+    assert!(grown < 64 << 20, "memory grew by {} MiB", grown >> 20);
+
+    let before = scene.watch.count();
+    let back = Instant::now();
+    scene.cluster.restart(1);
+    scene.say(&format!("the broker answers after {:.1?}", back.elapsed()));
+    scene.feed_up_to(1, 1);
+    scene.await_results(before);
+    scene.say(&format!("results come again {:.1?} after its start", back.elapsed()));
+    scene.end();
+}
+
+#[test]
+#[ignore = "takes a minute: make chaos"]
+fn an_instance_that_starts_before_its_broker_waits_for_it() {
+    let _alone = alone();
+    let mut scene = Scene::set(Options::brokers(1), Workload { events: 50_000, seed: seed() });
+    scene.scale_to(0);
+    scene.cluster.kill(1);
+    scene.instances[0].start();
+    std::thread::sleep(Duration::from_secs(10));
+    scene.instances[0].assert_running();
+    scene.cluster.restart(1);
+    scene.end();
+}
+
+/// The longest gap of each task's output since `from`. Sub-topology 0 counts by account and 1 by region; the task of a
+/// partition writes that partition of its output, or others too.
+fn gaps(scene: &Scene, from: Instant) -> BTreeMap<String, Duration> {
+    let outputs = [(PER_ACCOUNT, 0), (PER_REGION, 1)];
+    let partitions = 0..i32::try_from(PARTITIONS).unwrap();
+    let tasks = outputs.into_iter().flat_map(|output| partitions.clone().map(move |partition| (output, partition)));
+    tasks
+        .map(|((topic, subtopology), partition)| {
+            let gap = scene.watch.longest_gap(Some((topic, partition)), from, Instant::now());
+            (format!("{subtopology}_{partition}"), gap)
+        })
+        .collect()
+}
+
+#[test]
 #[ignore = "measures time, for which it wants the machine to itself: make chaos"]
 fn tasks_that_stay_go_on_while_instances_come_and_go() {
     let _alone = alone();
     let mut scene = Scene::set(Options::brokers(1), Workload { events: 60_000, seed: seed() });
-    let watch = Watch::start(&scene.cluster.internal_servers(), PER_ACCOUNT, PARTITIONS);
-    feed(&scene, 0..20, Duration::from_secs(6));
+    scene.scale_to(2);
+    feed(&scene, 0..20, Duration::from_secs(10));
     let calm = Instant::now();
     feed(&scene, 20..40, Duration::from_secs(6));
-    let gaps =
-        |from: Instant| (0..4).map(|number| watch.longest_gap(Some(number), from, Instant::now())).collect::<Vec<_>>();
-    scene.say(&format!("longest gaps by partition, undisturbed: {:.0?}", gaps(calm)));
+    scene.say(&format!("longest gaps by task, undisturbed: {:.0?}", gaps(&scene, calm)));
 
     let added = Instant::now();
-    scene.instances[1].start();
+    scene.instances[2].start();
     feed(&scene, 40..70, Duration::from_secs(9));
-    let moved = scene.instances[1].opened();
-    let while_adding = gaps(added);
-    scene.say(&format!("an instance added, tasks {moved:?} moved; longest gaps: {while_adding:.0?}"));
+    let moved = scene.instances[2].opened();
+    let while_adding = gaps(&scene, added);
+    scene.say(&format!("a third instance: tasks {moved:?} moved; longest gaps: {while_adding:.0?}"));
 
-    let opened_before = scene.instances[0].opened().len();
+    let opened = |scene: &Scene, number: usize| scene.instances[number].opened();
+    let before = [opened(&scene, 0).len(), opened(&scene, 1).len()];
     let removed = Instant::now();
-    scene.instances[1].stop();
+    scene.instances[2].stop();
     feed(&scene, 70..100, Duration::from_secs(9));
-    let returned = scene.instances[0].opened().split_off(opened_before);
-    let while_removing = gaps(removed);
-    scene.say(&format!("it stopped, tasks {returned:?} moved back; longest gaps: {while_removing:.0?}"));
+    let mut returned = opened(&scene, 0).split_off(before[0]);
+    returned.extend(opened(&scene, 1).split_off(before[1]));
+    let while_removing = gaps(&scene, removed);
+    scene.say(&format!("it stopped: tasks {returned:?} moved; longest gaps: {while_removing:.0?}"));
 
-    // Sub-topology 0 reads the events; its task of a partition writes that partition of the output.
     for (what, tasks, gaps) in [("adding", &moved, &while_adding), ("removing", &returned, &while_removing)] {
-        assert!(!tasks.is_empty() && tasks.len() < 2 * PARTITIONS, "{what}: tasks {tasks:?} moved");
-        for (partition, gap) in gaps.iter().enumerate().filter(|(number, _)| !tasks.contains(&format!("0_{number}"))) {
-            assert!(
-                *gap <= Duration::from_secs(1),
-                "{what}: partition {partition} did not move and paused for {gap:.1?}"
-            );
+        assert!(!tasks.is_empty(), "{what} an instance moved nothing");
+        // What a task of sub-topology 1 counts comes from all of 0: it waits for those that move.
+        let stayed = gaps.iter().filter(|(task, _)| task.starts_with("0_") && !tasks.contains(task));
+        for (task, gap) in stayed {
+            assert!(*gap <= Duration::from_secs(1), "{what}: task {task} did not move and paused for {gap:.1?}");
         }
     }
     scene.end();

@@ -11,6 +11,7 @@ use crate::harness::workspace::Workspace;
 use crate::harness::{Cluster, Kcat, Options, Random, eventually, report};
 use crate::instances::Instance;
 use crate::verdict::Results;
+use crate::watch::Watch;
 use crate::workload::{ACCOUNTS, ENRICHED, EVENTS, PER_ACCOUNT, PER_REGION, Workload};
 
 const APPLICATION: &str = "chaos";
@@ -23,6 +24,8 @@ pub(crate) struct Scene {
     pub(crate) random: Random,
     pub(crate) instances: Vec<Instance>,
     pub(crate) cluster: Cluster,
+    /// When results become visible.
+    pub(crate) watch: Watch,
     feeder: Option<Feeder>,
     started: Instant,
     /// After the processes that use it.
@@ -54,6 +57,7 @@ impl Scene {
             workload,
             random: Random::new(workload.seed),
             instances: instances.into(),
+            watch: Watch::start(&cluster.internal_servers(), &[PER_ACCOUNT, PER_REGION], PARTITIONS),
             cluster,
             feeder: None,
             started: Instant::now(),
@@ -121,6 +125,15 @@ impl Scene {
         eventually(&format!("{wanted} members of the group"), within, || {
             let (state, members) = cluster.group_state(APPLICATION);
             (state == "Stable" && members == wanted).then_some(())
+        });
+    }
+
+    /// Waits until results have come since there were `before`: the instances are at work.
+    pub(crate) fn await_results(&mut self, before: usize) {
+        let (watch, instances) = (&self.watch, &mut self.instances);
+        eventually("results of what was written", Duration::from_secs(90), || {
+            instances.iter_mut().for_each(Instance::assert_running);
+            (watch.count() > before).then_some(())
         });
     }
 

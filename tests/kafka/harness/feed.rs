@@ -95,6 +95,12 @@ impl Feed {
         assert!(failed.is_empty(), "not delivered: {failed:?}");
     }
 
+    /// Whether every record was acknowledged, once it is decided.
+    pub(crate) fn try_flush(&self) -> bool {
+        let flushed = self.producer.flush(PATIENCE).is_ok();
+        flushed && self.deliveries.failed.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     pub(crate) fn begin(&self) {
         self.producer.begin_transaction().unwrap();
     }

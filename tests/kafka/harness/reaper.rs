@@ -7,7 +7,7 @@
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 const SCRIPT: &str = r#"
@@ -27,7 +27,7 @@ for directory in "${!directories[@]}"; do rm -rf -- "$directory"; done
 
 #[allow(clippy::zombie_processes, reason = "it outlives this process, which is what it is for")]
 fn tell(line: &str) {
-    static REAPER: OnceLock<Mutex<ChildStdin>> = OnceLock::new();
+    static REAPER: OnceLock<Mutex<Child>> = OnceLock::new();
     let reaper = REAPER.get_or_init(|| {
         let shell = Command::new("bash")
             .args(["-c", SCRIPT])
@@ -37,11 +37,14 @@ fn tell(line: &str) {
             .process_group(0)
             .spawn()
             .expect("bash, which cleans up after a test that is killed, did not start");
-        Mutex::new(shell.stdin.unwrap())
+        // Never waited for: it ends after us.
+        Mutex::new(shell)
     });
-    let mut pipe = reaper.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    // A reaper that somebody killed is no reason to fail: what is dropped is cleaned up without it.
-    let _ignored = writeln!(pipe, "{line}");
+    let mut shell = reaper.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(pipe) = &mut shell.stdin {
+        // A reaper that somebody killed is no reason to fail: what is dropped is cleaned up without it.
+        let _ignored = writeln!(pipe, "{line}");
+    }
 }
 
 /// The process group is to be killed when the test binary ends.
