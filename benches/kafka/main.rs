@@ -33,7 +33,7 @@ use topics::Topics;
 #[derive(Debug, Parser)]
 #[command(name = "kafka")]
 pub(crate) struct Arguments {
-    /// Records of (1), (2), (3) and (5)
+    /// Records for each but (4)
     #[arg(long, default_value_t = 2_000_000)]
     records: u64,
     /// Messages of (4)
@@ -48,6 +48,9 @@ pub(crate) struct Arguments {
     /// Options of the JVM of (5)
     #[arg(long, default_value = "-Xmx512m", allow_hyphen_values = true)]
     java_options: String,
+    /// Further options of `signalstream run`, such as `--set kafka.linger.ms=20`
+    #[arg(long, default_value = "", allow_hyphen_values = true)]
+    engine_options: String,
     /// How to write the figures
     #[arg(long, default_value = "text")]
     output: Output,

@@ -20,11 +20,18 @@ struct Ratio {
     what: fn(&Measured) -> f64,
 }
 
-const RATIOS: [Ratio; 5] = [
+const RATIOS: [Ratio; 6] = [
     Ratio {
         name: "stateless_to_bare_throughput",
-        title: "(2) to (1), records/s",
+        title: "(2) text to (1), records/s",
         of: Subject::Stateless,
+        to: Subject::Bare,
+        what: |one| one.records_per_second,
+    },
+    Ratio {
+        name: "json_to_bare_throughput",
+        title: "(2) JSON to (1), records/s",
+        of: Subject::Json,
         to: Subject::Bare,
         what: |one| one.records_per_second,
     },

@@ -25,8 +25,10 @@ const SUPPORT: &str = "topologies/support-intelligence.yaml";
 pub(crate) enum Subject {
     /// (1) rdkafka by itself: consume, produce in transactions
     Bare,
-    /// (2) a topology of a filter and a map
+    /// (2) a topology of a filter and a map, of texts
     Stateless,
+    /// (2) of JSON, which is parsed and written anew
+    Json,
     /// (3) a count by key and minute
     Windowed,
     /// (4) the support topology, its agents in the process
@@ -36,13 +38,14 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    pub(crate) const ALL: [Subject; 5] =
-        [Subject::Bare, Subject::Stateless, Subject::Windowed, Subject::Support, Subject::Streams];
+    pub(crate) const ALL: [Subject; 6] =
+        [Subject::Bare, Subject::Stateless, Subject::Json, Subject::Windowed, Subject::Support, Subject::Streams];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Subject::Bare => "bare",
             Subject::Stateless => "stateless",
+            Subject::Json => "json",
             Subject::Windowed => "windowed",
             Subject::Support => "support",
             Subject::Streams => "streams",
@@ -52,7 +55,8 @@ impl Subject {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Subject::Bare => "(1) bare rdkafka loop",
-            Subject::Stateless => "(2) filter and map, JSON",
+            Subject::Stateless => "(2) filter and map, text",
+            Subject::Json => "(2) filter and map, JSON",
             Subject::Windowed => "(3) windowed count",
             Subject::Support => "(4) support topology",
             Subject::Streams => "(5) windowed count, Kafka Streams",
@@ -114,6 +118,7 @@ impl Stage<'_> {
                 command
             }
             Subject::Stateless => self.engine("benches/kafka/stateless.yaml", run),
+            Subject::Json => self.engine("benches/kafka/json.yaml", run),
             Subject::Windowed => self.engine("benches/kafka/windowed.yaml", run),
             Subject::Support => self.engine(SUPPORT, run),
             Subject::Streams => {
@@ -143,14 +148,16 @@ impl Stage<'_> {
         command.arg("--state-dir").arg(run.directory.join("state"));
         command.arg("--schemas").arg(top().join("schemas")).arg("--create-topics");
         command.arg("--commit-interval").arg(format!("{}ms", COMMIT_INTERVAL.as_millis()));
+        command.args(self.arguments.engine_options.split_whitespace());
         command
     }
 
     fn verify(&self, subject: Subject, run: &Run, log: &Path) {
         let kcat = self.cluster.kcat();
         match subject {
-            Subject::Bare => verify::copied(&kcat, &run.output, self.events),
-            Subject::Stateless => verify::doubled(&kcat, &run.output, self.events),
+            Subject::Bare => verify::copied(&kcat, &run.output, self.events, "EUR"),
+            Subject::Stateless => verify::copied(&kcat, &run.output, self.events, "USD"),
+            Subject::Json => verify::doubled(&kcat, &run.output, self.events),
             Subject::Windowed | Subject::Streams => {
                 let changes = verify::counted(&kcat, &run.output, &self.events.counts());
                 super::harness::report(&format!("  {}: {changes} changes of counts written", run.application));

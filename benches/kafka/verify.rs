@@ -5,24 +5,25 @@ use std::collections::HashMap;
 use super::harness::{Isolation, Kcat};
 use super::input::Events;
 
-/// Every event was copied, once.
-pub(crate) fn copied(kcat: &Kcat, topic: &str, events: &Events) {
-    let (mut count, mut amounts) = (0, 0);
-    kcat.for_each(topic, Isolation::ReadCommitted, |record| {
-        count += 1;
-        amounts += record.json()["amount"].as_u64().unwrap();
-    });
-    assert_eq!((count, amounts), (events.count, events.total()), "{topic}: records, and the sum of their amounts");
+/// Every event was written, once, with this currency.
+pub(crate) fn copied(kcat: &Kcat, topic: &str, events: &Events, currency: &str) {
+    written(kcat, topic, currency, (events.count, events.total()));
 }
 
 /// Every event was written with twice its amount, once.
 pub(crate) fn doubled(kcat: &Kcat, topic: &str, events: &Events) {
+    written(kcat, topic, "EUR", (events.count, 2 * events.total()));
+}
+
+fn written(kcat: &Kcat, topic: &str, currency: &str, expected: (u64, u64)) {
     let (mut count, mut amounts) = (0, 0);
     kcat.for_each(topic, Isolation::ReadCommitted, |record| {
+        let value = record.json();
+        assert_eq!(value["currency"], currency, "{topic}, offset {}", record.offset);
         count += 1;
-        amounts += record.json()["amount"].as_u64().unwrap();
+        amounts += value["amount"].as_u64().unwrap();
     });
-    assert_eq!((count, amounts), (events.count, 2 * events.total()), "{topic}: records, and the sum of their amounts");
+    assert_eq!((count, amounts), expected, "{topic}: records, and the sum of their amounts");
 }
 
 /// The last count of each key and window is right. Returns how many changes were written.
