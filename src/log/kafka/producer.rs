@@ -301,7 +301,10 @@ impl TransactionalProducer for KafkaProducer {
                 native::serve(&self.client, STEP / 10);
                 (topic, _) = self.target(&record)?;
                 match topic.produce(&record, slot) {
-                    Ok(()) => return Ok(self.sent += 1),
+                    Ok(()) => {
+                        self.sent += 1;
+                        return Ok(());
+                    }
                     Err(again) => code = again,
                 }
             }
