@@ -6,10 +6,10 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/signalstream/t
 
 cargo_flags := --release --locked
 
-.PHONY: help demo test chaos bench lint setup setup-tests
+.PHONY: help demo test chaos bench bench-kafka lint setup setup-tests setup-bench
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup ## Build, then watch sample conversations become joined, redacted, summarised intelligence
 	cargo run $(cargo_flags) --quiet -- demo $(ARGS)
@@ -23,6 +23,9 @@ chaos: setup-tests ## Count a million records through crashes on a real Kafka; t
 bench: setup ## Run the benchmarks; ARGS='--bench NAME' runs one
 	cargo bench --locked $(ARGS)
 
+bench-kafka: setup-bench ## Measure on a real Kafka, beside a bare copy and Kafka Streams; ARGS='--records N --rounds N'
+	cargo bench --locked --bench kafka -- $(ARGS)
+
 lint: setup ## Check formatting, lints, licences and advisories
 	@bash .ci/lint
 
@@ -31,3 +34,6 @@ setup:
 
 setup-tests:
 	@bash .ci/setup tests
+
+setup-bench:
+	@bash .ci/setup bench

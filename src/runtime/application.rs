@@ -133,11 +133,15 @@ impl Application {
     /// Whether everything that is in the inputs has been committed and every task is open. What one sub-topology
     /// commits may be another's input: more can follow until this has held once per sub-topology, one after another.
     pub fn is_caught_up(&self) -> Result<bool, RuntimeError> {
-        Ok(self.is_complete(self.progress()?))
+        Ok(self.all_opened() && Progress::has_reached_end(self.watcher.as_ref(), &self.inputs)?)
+    }
+
+    fn all_opened(&self) -> bool {
+        self.shared.tasks_opened() >= self.parts.tasks.len()
     }
 
     fn is_complete(&self, progress: Progress) -> bool {
-        progress.is_complete() && self.shared.tasks_opened() >= self.parts.tasks.len()
+        progress.is_complete() && self.all_opened()
     }
 
     /// What was counted so far.

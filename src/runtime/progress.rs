@@ -29,6 +29,23 @@ impl Progress {
         Ok(progress)
     }
 
+    /// Whether everything that is in the inputs has been committed. Asks no more than it takes to know that it is not:
+    /// brokers have better things to do while a group is at work.
+    pub fn has_reached_end<'a>(
+        consumer: &dyn LogConsumer,
+        inputs: impl IntoIterator<Item = &'a TopicPartition>,
+    ) -> Result<bool> {
+        for input in inputs {
+            let end = consumer.end_offset(input)?;
+            let committed = consumer.committed(input)?.map_or(0, |committed| committed.offset);
+            // What was deleted needs no commit.
+            if committed < end && consumer.beginning_offset(input)? < end {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Whether every record there was has been committed.
     pub fn is_complete(&self) -> bool {
         self.committed == self.total

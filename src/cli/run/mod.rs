@@ -29,8 +29,11 @@ use super::signals::StopRequest;
 use report::{print_config, summary};
 use settings::SettingArguments;
 
-/// How often the signals and the progress are looked at.
+/// How often the signals are looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How often the log is asked whether all input has been processed.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often metrics and health are brought up to date.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
@@ -186,9 +189,13 @@ impl Running<'_> {
         // What one topology writes may be another's input: only when as many rounds as there are links have
         // found everything committed can nothing more follow.
         let mut complete = 0;
+        let mut asked: Option<Duration> = None;
         while !stop.is_set() && !self.applications.iter().any(|(_, application)| application.is_stopping()) {
             self.publish();
-            if let Some(rounds) = rounds {
+            let now = self.clock.elapsed();
+            let due = complete > 0 || asked.is_none_or(|last| now.saturating_sub(last) >= PROGRESS_INTERVAL);
+            if let Some(rounds) = rounds.filter(|_| due) {
+                asked = Some(now);
                 let mut all = true;
                 for (_, application) in &self.applications {
                     all &= match application.is_caught_up() {

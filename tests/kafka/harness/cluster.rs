@@ -34,6 +34,8 @@ pub(crate) struct Options {
     /// Whether clients reach each broker through a [`Proxy`].
     pub(crate) proxied: bool,
     pub(crate) heap_megabytes: u32,
+    /// Whether brokers are to be fast rather than quickly there: for what is measured.
+    pub(crate) steady: bool,
     /// Settings of the brokers, stronger than those of the harness.
     pub(crate) properties: Vec<(String, String)>,
 }
@@ -46,6 +48,7 @@ impl Options {
             access_control: false,
             proxied: false,
             heap_megabytes: 384,
+            steady: false,
             properties: Vec::new(),
         }
     }
@@ -60,6 +63,10 @@ impl Options {
 
     pub(crate) fn proxied(self) -> Options {
         Options { proxied: true, ..self }
+    }
+
+    pub(crate) fn steady(self) -> Options {
+        Options { steady: true, heap_megabytes: 1024, ..self }
     }
 
     pub(crate) fn property(mut self, key: &str, value: &str) -> Options {
@@ -161,7 +168,8 @@ impl Cluster {
     }
 
     fn launch(&mut self, node: usize) {
-        let mut command = Kafka::get().java(self.options.heap_megabytes);
+        let (kafka, heap) = (Kafka::get(), self.options.heap_megabytes);
+        let mut command = if self.options.steady { kafka.steady_java(heap) } else { kafka.java(heap) };
         let broker = &mut self.brokers[node - 1];
         command.arg("kafka.Kafka").arg(&broker.settings);
         broker.process = Some(Process::spawn_alone(&format!("broker {node}"), &mut command, &broker.log));

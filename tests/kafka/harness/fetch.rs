@@ -38,8 +38,17 @@ impl Kafka {
 
     /// A JVM that starts fast rather than runs fast, up to the main class.
     pub(crate) fn java(&self, heap_megabytes: u32) -> Command {
+        self.java_with(&["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"], heap_megabytes)
+    }
+
+    /// A JVM that runs as fast as it can, up to the main class.
+    pub(crate) fn steady_java(&self, heap_megabytes: u32) -> Command {
+        self.java_with(&["-XX:+UseG1GC"], heap_megabytes)
+    }
+
+    fn java_with(&self, options: &[&str], heap_megabytes: u32) -> Command {
         let mut command = Command::new("java");
-        command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", &format!("-Xmx{heap_megabytes}m")]);
+        command.args(options).arg(format!("-Xmx{heap_megabytes}m"));
         if let Some(archive) = &self.archive {
             command.arg(format!("-XX:SharedArchiveFile={}", archive.display())).arg("-Xlog:disable");
         }
