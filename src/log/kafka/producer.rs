@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::error::RDKafkaErrorCode as Code;
@@ -110,6 +112,20 @@ impl KafkaProducer {
                 outcome => return outcome,
             }
         }
+    }
+
+    /// Adds offsets to the transaction, on a thread of its own: when the connection to the coordinator breaks at the wrong
+    /// moment, librdkafka may not return from this call, whatever its timeout. The thread is then given up, and with it
+    /// the producer; the next one of the same transactional id decides the transaction.
+    fn add_offsets(&self, list: &TopicPartitionList, group: &GroupMetadata, timeout: Duration) -> Result<(), Failure> {
+        let (tell, told) = mpsc::sync_channel(1);
+        let (client, list, group) = (Handle::clone(&self.client), list.clone(), group.clone());
+        let adding = move || drop(tell.send(native::send_offsets(&client, &list, &group, timeout)));
+        let lost = |text: String| Failure { code: Code::Fail, text, fatal: true, retriable: false, abort: false };
+        let spawned = thread::Builder::new().name("send-offsets".to_owned()).spawn(adding);
+        spawned.map_err(|error| lost(format!("no thread can be started for it: {error}")))?;
+        let patience = self.limit(self.shared.settings.request_timeout) + timeout;
+        told.recv_timeout(patience).unwrap_or_else(|_| Err(lost(format!("it has not ended within {patience:?}"))))
     }
 
     /// How long something may take, now.
@@ -326,7 +342,10 @@ impl TransactionalProducer for KafkaProducer {
         }
         let list = offsets_list(offsets)?;
         let limit = self.shared.settings.request_timeout;
-        let sent = self.patiently(limit, |timeout| native::send_offsets(&self.client, &list, group, timeout));
+        let sent = self.patiently(limit, |timeout| self.add_offsets(&list, group, timeout));
+        if sent.as_ref().is_err_and(|failure| failure.fatal) {
+            self.state = State::InDoubt;
+        }
         sent.map_err(|failure| match failure.retriable && !failure.abort && !failure.fatal {
             true => LogError::Aborted(format!("sending offsets took too long: {}", failure.text)),
             false => self.failure("sending offsets", failure),
