@@ -25,6 +25,7 @@ for group in "${!groups[@]}"; do kill -KILL -- "-$group" 2>/dev/null; done
 for directory in "${!directories[@]}"; do rm -rf -- "$directory"; done
 "#;
 
+#[allow(clippy::zombie_processes, reason = "it outlives who starts it")]
 fn tell(line: &str) {
     static REAPER: OnceLock<Mutex<ChildStdin>> = OnceLock::new();
     let reaper = REAPER.get_or_init(|| {
