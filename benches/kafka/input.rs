@@ -104,8 +104,7 @@ pub(crate) fn write_messages(count: usize, file: &Path) {
     once.retain(|message| message["topic"] == MESSAGES);
     let last = once.iter().map(|message| message["timestamp"].as_i64().unwrap()).max().unwrap();
     let rounds = count.div_ceil(once.len());
-    let mut writer = BufWriter::new(fs::File::create(file).unwrap());
-    for number in 0..count {
+    let repeat = |number: usize| {
         let mut message = once[number % once.len()].clone();
         let round = number / once.len();
         // The last repetition ends now.
@@ -118,8 +117,13 @@ pub(crate) fn write_messages(count: usize, file: &Path) {
         message["value"]["timestamp"] = at.into();
         message["timestamp"] = at.into();
         message.as_object_mut().unwrap().shift_remove("topic");
-        writeln!(writer, "{message}").unwrap();
-    }
+        (at, message)
+    };
+    let mut messages: Vec<(i64, Json)> = (0..count).map(repeat).collect();
+    // As they would have come: out of order, most would be late for their windows.
+    messages.sort_by_key(|(at, _)| *at);
+    let mut writer = BufWriter::new(fs::File::create(file).unwrap());
+    messages.iter().for_each(|(_, message)| writeln!(writer, "{message}").unwrap());
     writer.flush().unwrap();
 }
 
