@@ -337,6 +337,36 @@ fn real_conversations_become_intelligence_without_loss_or_leak() {
     check_personal_data_is_nowhere_else(&demo, &messages, 5);
 }
 
+/// What waits in several partitions when a topology starts is worked off in the order of time, however far it reaches:
+/// otherwise windows over several partitions would close before the records of the slower ones come.
+#[test]
+fn a_backlog_of_several_partitions_is_worked_off_in_the_order_of_time() {
+    const DAY: i64 = 86_400_000;
+    let place = tempfile::tempdir().unwrap();
+    let (input, log) = (place.path().join("input.jsonl"), place.path().join("log"));
+    let mut lines_out = String::new();
+    for (day, mut message) in (17_000_i64..).zip(lines(&samples())) {
+        message["timestamp"] = (day * DAY).into();
+        message["value"]["timestamp"] = (day * DAY).into();
+        lines_out.push_str(&format!("{message}\n"));
+    }
+    fs::write(&input, lines_out).unwrap();
+    let topology = manifest().join("topologies/support-intelligence.yaml");
+    let signalstream = |arguments: &[&str], path: Option<&Path>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_signalstream"));
+        command.args(arguments).args(path).arg("--embedded").arg(&log).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        said
+    };
+    signalstream(&["topics", "apply"], Some(&topology));
+    signalstream(&["produce", "support.messages.raw", "--input"], Some(&input));
+    // Cleaned it would be by age, and these records are old.
+    let said = signalstream(&["run", "--until-end", "--clean-interval", "1h"], Some(&topology));
+    assert!(said.contains("records in") && !said.contains("late"), "{said}");
+}
+
 /// I9: what a run holds in memory does not depend on how long it is.
 #[test]
 fn memory_stays_the_same_over_a_hundred_times_the_input() {

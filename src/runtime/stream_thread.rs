@@ -26,6 +26,10 @@ const TURN: usize = 500;
 const IDLE: Duration = Duration::from_secs(1);
 /// How far one task may run ahead of the others of its thread, in milliseconds of record time.
 const AHEAD: i64 = 1_000;
+/// How long the first tasks of a thread wait for the others that it was given with them, which may have to be restored.
+const GATHER: Duration = Duration::from_secs(5);
+/// How long a fetch waits meanwhile.
+const GATHER_STEP: Duration = Duration::from_millis(5);
 
 /// One stream thread. The tasks stand before the connections, so that their stores are closed before the
 /// membership ends and another thread opens them.
@@ -47,6 +51,16 @@ pub(super) struct StreamThread {
     pub(super) board: Arc<Board>,
     pub(super) counts: ThreadCounts,
     pub(super) publisher: Publisher,
+    gathering: Gathering,
+}
+
+/// Whether a thread that had no tasks has begun to work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gathering {
+    /// It waits for tasks that it was given together, from this moment on.
+    Since(Duration),
+    /// It works.
+    Done,
 }
 
 /// Whom a fetched partition is for.
@@ -76,6 +90,7 @@ impl StreamThread {
             committed_at,
             refresh_at: BTreeMap::new(),
             board,
+            gathering: Gathering::Since(committed_at),
             counts: ThreadCounts::default(),
             publisher: Publisher::default(),
         }
@@ -115,8 +130,14 @@ impl StreamThread {
         self.follow_group(self.patience())?;
         self.hear()?;
         self.rebalance()?;
+        if self.tasks.is_empty() {
+            self.gathering = Gathering::Since(self.now());
+        }
         if self.tasks.is_empty() || self.trouble.delay(self.now()) > Duration::ZERO {
             return Ok(());
+        }
+        if !self.has_gathered() {
+            return self.fetch(GATHER_STEP);
         }
         let busy = self.tasks.values().any(|task| task.queued() > 0);
         let timeout = if busy { Duration::ZERO } else { self.until_commit() };
@@ -145,6 +166,19 @@ impl StreamThread {
 
     pub(super) fn now(&self) -> Duration {
         self.parts.clock.elapsed()
+    }
+
+    /// Whether a thread that had no tasks has all of those that it was given together, and knows of each whether there is
+    /// anything to read. Those that are ready first would otherwise run ahead of the others' records.
+    fn has_gathered(&mut self) -> bool {
+        let Gathering::Since(since) = self.gathering else { return true };
+        let Some(Connections { fetcher, .. }) = &self.connections else { return false };
+        let mut inputs = self.tasks.values().flat_map(Task::input_partitions);
+        let knows_all = !self.ownership.is_restoring() && inputs.all(|input| fetcher.known_end(&input).is_some());
+        if knows_all || self.now().saturating_sub(since) >= GATHER {
+            self.gathering = Gathering::Done;
+        }
+        self.gathering == Gathering::Done
     }
 
     /// Processes records of all tasks in the order of their times, and returns whether a commit is due. What tasks

@@ -65,10 +65,11 @@ impl ClientContext for MemberContext {
 
 impl ConsumerContext for MemberContext {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        self.connection.outage.answered();
         let partitions = named(list);
         let mut changes = lock(&self.changes);
         let answered = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            // A broker said so. A revocation may be librdkafka's own, after a session without brokers.
+            self.connection.outage.answered();
             // Where it would begin does not matter; saying so saves a question.
             let at_end = list.set_all_offsets(Offset::End);
             let owned = at_end.and_then(|()| consumer.incremental_assign(list)).and_then(|()| consumer.pause(list));
