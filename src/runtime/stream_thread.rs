@@ -27,7 +27,7 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How far one task may run ahead of the others of its thread, in milliseconds of record time.
 const AHEAD: i64 = 1_000;
 /// How long the first tasks of a thread wait for the others that it was given with them, which may have to be restored.
-const GATHER: Duration = Duration::from_secs(5);
+const GATHER: Duration = Duration::from_secs(2);
 /// How long a fetch waits meanwhile.
 const GATHER_STEP: Duration = Duration::from_millis(5);
 

@@ -35,7 +35,10 @@ fn a_task_that_is_restored_for_long_keeps_nobody_waiting() {
     let restore = status.own_tasks().find_map(|(_, task)| task.restores.first()).unwrap();
     assert_eq!((restore.start, restore.position, restore.end, restore.left()), (0, 0, 100, 100));
     assert!(!status.is_ready());
-    for n in 1..20 {
+    // It has waited a moment for the task that it was given together with.
+    write(&log.inner, "a", 0, "1");
+    eventually("the other begins", || made(&log.inner).0 == 201);
+    for n in 2..20 {
         let started = Instant::now();
         write(&log.inner, "a", 0, "1");
         eventually("the other goes on", || made(&log.inner).0 == 200 + n);
