@@ -72,16 +72,23 @@ impl Store {
             self.overlay.forget_before(&window_bound(self.expired));
             self.expired = 0;
         }
-        let Store { spec, codec, overlay, detach, .. } = self;
+        let Store { spec, codec, overlay, absence, detach, .. } = self;
+        let mut unreadable = false;
         let keep_absent = matches!(spec.kind, StoreKind::KeyValue);
         overlay.committed(|position, value| match (value, encoded.get(position)) {
             (Some(_), Some(Some(bytes))) if *detach => {
-                let (timestamp, value) = codec.decode(bytes).ok()?;
+                let decoded = codec.decode(bytes).ok();
+                unreadable |= decoded.is_none();
+                let (timestamp, value) = decoded?;
                 Some(Some(StateValue { timestamp, value }))
             }
             (Some(value), _) => Some(Some(value)),
             (None, _) => keep_absent.then_some(None),
         });
+        if unreadable {
+            // Such a row is left to whoever reads it from RocksDB and tells: it must not count as absent.
+            absence.forget();
+        }
     }
 }
 
