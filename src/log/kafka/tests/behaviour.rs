@@ -16,9 +16,9 @@ use crate::record::TopicPartition;
 fn open_transaction(log: &dyn Log, id: &str, topic: &str) -> Box<dyn TransactionalProducer> {
     let mut producer = log.transactional_producer(id).unwrap();
     producer.begin().unwrap();
-    producer.send(record(topic, 0, "k", "open")).unwrap();
     let end = || log.consumer(None).unwrap().end_offset(&TopicPartition::new(topic, 0)).unwrap();
     let before = end();
+    producer.send(record(topic, 0, "k", "open")).unwrap();
     eventually("the record of the open transaction", || (end() > before).then_some(()));
     producer
 }
