@@ -71,7 +71,7 @@ impl Bare {
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", &self.servers)
             .set("transactional.id", &self.name)
-            .set("linger.ms", "5")
+            .set("linger.ms", "20")
             .set("queue.buffering.max.messages", "1000000")
             .set("queue.buffering.max.kbytes", "32768")
             .set("socket.nagle.disable", "true")

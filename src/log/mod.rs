@@ -404,6 +404,9 @@ pub trait TransactionalProducer: Send {
     /// Opens a transaction.
     fn begin(&mut self) -> Result<()>;
 
+    /// Whether a transaction is open: begun, and neither committed nor aborted.
+    fn in_transaction(&self) -> bool;
+
     /// Adds a record to the open transaction.
     fn send(&mut self, record: ProducerRecord) -> Result<()>;
 

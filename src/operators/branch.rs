@@ -1,6 +1,6 @@
 //! `branch`: each record goes to the first branch whose condition holds.
 
-use super::{Operator, OperatorContext, Result, key_value};
+use super::{Operator, OperatorContext, Passage, Result, key_value};
 use crate::expression::{Expression, Input};
 use crate::metrics::DropReason;
 use crate::record::Record;
@@ -12,19 +12,17 @@ pub(super) struct Branch {
 }
 
 impl Operator for Branch {
-    fn process(&mut self, _input: usize, record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
+    fn pass(&mut self, record: &mut Record, context: &mut OperatorContext<'_>) -> Result<Passage> {
         for (branch, condition) in self.conditions.iter().enumerate() {
-            let input = Input { key: key_value(&record.key), value: &record.value, record: Some(&record), locals: &[] };
+            let input = Input { key: key_value(&record.key), value: &record.value, record: Some(record), locals: &[] };
             if condition.test(&input)? {
-                context.forward_to(branch, record);
-                return Ok(());
+                return Ok(Passage::To(branch));
             }
         }
         if self.default {
-            context.forward_to(self.conditions.len(), record);
-        } else {
-            context.drop_record(DropReason::NoBranch);
+            return Ok(Passage::To(self.conditions.len()));
         }
-        Ok(())
+        context.drop_record(DropReason::NoBranch);
+        Ok(Passage::Ended)
     }
 }

@@ -1,6 +1,6 @@
 //! `filter` and `filter_not`: keeps the records for which a condition holds, or does not hold.
 
-use super::{Operator, OperatorContext, Result, key_value};
+use super::{Operator, OperatorContext, Passage, Result, key_value};
 use crate::expression::{Expression, Input};
 use crate::record::{Record, Value};
 
@@ -23,26 +23,22 @@ impl Filter {
 }
 
 impl Operator for Filter {
-    fn process(&mut self, _input: usize, mut record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
-        let passes = self.passes(&record.value, &record)?;
+    fn pass(&mut self, record: &mut Record, _context: &mut OperatorContext<'_>) -> Result<Passage> {
+        let passes = self.passes(&record.value, record)?;
         if !self.table {
-            if passes {
-                context.forward(record);
-            }
-            return Ok(());
+            return Ok(if passes { Passage::To(0) } else { Passage::Ended });
         }
         if let Some(old) = record.old.take() {
             // An old row on which the condition fails is as good as unknown; the new row counts.
-            let passed = self.passes(&old, &record).ok();
+            let passed = self.passes(&old, record).ok();
             record.old = passed.map(|passed| if passed { old } else { Value::Null });
             if passed == Some(false) && !passes {
-                return Ok(());
+                return Ok(Passage::Ended);
             }
         }
         if !passes {
             record.value = Value::Null;
         }
-        context.forward(record);
-        Ok(())
+        Ok(Passage::To(0))
     }
 }

@@ -1,8 +1,6 @@
 //! `map`, `map_values` and `select_key`: a new key, a new value, or both.
 
-use bytes::Bytes;
-
-use super::{Operator, OperatorContext, Result, key_value};
+use super::{Operator, OperatorContext, Passage, Result, key_value};
 use crate::expression::{Input, Projection};
 use crate::record::{Key, Record, Value};
 use crate::serdes::Serializer;
@@ -22,13 +20,7 @@ pub(super) fn encode_key(value: Value, serializer: &Serializer, buffer: &mut Vec
     if value.is_null() {
         return Ok(None);
     }
-    buffer.clear();
-    serializer.serialize(&value, buffer)?;
-    let encoded = match &value {
-        // A string's bytes are its encoding already: share them.
-        Value::String(text) if text.as_bytes() == buffer.as_slice() => text.as_bytes().clone(),
-        _ => Bytes::copy_from_slice(buffer),
-    };
+    let encoded = serializer.payload(&value, buffer)?;
     Ok(Some(Key { value, encoded }))
 }
 
@@ -43,20 +35,20 @@ impl Map {
 }
 
 impl Operator for Map {
-    fn process(&mut self, _input: usize, mut record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
+    fn pass(&mut self, record: &mut Record, _context: &mut OperatorContext<'_>) -> Result<Passage> {
         let key = match &self.key {
             None => None,
             Some(mapping) => {
                 let input =
-                    Input { key: key_value(&record.key), value: &record.value, record: Some(&record), locals: &[] };
+                    Input { key: key_value(&record.key), value: &record.value, record: Some(record), locals: &[] };
                 let value = mapping.expression.evaluate(&input)?;
                 Some(encode_key(value, &mapping.serializer, &mut self.buffer)?)
             }
         };
         if let Some(projection) = &self.value {
-            let value = self.mapped(projection, &record.value, &record)?;
+            let value = self.mapped(projection, &record.value, record)?;
             // An old row on which the expression fails is as good as unknown; the new row counts.
-            let old = record.old.as_ref().and_then(|old| self.mapped(projection, old, &record).ok());
+            let old = record.old.as_ref().and_then(|old| self.mapped(projection, old, record).ok());
             record.value = value;
             record.old = old;
         }
@@ -64,7 +56,6 @@ impl Operator for Map {
             record.key = key;
             record.window = None;
         }
-        context.forward(record);
-        Ok(())
+        Ok(Passage::To(0))
     }
 }

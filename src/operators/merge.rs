@@ -1,14 +1,13 @@
 //! `merge`: the records of several streams, as they come.
 
-use super::{Operator, OperatorContext, Result};
+use super::{Operator, OperatorContext, Passage, Result};
 use crate::record::Record;
 
 /// Passes records on; the order between its inputs is that of processing.
 pub(super) struct Merge;
 
 impl Operator for Merge {
-    fn process(&mut self, _input: usize, record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
-        context.forward(record);
-        Ok(())
+    fn pass(&mut self, _record: &mut Record, _context: &mut OperatorContext<'_>) -> Result<Passage> {
+        Ok(Passage::To(0))
     }
 }

@@ -96,10 +96,31 @@ pub enum OperatorError {
 /// What operators return.
 pub type Result<T, E = OperatorError> = std::result::Result<T, E>;
 
-/// One verb at work on one partition.
+/// What a verb did with a record where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// It goes on through this output.
+    To(usize),
+    /// It goes no further.
+    Ended,
+    /// Nothing: the verb takes records whole, by [`Operator::process`].
+    Whole,
+}
+
+/// One verb at work on one partition. It works on records where they lie, or takes them whole.
 pub trait Operator: Send {
+    /// Works on a record where it lies, for a verb that hands on no other one: a chain of such verbs moves no record.
+    fn pass(&mut self, _record: &mut Record, _context: &mut OperatorContext<'_>) -> Result<Passage> {
+        Ok(Passage::Whole)
+    }
+
     /// Takes a record that arrives on an input (only joins have more than one).
-    fn process(&mut self, input: usize, record: Record, context: &mut OperatorContext<'_>) -> Result<()>;
+    fn process(&mut self, _input: usize, mut record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
+        if let Passage::To(output) = self.pass(&mut record, context)? {
+            context.forward_to(output, record);
+        }
+        Ok(())
+    }
 
     /// Hands on what was held back since the last commit.
     fn flush(&mut self, _context: &mut OperatorContext<'_>) {}

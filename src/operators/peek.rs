@@ -1,6 +1,6 @@
 //! `peek`: shows records in the log of the process and passes them on unchanged.
 
-use super::{Operator, OperatorContext, Result, key_value};
+use super::{Operator, OperatorContext, Passage, Result, key_value};
 use crate::expression::{Input, Projection};
 use crate::record::Record;
 use crate::serdes::json;
@@ -11,11 +11,10 @@ pub(super) struct Peek {
 }
 
 impl Operator for Peek {
-    fn process(&mut self, _input: usize, record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
-        let input = Input { key: key_value(&record.key), value: &record.value, record: Some(&record), locals: &[] };
+    fn pass(&mut self, record: &mut Record, _context: &mut OperatorContext<'_>) -> Result<Passage> {
+        let input = Input { key: key_value(&record.key), value: &record.value, record: Some(record), locals: &[] };
         let message = json::to_json(&self.message.evaluate(&input)?);
         tracing::info!(target: "signalstream::peek", origin = %record.origin, "{message}");
-        context.forward(record);
-        Ok(())
+        Ok(Passage::To(0))
     }
 }

@@ -1,6 +1,6 @@
 //! Writes records to a topic.
 
-use super::{Operator, OperatorContext, Result, key_value};
+use super::{Operator, OperatorContext, Passage, Result, key_value};
 use crate::expression::Input;
 use crate::metrics::DropReason;
 use crate::record::{Record, Value};
@@ -45,44 +45,43 @@ impl Sink {
                 &mapped
             }
         };
-        self.buffer.clear();
         match &self.value {
-            ValueEncoder::Serde(serializer) => serializer.serialize(value, &mut self.buffer)?,
-            ValueEncoder::Internal(codec) => codec.encode(record.timestamp, value, &mut self.buffer),
+            ValueEncoder::Serde(serializer) => Ok(Some(serializer.payload(value, &mut self.buffer)?)),
+            ValueEncoder::Internal(codec) => {
+                self.buffer.clear();
+                codec.encode(record.timestamp, value, &mut self.buffer);
+                Ok(Some(Bytes::copy_from_slice(&self.buffer)))
+            }
         }
-        Ok(Some(Bytes::copy_from_slice(&self.buffer)))
     }
 
     fn encode_key(&mut self, record: &Record) -> Result<Option<Bytes>> {
         match (&record.key, &self.plan.key) {
             (None, _) => Ok(None),
             (Some(key), None) => Ok(Some(key.encoded.clone())),
-            (Some(key), Some(serializer)) => {
-                self.buffer.clear();
-                serializer.serialize(&key.value, &mut self.buffer)?;
-                Ok(Some(Bytes::copy_from_slice(&self.buffer)))
-            }
+            (Some(key), Some(serializer)) => Ok(Some(serializer.payload(&key.value, &mut self.buffer)?)),
         }
     }
 }
 
 impl Operator for Sink {
-    fn process(&mut self, _input: usize, record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
+    fn pass(&mut self, record: &mut Record, context: &mut OperatorContext<'_>) -> Result<Passage> {
         if record.key.is_none() && self.plan.drops_null_keys {
             context.drop_record(DropReason::NullKey);
-            return Ok(());
+            return Ok(Passage::Ended);
         }
-        let key = self.encode_key(&record)?;
-        let value = self.encode_value(&record)?;
+        let key = self.encode_key(record)?;
+        let value = self.encode_value(record)?;
         context.collector.send(Outgoing {
             topic: &self.plan.topic,
             key,
             value,
             timestamp: record.timestamp,
-            headers: record.headers,
+            headers: std::mem::take(&mut record.headers),
             input_partition: record.origin.partition(),
+            internal: self.plan.internal,
         })?;
         context.counters.records_out += 1;
-        Ok(())
+        Ok(Passage::Ended)
     }
 }

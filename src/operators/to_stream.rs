@@ -1,15 +1,14 @@
 //! `to_stream`: a table's changes as a stream; null is a deletion.
 
-use super::{Operator, OperatorContext, Result};
+use super::{Operator, OperatorContext, Passage, Result};
 use crate::record::Record;
 
 /// Hands on the new value and forgets the old one.
 pub(super) struct ToStream;
 
 impl Operator for ToStream {
-    fn process(&mut self, _input: usize, mut record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
+    fn pass(&mut self, record: &mut Record, _context: &mut OperatorContext<'_>) -> Result<Passage> {
         record.old = None;
-        context.forward(record);
-        Ok(())
+        Ok(Passage::To(0))
     }
 }

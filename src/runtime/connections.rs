@@ -67,6 +67,17 @@ impl ThreadParts {
 }
 
 impl Connections {
+    /// Whether a transaction is open.
+    pub(super) fn in_transaction(&self) -> bool {
+        self.producer.as_ref().is_some_and(|producer| producer.in_transaction())
+    }
+
+    /// Sends what tasks have written so far, ahead of the commit.
+    pub(super) fn send_ahead<'a>(&mut self, tasks: impl IntoIterator<Item = &'a mut Task>) -> Result<(), RuntimeError> {
+        let Some(producer) = &mut self.producer else { return Ok(()) };
+        Ok(transaction::send_ahead(tasks, producer.as_mut())?)
+    }
+
     /// Commits what tasks have done, all of it or, at least once, in this order: records, offsets, stores. Returns false
     /// where there is no producer to do so.
     pub(super) fn commit<'a>(

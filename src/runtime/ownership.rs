@@ -301,8 +301,13 @@ impl StreamThread {
         self.parts.shared.opened(id);
     }
 
-    /// Takes a task out of work and has its stores closed. What it has not committed is dropped.
+    /// Takes a task out of work and has its stores closed. What it has not committed is dropped; if some of that was sent,
+    /// what the other tasks have sent in the same transaction is done again.
     fn close(&mut self, id: TaskId) -> Result<(), RuntimeError> {
+        let open = self.connections.as_ref().is_some_and(Connections::in_transaction);
+        if open && self.tasks.get(&id).is_some_and(Task::is_ahead) {
+            self.roll_back()?;
+        }
         let Some(task) = self.tasks.remove(&id) else { return Ok(()) };
         self.refresh_at.remove(&id);
         if let Some(Connections { fetcher, .. }) = &mut self.connections {

@@ -148,7 +148,7 @@ impl StreamThread {
 
     /// Goes back to the last commit, without a look at the stores: they never hold more. A client that cannot even do that
     /// is made anew.
-    fn roll_back(&mut self) -> Result<(), RuntimeError> {
+    pub(super) fn roll_back(&mut self) -> Result<(), RuntimeError> {
         let Some(Connections { producer, fetcher, .. }) = &mut self.connections else { return Ok(()) };
         if let Some(Err(error)) = producer.as_mut().map(|producer| producer.abort()) {
             tracing::warn!(%error, thread = self.parts.name, "the transaction cannot be aborted; its producer is made anew");

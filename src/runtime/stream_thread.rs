@@ -143,6 +143,9 @@ impl StreamThread {
         let timeout = if busy { Duration::ZERO } else { self.until_commit() };
         self.fetch(timeout)?;
         let full = self.process()?;
+        if let Some(connections) = &mut self.connections {
+            connections.send_ahead(self.tasks.values_mut())?;
+        }
         self.resume_drained();
         if full || self.until_commit().is_zero() {
             self.commit()?;

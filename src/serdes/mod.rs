@@ -132,13 +132,13 @@ impl Serde {
             return Err(vec![ShapeMismatch { path: Vec::new(), message }]);
         }
         let write = match &self.format {
-            Format::String => primitives::write_string,
-            Format::Long => primitives::write_long,
-            Format::Double => primitives::write_double,
-            Format::Json => json::encode,
-            Format::Bytes | Format::Avro(_) => primitives::write_bytes,
+            Format::String => Write::Text,
+            Format::Long => Write::Plain(primitives::write_long),
+            Format::Double => Write::Plain(primitives::write_double),
+            Format::Json => Write::Plain(json::encode),
+            Format::Bytes | Format::Avro(_) => Write::Plain(primitives::write_bytes),
         };
-        Ok(Serializer { write: Write::Plain(write) })
+        Ok(Serializer { write })
     }
 }
 
@@ -177,6 +177,8 @@ pub struct Serializer {
 
 #[derive(Clone, Debug)]
 enum Write {
+    /// Text, whose bytes are the payload.
+    Text,
     Plain(fn(&Value, &mut Vec<u8>) -> Result<(), SerdeError>),
     Avro(Arc<avro::Writer>),
 }
@@ -188,8 +190,22 @@ impl Serializer {
     /// What in the value does not fit the format, with its path.
     pub fn serialize(&self, value: &Value, out: &mut Vec<u8>) -> Result<(), SerdeError> {
         match &self.write {
+            Write::Text => primitives::write_string(value, out),
             Write::Plain(write) => write(value, out),
             Write::Avro(writer) => writer.write(value, out),
         }
+    }
+
+    /// The payload of a value: shared with the value where that is its bytes already, else made in `buffer` first.
+    ///
+    /// # Errors
+    /// As [`Serializer::serialize`].
+    pub fn payload(&self, value: &Value, buffer: &mut Vec<u8>) -> Result<Bytes, SerdeError> {
+        if let (Write::Text, Value::String(text)) = (&self.write, value) {
+            return Ok(text.as_bytes().clone());
+        }
+        buffer.clear();
+        self.serialize(value, buffer)?;
+        Ok(Bytes::copy_from_slice(buffer))
     }
 }

@@ -1,7 +1,8 @@
-//! Collects what a task writes until the commit sends it.
+//! Collects what a task writes until it is sent: at the commit, or before, into the transaction that will commit it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::vec::Drain;
 
 use bytes::Bytes;
 
@@ -38,6 +39,8 @@ pub struct Outgoing<'a> {
     /// The partition of the input record: a record without a key goes to the partition of that number, so
     /// that the same input gives the same output (invariant I7).
     pub input_partition: i32,
+    /// Whether it goes to one of the application's own repartition topics.
+    pub internal: bool,
 }
 
 /// Why a record could not be collected.
@@ -63,26 +66,39 @@ pub enum CollectError {
     },
 }
 
-/// The records that the next commit sends, in order.
+/// The records that the next commit makes visible, in order.
 #[derive(Debug)]
 pub struct RecordCollector {
     partitions: Arc<Partitions>,
+    /// The topic that was written to last.
+    last: Option<(Arc<str>, Target)>,
     max_record_bytes: usize,
-    records: Vec<ProducerRecord>,
+    /// For topics of others: may be sent at any time before the commit.
+    outputs: Vec<ProducerRecord>,
+    /// For repartition topics: wait for the commit, which sorts those of all tasks by time.
+    internal: Vec<ProducerRecord>,
     bytes: usize,
+    /// Whether some were taken out since the last commit.
+    sent: bool,
 }
 
 impl RecordCollector {
     /// Collects records for topics with these numbers of partitions.
     pub fn new(partitions: Arc<Partitions>, max_record_bytes: usize) -> Self {
-        RecordCollector { partitions, max_record_bytes, records: Vec::new(), bytes: 0 }
+        RecordCollector {
+            partitions,
+            last: None,
+            max_record_bytes,
+            outputs: Vec::new(),
+            internal: Vec::new(),
+            bytes: 0,
+            sent: false,
+        }
     }
 
     /// Takes a record.
     pub fn send(&mut self, outgoing: Outgoing<'_>) -> Result<(), CollectError> {
-        let Some(target) = self.partitions.get(outgoing.topic).copied() else {
-            return Err(CollectError::UnknownTopic(outgoing.topic.clone()));
-        };
+        let target = self.target(outgoing.topic)?;
         if target.compacted && outgoing.key.is_none() {
             return Err(CollectError::NullKey(outgoing.topic.clone()));
         }
@@ -95,7 +111,8 @@ impl RecordCollector {
             None => outgoing.input_partition % target.partitions.max(1),
         };
         self.bytes += size;
-        self.records.push(ProducerRecord {
+        let records = if outgoing.internal { &mut self.internal } else { &mut self.outputs };
+        records.push(ProducerRecord {
             topic: outgoing.topic.clone(),
             partition,
             timestamp: outgoing.timestamp,
@@ -106,17 +123,49 @@ impl RecordCollector {
         Ok(())
     }
 
-    /// Bytes of keys and values collected.
+    /// A topic that is written to. Most often it is the one that was written to last.
+    fn target(&mut self, topic: &Arc<str>) -> Result<Target, CollectError> {
+        if let Some((last, target)) = &self.last
+            && Arc::ptr_eq(last, topic)
+        {
+            return Ok(*target);
+        }
+        let target = self.partitions.get(topic).copied().ok_or_else(|| CollectError::UnknownTopic(topic.clone()))?;
+        self.last = Some((topic.clone(), target));
+        Ok(target)
+    }
+
+    /// Bytes collected since the last commit, whether they have been sent or not.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes what was collected out.
-    pub fn drain(&mut self) -> Vec<ProducerRecord> {
+    /// Takes out what can be sent ahead of the commit.
+    pub fn outputs(&mut self) -> Drain<'_, ProducerRecord> {
+        self.sent |= !self.outputs.is_empty();
+        self.outputs.drain(..)
+    }
+
+    /// Takes out all that has not been sent.
+    pub fn take(&mut self) -> Vec<ProducerRecord> {
+        // About as many will come again; lists that grow step by step would copy them several times.
+        let next = Vec::with_capacity(self.outputs.len());
+        let mut records = std::mem::replace(&mut self.outputs, next);
+        records.append(&mut self.internal);
+        records
+    }
+
+    /// Whether something was sent ahead of a commit that has not come yet.
+    pub fn is_ahead(&self) -> bool {
+        self.sent
+    }
+
+    /// Starts anew: what was collected is committed, or dropped.
+    pub fn clear(&mut self) {
+        self.outputs.clear();
+        self.internal.clear();
         self.bytes = 0;
-        // About as many will come again; a list that grows step by step would copy them several times.
-        let next = Vec::with_capacity(self.records.len());
-        std::mem::replace(&mut self.records, next)
+        self.sent = false;
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a commit of a task contains, and its two ends.
 
 use std::collections::BTreeMap;
+use std::vec::Drain;
 
 use super::{CommittedPosition, OffsetMetadata, Task, TaskError};
 use crate::log::{CommittedOffset, ProducerRecord};
@@ -21,7 +22,7 @@ impl Task {
     /// Hands on what operators held back and gives everything that the log has to commit.
     pub fn prepare_commit(&mut self, now: Timestamp) -> Result<Commit, TaskError> {
         self.flush(now)?;
-        let mut records = self.collector.drain();
+        let mut records = self.collector.take();
         let changes = self.stores.changelog().map_err(|source| TaskError::State { task: self.id, source })?;
         self.counters.changelog_records += changes.len() as u64;
         records.reserve(changes.len());
@@ -52,10 +53,11 @@ impl Task {
 
     /// Lets every operator hand on what it held back, upstream first.
     fn flush(&mut self, now: Timestamp) -> Result<(), TaskError> {
+        let plan = self.subtopology.clone();
         for node in 0..self.operators.len() {
             self.with_operator(node, |operator, context| operator.flush(context));
-            self.distribute(node, now)?;
-            self.run(None, now)?;
+            self.distribute(&plan, node, now)?;
+            self.run(&plan, None, now)?;
         }
         Ok(())
     }
@@ -82,6 +84,7 @@ impl Task {
         checkpoint.wall_clock = now;
         self.stores.commit(&checkpoint).map_err(|source| TaskError::State { task: self.id, source })?;
         self.committed = CommittedPosition { positions, stream_times };
+        self.collector.clear();
         self.dirty = false;
         self.unsettled = false;
         Ok(())
@@ -91,7 +94,7 @@ impl Task {
     /// [`Task::position`] on.
     pub fn roll_back(&mut self) {
         self.stores.rollback();
-        self.collector.drain();
+        self.collector.clear();
         self.pending.clear();
         self.emitted.clear();
         self.failed.clear();
@@ -99,6 +102,17 @@ impl Task {
         self.counters = Counters::default();
         self.build_operators();
         self.dirty = self.unsettled;
+    }
+
+    /// Takes out the records that may be sent ahead of the commit.
+    pub fn outputs(&mut self) -> Drain<'_, ProducerRecord> {
+        self.collector.outputs()
+    }
+
+    /// Whether records were sent that are not committed: a task of which they are must not be dropped without aborting
+    /// their transaction.
+    pub fn is_ahead(&self) -> bool {
+        self.collector.is_ahead()
     }
 
     /// Takes out what was counted since the last call.

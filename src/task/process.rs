@@ -3,12 +3,12 @@
 use super::{Task, TaskError};
 use crate::log::LogRecord;
 use crate::metrics::DropReason;
-use crate::operators::{Operator, OperatorContext, OperatorError};
+use crate::operators::{Operator, OperatorContext, OperatorError, Passage};
 use crate::record::{Headers, Origin, Record};
 use crate::sink::Failure;
 use crate::source::{Chosen, Next};
 use crate::time::Timestamp;
-use crate::topology::plan::{Edge, NodeId, OnError, Verb};
+use crate::topology::plan::{Edge, NodeId, OnError, Subtopology, Verb};
 
 /// The input record at hand, from which everything in progress derives.
 pub(super) struct InHand {
@@ -26,28 +26,28 @@ impl Task {
 
     /// As [`Task::process`], but takes no record that is later than `until`.
     pub fn process_until(&mut self, limit: usize, until: Timestamp, now: Timestamp) -> Result<usize, TaskError> {
+        let plan = self.subtopology.clone();
         let mut processed = 0;
         while processed < limit && !self.is_full() {
             if until < Timestamp::MAX && !matches!(self.inputs.peek(now), Next::Ready(time) if time <= until) {
                 break;
             }
             let Some(chosen) = self.inputs.next(now) else { break };
-            self.process_one(chosen, now)?;
+            self.process_one(&plan, chosen, now)?;
             processed += 1;
         }
         Ok(processed)
     }
 
-    fn process_one(&mut self, chosen: Chosen, now: Timestamp) -> Result<(), TaskError> {
+    fn process_one(&mut self, plan: &Subtopology, chosen: Chosen, now: Timestamp) -> Result<(), TaskError> {
         self.dirty = true;
         self.counters.records_in += 1;
-        let subtopology = self.subtopology.clone();
-        let Some(source) = subtopology.sources.get(chosen.source) else { return Ok(()) };
+        let Some(source) = plan.sources.get(chosen.source) else { return Ok(()) };
         let input = InHand { origin: chosen.origin, raw: chosen.raw, personal_data: source.personal_data };
         match chosen.record {
             Ok(record) => {
-                self.push(&source.outputs, record);
-                self.run(Some(&input), now)
+                self.hand_on(plan, &source.outputs, record, Some(&input), now)?;
+                self.run(plan, Some(&input), now)
             }
             Err(error) => {
                 let failure = Failure {
@@ -72,17 +72,54 @@ impl Task {
 
     /// Works off everything that is pending, depth first: what an operator hands on is taken all the way
     /// down before its next record is, as in Kafka Streams.
-    pub(super) fn run(&mut self, input: Option<&InHand>, now: Timestamp) -> Result<(), TaskError> {
+    pub(super) fn run(&mut self, plan: &Subtopology, input: Option<&InHand>, now: Timestamp) -> Result<(), TaskError> {
         while let Some((edge, record)) = self.pending.pop() {
+            self.hand_on(plan, &[edge], record, input, now)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a record down along edges: where there is one only, through as many operators as work on it where it lies.
+    /// What they hand on beside it, or where there are several edges, is then pending.
+    fn hand_on<'a>(
+        &mut self,
+        plan: &'a Subtopology,
+        mut edges: &'a [Edge],
+        mut record: Record,
+        input: Option<&InHand>,
+        now: Timestamp,
+    ) -> Result<(), TaskError> {
+        while let [edge] = edges {
             // A record that was held back derives from an input that is no longer at hand.
             let derived = if input.is_none() { Some(derived_from(&record)) } else { None };
-            let outcome =
-                self.with_operator(edge.node, |operator, context| operator.process(edge.input, record, context));
-            self.distribute(edge.node, now)?;
-            if let (Some(Err(error)), Some(input)) = (outcome, input.or(derived.as_ref())) {
+            let at_hand = input.or(derived.as_ref());
+            let Some(passage) = self.with_operator(edge.node, |operator, context| operator.pass(&mut record, context))
+            else {
+                return Ok(());
+            };
+            let outcome = match passage {
+                Ok(Passage::To(output)) => {
+                    edges =
+                        plan.nodes.get(edge.node).and_then(|node| node.outputs.get(output)).map_or(&[], Vec::as_slice);
+                    continue;
+                }
+                Ok(Passage::Ended) => return Ok(()),
+                Ok(Passage::Whole) => {
+                    let process = |operator: &mut dyn Operator, context: &mut OperatorContext<'_>| {
+                        operator.process(edge.input, record, context)
+                    };
+                    let outcome = self.with_operator(edge.node, process);
+                    self.distribute(plan, edge.node, now)?;
+                    outcome
+                }
+                Err(error) => Some(Err(error)),
+            };
+            if let (Some(Err(error)), Some(input)) = (outcome, at_hand) {
                 self.operator_failed(edge.node, error, input, now)?;
             }
+            return Ok(());
         }
+        self.push(edges, record);
         Ok(())
     }
 
@@ -106,16 +143,17 @@ impl Task {
 
     /// Queues what a node handed on, so that its first record is worked off first, and deals with what it
     /// reported as failed.
-    pub(super) fn distribute(&mut self, node: NodeId, now: Timestamp) -> Result<(), TaskError> {
-        for (record, error) in std::mem::take(&mut self.failed) {
-            self.operator_failed(node, error, &derived_from(&record), now)?;
+    pub(super) fn distribute(&mut self, plan: &Subtopology, node: NodeId, now: Timestamp) -> Result<(), TaskError> {
+        if !self.failed.is_empty() {
+            for (record, error) in std::mem::take(&mut self.failed) {
+                self.operator_failed(node, error, &derived_from(&record), now)?;
+            }
         }
         if self.emitted.is_empty() {
             return Ok(());
         }
-        let subtopology = self.subtopology.clone();
         let mut emitted = std::mem::take(&mut self.emitted);
-        if let Some(node) = subtopology.nodes.get(node) {
+        if let Some(node) = plan.nodes.get(node) {
             for (output, record) in emitted.drain(..).rev() {
                 self.push(node.outputs.get(output).map_or(&[], Vec::as_slice), record);
             }

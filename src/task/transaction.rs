@@ -1,6 +1,7 @@
 //! The commit: outputs, changelogs and offsets of tasks in one transaction of the log, then their stores.
 //!
-//! 1. Outputs and one changelog record per changed key are sent in the open transaction.
+//! 1. Outputs and one changelog record per changed key are sent in the open transaction. Outputs may be sent ahead, while
+//!    the tasks still work ([`send_ahead`]), so that they are on their way to the brokers meanwhile.
 //! 2. The input offsets go into the same transaction, under the group's metadata (KIP-447).
 //! 3. The transaction commits.
 //! 4. Each task writes its changes to its stores as one atomic batch, with the checkpoint.
@@ -84,6 +85,27 @@ impl CommitObserver for Unobserved {
     }
 }
 
+/// Sends what tasks have written to topics of others so far. Records for repartition topics wait for the commit, which
+/// puts those of all tasks in order. From then on the tasks' work is in an open transaction: to drop a task of which
+/// something was sent ([`Task::is_ahead`]), abort the transaction and roll all tasks back.
+pub fn send_ahead<'a>(
+    tasks: impl IntoIterator<Item = &'a mut Task>,
+    producer: &mut dyn TransactionalProducer,
+) -> Result<(), CommitError> {
+    for task in tasks {
+        for record in task.outputs() {
+            begin(producer)?;
+            producer.send(record)?;
+        }
+    }
+    Ok(())
+}
+
+/// Begins a transaction, if none is open.
+fn begin(producer: &mut dyn TransactionalProducer) -> Result<(), LogError> {
+    if producer.in_transaction() { Ok(()) } else { producer.begin() }
+}
+
 /// Commits what the tasks have done since their last commit. Returns whether it went to its end; only an
 /// observer can stop it. On an error before the log commits, or when it says that it has not, the transaction is
 /// aborted and the tasks are rolled back; from then on ([`CommitError::InDoubt`], [`CommitError::Incomplete`]) they are to be opened anew.
@@ -102,6 +124,7 @@ pub fn commit<'a>(
         Ok(true) => {}
         Ok(false) => return Ok(false),
         Err(error) => {
+            abort(producer);
             tasks.into_iter().for_each(Task::roll_back);
             return Err(error);
         }
@@ -141,18 +164,13 @@ pub fn commit_at_least_once<'a>(
     if tasks.is_empty() {
         return Ok(());
     }
-    let written = prepare(&mut tasks, now).and_then(|commits| {
-        let written = write(commits, producer, member);
-        if written.is_err() {
-            abort(producer);
-        }
-        Ok(written?)
-    });
+    let written = prepare(&mut tasks, now).and_then(|commits| Ok(write(commits, producer, member)?));
     match written {
         Ok(ends) => {
             tasks.into_iter().try_for_each(|task| task.complete_commit(&ends, now)).map_err(CommitError::Incomplete)
         }
         Err(error) => {
+            abort(producer);
             tasks.into_iter().for_each(Task::roll_back);
             Err(error)
         }
@@ -164,7 +182,7 @@ fn write(
     producer: &mut dyn TransactionalProducer,
     member: &mut dyn LogConsumer,
 ) -> Result<BTreeMap<TopicPartition, i64>, LogError> {
-    producer.begin()?;
+    begin(producer)?;
     let offsets = send_records(commits, producer, &mut Unobserved)?;
     let ends = producer.commit()?;
     member.commit_offsets(&offsets)?;
@@ -186,11 +204,8 @@ fn prepare_and_send(
     if !observer.reached(CommitStep::Prepared) {
         return Ok(false);
     }
-    producer.begin()?;
-    send(commits, producer, group, observer).map_err(|error| {
-        abort(producer);
-        error.into()
-    })
+    begin(producer)?;
+    Ok(send(commits, producer, group, observer)?)
 }
 
 fn abort(producer: &mut dyn TransactionalProducer) {

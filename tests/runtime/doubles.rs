@@ -270,6 +270,10 @@ impl TransactionalProducer for Producer {
         self.inner.begin()
     }
 
+    fn in_transaction(&self) -> bool {
+        self.inner.in_transaction()
+    }
+
     fn send(&mut self, record: ProducerRecord) -> Result<()> {
         self.faults.check()?;
         self.inner.send(record)

@@ -140,8 +140,17 @@ fn replace(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {
     let limit = if arguments.len() > 3 { integer(arguments, 3)? } else { -1 };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let times = whole.matches(old).take(limit).count();
-    check_length(whole.len().saturating_add(times.saturating_mul(new.len())))?;
-    Ok(Value::text(whole.replacen(old, new, limit)))
+    let length = whole.len().saturating_add(times.saturating_mul(new.len()));
+    check_length(length)?;
+    let mut replaced = String::with_capacity(length - times * old.len());
+    let mut copied = 0;
+    for (at, part) in whole.match_indices(old).take(times) {
+        replaced.push_str(whole.get(copied..at).unwrap_or_default());
+        replaced.push_str(new);
+        copied = at + part.len();
+    }
+    replaced.push_str(whole.get(copied..).unwrap_or_default());
+    Ok(Value::text(replaced))
 }
 
 /// The byte offset of a character position; the position after the last character is the end.

@@ -109,6 +109,10 @@ impl TransactionalProducer for EmbeddedProducer {
         Ok(())
     }
 
+    fn in_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+
     fn send(&mut self, record: ProducerRecord) -> Result<()> {
         self.check_epoch()?;
         self.open("send a record")?;

@@ -204,28 +204,34 @@ impl Partition {
 /// Copies a record. One allocation holds its key, headers and value. It is the record's own: a value that outlives its
 /// batch in a state store must not keep the whole batch in memory.
 fn record(message: &Message<'_>) -> LogRecord {
-    let (key, value) = (message.key(), message.value());
+    let (key, value, headers) = (message.key(), message.value(), message.headers());
     let mut length = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
-    message.each_header(|name, value| length += name.len() + value.map_or(0, <[u8]>::len));
+    if let Some(headers) = &headers {
+        headers.each(|name, value| length += name.len() + value.map_or(0, <[u8]>::len));
+    }
     let mut buffer = BytesMut::with_capacity(length);
     buffer.extend_from_slice(key.unwrap_or_default());
     buffer.extend_from_slice(value.unwrap_or_default());
-    message.each_header(|name, value| {
-        buffer.extend_from_slice(name);
-        buffer.extend_from_slice(value.unwrap_or_default());
-    });
+    if let Some(headers) = &headers {
+        headers.each(|name, value| {
+            buffer.extend_from_slice(name);
+            buffer.extend_from_slice(value.unwrap_or_default());
+        });
+    }
     let mut rest = buffer.freeze();
     let mut take = |part: Option<&[u8]>| part.map(|part| rest.split_to(part.len()));
     let (key, value) = (take(key), take(value));
-    let mut headers = Vec::new();
-    message.each_header(|name, value| {
-        let text = take(Some(name)).unwrap_or_default();
-        // Names are UTF-8 by Kafka's protocol; another one is kept as far as it can be read.
-        let name = Text::try_from(text).unwrap_or_else(|_| String::from_utf8_lossy(name).as_ref().into());
-        headers.push(Header { name, value: take(value) });
-    });
+    let mut taken = Vec::new();
+    if let Some(headers) = &headers {
+        headers.each(|name, value| {
+            let text = take(Some(name)).unwrap_or_default();
+            // Names are UTF-8 by Kafka's protocol; another one is kept as far as it can be read.
+            let name = Text::try_from(text).unwrap_or_else(|_| String::from_utf8_lossy(name).as_ref().into());
+            taken.push(Header { name, value: take(value) });
+        });
+    }
     let (offset, timestamp) = (message.offset(), message.timestamp());
-    LogRecord { offset, timestamp, key, value, headers: Headers::new(headers) }
+    LogRecord { offset, timestamp, key, value, headers: Headers::new(taken) }
 }
 
 impl LogConsumer for KafkaConsumer {

@@ -3,13 +3,14 @@
 //! Deliveries are counted in bulk while a commit waits for them. What may have to be waited for is waited for in short
 //! steps, and not beyond the time after which the brokers themselves give the transaction up.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::types::RDKafkaType;
 use rdkafka::{Offset, TopicPartitionList};
@@ -40,7 +41,9 @@ const LAST_ABORT: Duration = Duration::from_secs(2);
 /// A producer.
 pub(super) struct KafkaProducer {
     /// Before the client, so that they are freed while it lives.
-    topics: HashMap<Arc<str>, Target, ahash::RandomState>,
+    topics: IndexMap<Arc<str>, Target, ahash::RandomState>,
+    /// The topic in `topics` that was written to last, most often the next one too.
+    last: usize,
     /// The partitions written to so far. A record carries the number of its partition here, its slot.
     slots: Vec<TopicPartition>,
     client: Handle,
@@ -90,7 +93,8 @@ impl KafkaProducer {
         let context = Context::new(&shared.outage);
         let client = native::open(config, RDKafkaType::RD_KAFKA_PRODUCER, context).map_err(refused_setting)?;
         Ok(KafkaProducer {
-            topics: HashMap::default(),
+            topics: IndexMap::default(),
+            last: 0,
             slots: Vec::new(),
             client,
             shared,
@@ -162,10 +166,14 @@ impl KafkaProducer {
     fn target(&mut self, record: &ProducerRecord) -> Result<(&Topic, usize)> {
         let unknown = || LogError::UnknownPartition(TopicPartition::new(Arc::clone(&record.topic), record.partition));
         let index = usize::try_from(record.partition).map_err(|_| unknown())?;
-        if self.topics.get(&record.topic).is_none_or(|target| index >= target.slots.len()) {
+        let is_last = self.topics.get_index(self.last).is_some_and(|(name, _)| Arc::ptr_eq(name, &record.topic));
+        if !is_last {
+            self.last = self.topics.get_index_of(&record.topic).unwrap_or(self.topics.len());
+        }
+        if self.topics.get_index(self.last).is_none_or(|(_, target)| index >= target.slots.len()) {
             self.look_up(&record.topic)?;
         }
-        let target = self.topics.get_mut(&record.topic).ok_or_else(unknown)?;
+        let (_, target) = self.topics.get_index_mut(self.last).ok_or_else(unknown)?;
         let slot = match target.slots.get_mut(index).ok_or_else(unknown)? {
             Some(slot) => *slot,
             free => {
@@ -296,6 +304,10 @@ impl TransactionalProducer for KafkaProducer {
         }
         self.state = State::Open;
         Ok(())
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.state == State::Open
     }
 
     fn send(&mut self, record: ProducerRecord) -> Result<()> {

@@ -240,7 +240,7 @@ impl Role {
             ],
             Role::Producer => &[
                 ("enable.idempotence", "true"),
-                ("linger.ms", "5"),
+                ("linger.ms", "20"),
                 ("queue.buffering.max.messages", "1000000"),
                 ("reconnect.backoff.max.ms", "2000"),
                 ("socket.nagle.disable", "true"),

@@ -1,6 +1,7 @@
 //! A partition's queue: started, read by the hundred, stopped.
 
 use std::ffi::{CStr, c_void};
+use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -184,17 +185,29 @@ impl<'a> Message<'a> {
         unsafe { slice(self.0.payload, self.0.len) }
     }
 
-    /// Calls `take` with each header's name and value.
-    pub(in super::super) fn each_header(&self, mut take: impl FnMut(&'a [u8], Option<&'a [u8]>)) {
+    /// The headers; `None` where there are none. librdkafka looks for them anew at each call.
+    pub(in super::super) fn headers(&self) -> Option<MessageHeaders<'a>> {
         let mut headers = ptr::null_mut();
-        // SAFETY: the headers belong to the message; names are C strings; values have their lengths.
+        // SAFETY: the headers belong to the message.
+        let code = unsafe { sys::rd_kafka_message_headers(self.0, &raw mut headers) };
+        (code == Code::RD_KAFKA_RESP_ERR_NO_ERROR).then_some(MessageHeaders { headers, message: PhantomData })
+    }
+}
+
+/// The headers of a message.
+pub(in super::super) struct MessageHeaders<'a> {
+    headers: *mut sys::rd_kafka_headers_t,
+    message: PhantomData<&'a sys::rd_kafka_message_t>,
+}
+
+impl<'a> MessageHeaders<'a> {
+    /// Calls `take` with each header's name and value.
+    pub(in super::super) fn each(&self, mut take: impl FnMut(&'a [u8], Option<&'a [u8]>)) {
+        let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
+        let mut index = 0;
+        // SAFETY: the headers are alive as long as the message; names are C strings; values have their lengths.
         unsafe {
-            if sys::rd_kafka_message_headers(self.0, &raw mut headers) != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
-                return;
-            }
-            let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
-            let mut index = 0;
-            while sys::rd_kafka_header_get_all(headers, index, &raw mut name, &raw mut value, &raw mut length)
+            while sys::rd_kafka_header_get_all(self.headers, index, &raw mut name, &raw mut value, &raw mut length)
                 == Code::RD_KAFKA_RESP_ERR_NO_ERROR
             {
                 take(CStr::from_ptr(name).to_bytes(), slice(value.cast_mut(), length));

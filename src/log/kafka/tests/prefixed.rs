@@ -157,6 +157,10 @@ impl TransactionalProducer for Wrapped<dyn TransactionalProducer> {
         self.1.begin()
     }
 
+    fn in_transaction(&self) -> bool {
+        self.1.in_transaction()
+    }
+
     fn send(&mut self, record: ProducerRecord) -> Result<()> {
         let topic = self.0.add(&record.topic).into();
         self.1.send(ProducerRecord { topic, ..record }).map_err(|error| self.0.error(error))
