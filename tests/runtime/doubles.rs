@@ -53,6 +53,8 @@ pub(crate) struct Faults {
     pub(crate) members: Mutex<Vec<Option<String>>>,
     /// How many records were fetched, by topic.
     pub(crate) fetched: Mutex<BTreeMap<String, usize>>,
+    /// How many records were handed to producers.
+    pub(crate) sent: AtomicUsize,
     /// How often offsets were sent.
     pub(crate) offsets_sent: AtomicUsize,
 }
@@ -276,6 +278,7 @@ impl TransactionalProducer for Producer {
 
     fn send(&mut self, record: ProducerRecord) -> Result<()> {
         self.faults.check()?;
+        self.faults.sent.fetch_add(1, Ordering::SeqCst);
         self.inner.send(record)
     }
 

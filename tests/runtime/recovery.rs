@@ -85,6 +85,25 @@ fn tasks_that_are_lost_are_dropped_without_a_commit_and_taken_on_again() {
 }
 
 #[test]
+fn what_was_sent_ahead_of_a_commit_that_never_came_is_not_seen() {
+    let log = log_of_both(1);
+    let hour = Duration::from_secs(3_600);
+    let application =
+        start_both(&log, state_in_memory(), &ApplicationOptions { commit_interval: hour, ..one_thread() });
+    let sent = || log.faults.sent.load(Ordering::SeqCst);
+    write(&log.inner, "a", 0, "1");
+    eventually("the first copy is sent", || sent() == 1);
+    log.faults.lose.store(true, Ordering::SeqCst);
+    // Wakes the thread, which loses its task thereupon, and does everything again.
+    write(&log.inner, "a", 0, "1");
+    eventually("both copies are sent anew", || sent() >= 3 && application.status().is_ready());
+    assert_eq!(made(&log.inner).0, 0, "nothing was committed");
+    application.stop().unwrap();
+    let (copies, counts) = made(&log.inner);
+    assert_eq!((copies, counts.get("k")), (2, Some(&2)));
+}
+
+#[test]
 fn a_log_that_goes_away_and_comes_back_loses_nothing() {
     let log = log_of_both(1);
     (0..RECORDS / 2).for_each(|_| write(&log.inner, "a", 0, "1"));
