@@ -135,6 +135,16 @@ impl Instance {
             .collect()
     }
 
+    /// How many changelog records the tasks restored that were opened after its first `skip` bytes of log.
+    pub(crate) fn restored(&self, skip: usize) -> u64 {
+        let log = self.log();
+        let counts = log[skip..].lines().filter(|line| line.contains("task opened")).map(|line| {
+            let (_, count) = line.split_once("restored=").unwrap_or_else(|| panic!("no count in {line}"));
+            count.trim().parse::<u64>().unwrap_or_else(|_| panic!("no number in {line}"))
+        });
+        counts.sum()
+    }
+
     /// Compares the stores in the instance's directory with their changelogs, by the engine's own command.
     pub(crate) fn verify_stores(&self) {
         let mut command = self.command(&["stores", "verify", "--topology", self.topology.to_str().unwrap()]);

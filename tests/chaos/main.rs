@@ -8,6 +8,8 @@
 mod harness;
 
 mod instances;
+mod large_state;
+mod outage;
 mod scene;
 mod verdict;
 mod watch;
@@ -120,6 +122,13 @@ fn act(scene: &mut Scene, action: Action, random: &mut Random) {
             scene.await_members(running, SESSION_TIMEOUT * 10);
             scene.instances[victim].assert_running();
             let complaints = scene.instances[victim].complaints(logged);
+            // It either hears that its tasks are gone, or meets it when it commits.
+            let fenced = ["its tasks are dropped", "joining the group anew"];
+            assert!(
+                complaints.iter().any(|line| fenced.iter().any(|said| line.contains(said))),
+                "the zombie {} was not fenced; it said: {complaints:#?}",
+                scene.instances[victim].name
+            );
             scene.say(&format!("{} is back: {}", scene.instances[victim].name, complaints.join(" | ")));
         }
         Action::KillBroker => {
