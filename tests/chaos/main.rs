@@ -113,6 +113,12 @@ fn act(scene: &mut Scene, action: Action, random: &mut Random) {
         }
         Action::Zombie => {
             let running = scene.running().len();
+            // Without tasks it would have nothing to be fenced from.
+            harness::eventually("tasks of the zombie", SESSION_TIMEOUT * 10, || {
+                scene.instances[victim].assert_running();
+                (!scene.instances[victim].tasks().is_empty()).then_some(())
+            });
+            scene.await_members(running, SESSION_TIMEOUT * 10);
             scene.instances[victim].pause();
             scene.await_members(running - 1, SESSION_TIMEOUT * 5);
             scene.say(&format!("the others have the tasks of {}", scene.instances[victim].name));
