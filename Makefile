@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/signalstream/t
 
 cargo_flags := --release --locked
 
-.PHONY: help demo test chaos bench bench-kafka lint setup setup-tests setup-bench
+.PHONY: help demo test chaos large-state bench bench-kafka lint setup setup-tests setup-bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +18,10 @@ test: setup-tests ## Run every test; ARGS='--lib window' runs some
 	@bash .ci/test $(ARGS)
 
 chaos: setup-tests ## Count a million records through crashes on a real Kafka; takes minutes
-	cargo test $(cargo_flags) --test chaos -- --ignored --nocapture --test-threads 1 $(ARGS)
+	cargo test $(cargo_flags) --test chaos -- --ignored --nocapture --test-threads 1 --skip gigabyte $(ARGS)
+
+large-state: setup-tests ## Kill an instance with a gigabyte of state, and time its return; takes minutes
+	cargo test $(cargo_flags) --test chaos gigabyte -- --ignored --nocapture $(ARGS)
 
 bench: setup ## Run the benchmarks; ARGS='--bench NAME' runs one
 	cargo bench --locked $(ARGS)

@@ -12,9 +12,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use harness::command::{Finished, run};
+use harness::ports::free_port;
 use harness::security::{PASSWORD, USER};
 use harness::workspace::Workspace;
-use harness::{Cluster, Options, Process, Security, eventually};
+use harness::{Cluster, Fault, Options, Process, Security, eventually};
 use serde_json::Value as Json;
 
 /// Longer than any command takes on a busy machine.
@@ -216,14 +217,18 @@ fn a_user_with_the_documented_permissions_runs_an_application_and_a_missing_one_
     cluster.kcat().write("orders", orders);
     let principal = format!("User:{USER}");
     let grant = |operations: &[&str], resource: &[&str]| cluster.grant(&principal, operations, resource);
-    grant(&["Read", "Describe", "DescribeConfigs"], &["--topic", "orders"]);
+    machine.fails("run shop.yaml --until-end", &["do not exist: orders, totals", "may not Describe"]);
+    grant(&["Describe", "DescribeConfigs"], &["--topic", "orders"]);
     grant(&["Describe", "DescribeConfigs"], &["--topic", "totals"]);
+    machine.fails("run shop.yaml --until-end", &["`shop-", "add an ACL: allow Create"]);
     let internal = ["Read", "Write", "Describe", "DescribeConfigs", "Create", "Delete"];
     grant(&internal, &["--topic", "shop-", "--resource-pattern-type", "prefixed"]);
     machine.fails("run shop.yaml --until-end", &["transactional id `shop-", "add an ACL"]);
     grant(&["Write", "Describe"], &["--transactional-id", "shop-", "--resource-pattern-type", "prefixed"]);
     machine.fails("run shop.yaml --until-end", &["group `shop`", "add an ACL"]);
     grant(&["Read", "Describe", "Delete"], &["--group", "shop"]);
+    machine.fails("run shop.yaml --until-end", &["add an ACL: allow Read on topic `orders`"]);
+    grant(&["Read"], &["--topic", "orders"]);
     machine.fails("run shop.yaml --until-end", &["totals", "add an ACL", "Write"]);
     grant(&["Write"], &["--topic", "totals"]);
     machine.run("run shop.yaml --until-end").succeeded();
@@ -236,6 +241,109 @@ fn a_user_with_the_documented_permissions_runs_an_application_and_a_missing_one_
     machine.fails("run shop.yaml --until-end", &["user and password"]);
     let said = machine.said();
     assert!(!said.contains(PASSWORD) && !said.contains("wrong-one"), "a password is shown");
+}
+
+/// Orders joined with the customers that placed them.
+const JOINED: &str = "\
+topology: joined
+sources:
+  orders: {topic: orders, key: string, value: json}
+  customers: {topic: customers, kind: table, key: string, value: json}
+streams:
+  named:
+    join: {inputs: {order: orders, customer: customers}}
+    map_values: {order: order.id, name: customer.name}
+sinks:
+  - {from: named, topic: totals, key: string, value: json}
+";
+
+/// Texts are written twice as long as they came.
+const TWICE: &str = "\
+topology: twice
+sources:
+  texts: {topic: texts, key: string, value: json}
+streams:
+  twice:
+    from: texts
+    steps:
+      - map_values: {text: string(value.text) + string(value.text)}
+sinks:
+  - {from: twice, topic: copies, key: string, value: json}
+";
+
+#[test]
+fn wrong_addresses_and_topics_that_are_missing_or_too_small_are_told_with_the_remedy() {
+    let cluster = Cluster::start(1);
+    let machine = Machine::of(&cluster);
+    let nobody = format!("127.0.0.1:{}", free_port());
+    for command in ["run shop.yaml --until-end", "topics plan shop.yaml", "consume orders"] {
+        let there = |servers: &str| format!("{command} --bootstrap-servers {servers} --set startup_timeout=2s");
+        let told = [nobody.as_str(), "check the address in `--bootstrap-servers`", "gave up after"];
+        machine.fails(&there(&nobody), &told);
+        machine.fails(&there("no-such-host.invalid:9092"), &["no-such-host.invalid", "check the host's name"]);
+    }
+
+    machine.fails("consume orders", &["`orders`", "does not exist"]);
+    cluster.create_topic("orders", 2, &[]);
+    cluster.create_topic("customers", 3, &[]);
+    cluster.create_topic("totals", 1, &[]);
+    fs::write(machine.path("joined.yaml"), JOINED).unwrap();
+    for command in ["run joined.yaml --until-end", "topics plan joined.yaml"] {
+        let told = ["`orders` has 2 partitions and `customers` has 3", "give both the same number", "`repartition`"];
+        machine.fails(command, &told);
+    }
+    cluster.create_topic("shop-totals-changelog", 1, &[("cleanup.policy", "compact")]);
+    machine.fails("run shop.yaml --until-end", &["is a changelog with 1 partitions", "are now 2"]);
+    fs::write(machine.path("other.yaml"), SHOP.replace("topology: shop", "topology: other")).unwrap();
+    cluster.create_topic("other-tasks", 1, &[]);
+    machine.fails("run other.yaml --until-end", &["`other-tasks` was made for 1 tasks", "now has 4"]);
+}
+
+#[test]
+fn records_too_large_for_the_producer_or_their_topic_are_told_with_the_remedy() {
+    let cluster = Cluster::start(1);
+    let machine = Machine::of(&cluster);
+    cluster.create_topic("texts", 1, &[]);
+    cluster.create_topic("copies", 1, &[("max.message.bytes", "20000")]);
+    fs::write(machine.path("twice.yaml"), TWICE).unwrap();
+    let write = |size: usize| cluster.kcat().write("texts", [("k", format!(r#"{{"text":"{}"}}"#, "x".repeat(size)))]);
+    write(5_000);
+    machine.run("run twice.yaml --until-end").succeeded();
+    write(15_000);
+    machine.fails(
+        "run twice.yaml --until-end",
+        &["writing to copies-0", "larger than the topic takes", "`max.message.bytes`"],
+    );
+    let larger = ["--alter", "--entity-type", "topics", "--entity-name", "copies"];
+    cluster.tool("kafka.admin.ConfigCommand", &[&larger[..], &["--add-config", "max.message.bytes=2000000"]].concat());
+    machine.run("run twice.yaml --until-end").succeeded();
+    write(600_000);
+    machine.fails("run twice.yaml --until-end", &["the record for `copies`", "the limit is 1000000", "`map_values`"]);
+    let lengths: Vec<usize> =
+        cluster.kcat().read("copies").iter().map(|record| record.json()["text"].as_str().unwrap().len()).collect();
+    assert_eq!(lengths, [10_000, 30_000], "what can be written is written once");
+}
+
+#[test]
+fn transactions_that_take_too_long_are_told_and_done_again() {
+    let cluster = Cluster::with(Options::brokers(1).proxied());
+    let machine = Machine::of(&cluster);
+    machine.run("topics apply shop.yaml").succeeded();
+    let (mut instance, _) = machine.start("run shop.yaml --set transaction_timeout=1s");
+    let order = |number: u32| (number.to_string(), r#"{"customer": "ann"}"#);
+    cluster.kcat().write("orders", [order(0)]);
+    eventually("a first result", WITHIN, || (totals(&cluster) == counts(&[("ann", 1)])).then_some(()));
+    // No answer comes within the time that a transaction has.
+    cluster.proxy(1).set(Fault::Delay(Duration::from_millis(1_500)));
+    cluster.kcat().write("orders", (1..10).map(order));
+    eventually("a line that names the setting", WITHIN, || {
+        instance.assert_running();
+        fs::read_to_string(machine.path("instance.err")).unwrap().contains("`transaction_timeout`").then_some(())
+    });
+    cluster.proxy(1).set(Fault::None);
+    eventually("all results", WITHIN, || (totals(&cluster) == counts(&[("ann", 10)])).then_some(()));
+    assert!(instance.terminate(Duration::from_secs(30)).success());
+    machine.run("stores verify").succeeded();
 }
 
 #[test]

@@ -239,7 +239,10 @@ impl Deployment {
                 Err(error) => error,
             };
             if clock.elapsed() >= limit || stopped() {
-                return Err(anyhow!("{error} (gave up after {:.0?}; see --startup-timeout)", clock.elapsed()));
+                return Err(anyhow!(
+                    "{error} (gave up after {:.0?}; the setting `startup_timeout` says how long to try)",
+                    clock.elapsed()
+                ));
             }
             if !told {
                 told = true;

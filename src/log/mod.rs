@@ -195,8 +195,8 @@ pub enum LogError {
         /// What was tried.
         action: &'static str,
     },
-    /// The producer or the group member was replaced by a newer one.
-    #[error("{0}: replaced by a newer instance")]
+    /// The producer or the group member was replaced by a newer one, or given up; the text says which and why.
+    #[error("{0}")]
     Fenced(String),
     /// A record is larger than the log takes.
     #[error(

@@ -28,7 +28,8 @@ pub enum RuntimeError {
     /// Topics are missing that may not be created.
     #[error(
         "these topics do not exist: {}. Create them (`signalstream topics plan` shows how, `signalstream topics apply` \
-         does), or allow it with --create-topics (setting `topics.create`)",
+         does), or allow it with --create-topics (setting `topics.create`). Where ACLs are on, a topic is also hidden from \
+         who may not Describe it",
         .0.join(", ")
     )]
     MissingTopics(Vec<String>),

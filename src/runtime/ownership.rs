@@ -128,6 +128,13 @@ impl StreamThread {
         let Rebalance { revoked, assigned, lost } = rebalance;
         tracing::debug!(thread = self.parts.name, ?revoked, ?assigned, ?lost, "the group has changed");
         self.counts.rebalances += 1;
+        if !lost.is_empty() {
+            tracing::warn!(
+                thread = self.parts.name,
+                tasks = lost.len(),
+                "the group may have gone on without this member: its tasks are dropped, and nothing more is committed"
+            );
+        }
         lost.iter().for_each(|partition| self.lose(partition));
         for partition in revoked {
             match self.parts.tasks.id(&partition).and_then(|id| self.ownership.tasks.get_mut(&id)) {

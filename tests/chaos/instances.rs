@@ -1,5 +1,6 @@
 //! Instances of `signalstream run`, each with a state directory of its own.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub(crate) struct Instance {
     topology: PathBuf,
     servers: String,
     settings: Vec<String>,
+    /// How long its log was when it was started last.
+    begins: usize,
     process: Option<Process>,
 }
 
@@ -37,6 +40,7 @@ impl Instance {
             topology: topology.to_owned(),
             servers: servers.to_owned(),
             settings: all,
+            begins: 0,
             process: None,
         }
     }
@@ -58,6 +62,7 @@ impl Instance {
         for setting in &self.settings {
             command.args(["--set", setting]);
         }
+        self.begins = self.log().len();
         self.process = Some(Process::spawn_alone(&self.name, &mut command, &self.log));
     }
 
@@ -133,6 +138,32 @@ impl Instance {
                 Some(rest.split_whitespace().next()?.to_owned())
             })
             .collect()
+    }
+
+    /// The tasks that the instance has at the moment.
+    pub(crate) fn tasks(&self) -> BTreeSet<String> {
+        let log = self.log();
+        let mut tasks = BTreeSet::new();
+        for line in log[self.begins..].lines() {
+            let named = line.split_once("task=").and_then(|(_, rest)| rest.split_whitespace().next());
+            let Some(task) = named else { continue };
+            if line.contains("task opened") {
+                tasks.insert(task.to_owned());
+            } else if line.contains("task closed") {
+                tasks.remove(task);
+            }
+        }
+        tasks
+    }
+
+    /// How many changelog records the tasks restored that were opened after its first `skip` bytes of log.
+    pub(crate) fn restored(&self, skip: usize) -> u64 {
+        let log = self.log();
+        let counts = log[skip..].lines().filter(|line| line.contains("task opened")).map(|line| {
+            let (_, count) = line.split_once("restored=").unwrap_or_else(|| panic!("no count in {line}"));
+            count.trim().parse::<u64>().unwrap_or_else(|_| panic!("no number in {line}"))
+        });
+        counts.sum()
     }
 
     /// Compares the stores in the instance's directory with their changelogs, by the engine's own command.

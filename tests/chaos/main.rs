@@ -8,6 +8,8 @@
 mod harness;
 
 mod instances;
+mod large_state;
+mod outage;
 mod scene;
 mod verdict;
 mod watch;
@@ -111,6 +113,12 @@ fn act(scene: &mut Scene, action: Action, random: &mut Random) {
         }
         Action::Zombie => {
             let running = scene.running().len();
+            // Without tasks it would have nothing to be fenced from.
+            harness::eventually("tasks of the zombie", SESSION_TIMEOUT * 10, || {
+                scene.instances[victim].assert_running();
+                (!scene.instances[victim].tasks().is_empty()).then_some(())
+            });
+            scene.await_members(running, SESSION_TIMEOUT * 10);
             scene.instances[victim].pause();
             scene.await_members(running - 1, SESSION_TIMEOUT * 5);
             scene.say(&format!("the others have the tasks of {}", scene.instances[victim].name));
@@ -120,6 +128,13 @@ fn act(scene: &mut Scene, action: Action, random: &mut Random) {
             scene.await_members(running, SESSION_TIMEOUT * 10);
             scene.instances[victim].assert_running();
             let complaints = scene.instances[victim].complaints(logged);
+            // It either hears that its tasks are gone, or meets it when it commits.
+            let fenced = ["its tasks are dropped", "joining the group anew"];
+            assert!(
+                complaints.iter().any(|line| fenced.iter().any(|said| line.contains(said))),
+                "the zombie {} was not fenced; it said: {complaints:#?}",
+                scene.instances[victim].name
+            );
             scene.say(&format!("{} is back: {}", scene.instances[victim].name, complaints.join(" | ")));
         }
         Action::KillBroker => {

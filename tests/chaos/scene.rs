@@ -137,6 +137,15 @@ impl Scene {
         });
     }
 
+    /// Waits until at least this many events are in the windows of their accounts.
+    pub(crate) fn await_counted(&mut self, wanted: u64, within: Duration) {
+        let (kcat, workload) = (self.cluster.kcat(), self.workload);
+        eventually(&format!("{wanted} events counted"), within, || {
+            self.instances.iter_mut().for_each(Instance::assert_running);
+            (Results::read(&kcat, &workload).arrived()[0] >= wanted).then_some(())
+        });
+    }
+
     pub(crate) fn pause_for(&self, least: u64, most: u64, random: &mut Random) {
         std::thread::sleep(Duration::from_millis(least + random.below(most - least)));
     }

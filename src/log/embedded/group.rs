@@ -148,7 +148,9 @@ impl Groups {
         metadata: &GroupMetadata,
         mut partitions: impl Iterator<Item = &'a TopicPartition>,
     ) -> Result<()> {
-        let fenced = |what: &str| Err(LogError::Fenced(format!("{what} of group `{}`", metadata.group)));
+        let fenced = |what: &str| {
+            Err(LogError::Fenced(format!("{what} of group `{}` was replaced by a newer one", metadata.group)))
+        };
         let members = self.0.get(&metadata.group).map(|group| &group.members);
         if metadata.member.is_empty() {
             return match members {

@@ -57,7 +57,8 @@ impl EmbeddedProducer {
         if self.newest.load(Ordering::Acquire) == self.epoch {
             return Ok(());
         }
-        Err(LogError::Fenced(format!("the producer of transactional id `{}`", self.transactional_id)))
+        let id = &self.transactional_id;
+        Err(LogError::Fenced(format!("the producer of transactional id `{id}` was replaced by a newer one")))
     }
 
     fn open(&mut self, action: &str) -> Result<&mut Transaction> {

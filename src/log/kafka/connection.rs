@@ -9,13 +9,23 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::super::LogError;
+
 /// Whether Kafka is there, for all clients of one log: an outage is one line in the log, and its end another.
+///
+/// Each client notices by itself, some long after Kafka is back. So what a client says is a suspicion only: who watches
+/// asks the brokers, and alone decides.
 #[derive(Default)]
 pub(super) struct Outage {
+    /// Kafka is lost, and it has been said.
     down: AtomicBool,
+    /// A client has lost its brokers since they were asked last.
+    suspected: AtomicBool,
+    /// Somebody asks the brokers.
+    watched: AtomicBool,
     /// Whether `last` holds something.
     troubled: AtomicBool,
-    /// Begins to look for Kafka's return: records alone would not tell, where there are none.
+    /// Begins to ask the brokers: records alone would not tell, where there are none.
     watch: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// What went wrong last, as librdkafka says it.
     last: Mutex<Option<(RDKafkaErrorCode, String)>>,
@@ -23,40 +33,63 @@ pub(super) struct Outage {
 
 impl Outage {
     fn heard(&self, code: RDKafkaErrorCode, reason: &str) {
+        tracing::debug!(target: "signalstream::log::kafka", ?code, reason, "connection");
         // This one only sums up the others.
         if code == RDKafkaErrorCode::AllBrokersDown {
-            if !self.down.swap(true, Ordering::AcqRel) {
-                let cause = self.last().map_or_else(|| reason.to_owned(), |(_, reason)| reason);
-                tracing::warn!(target: "signalstream::log::kafka", cause, "Kafka cannot be reached; trying on");
-                if let Some(watch) = self.watch.get() {
-                    watch();
-                }
+            self.suspected.store(true, Ordering::SeqCst);
+            if let Some(watch) = self.watch.get()
+                && !self.watched.swap(true, Ordering::SeqCst)
+            {
+                watch();
             }
             return;
         }
-        tracing::debug!(target: "signalstream::log::kafka", ?code, reason, "connection");
         *lock(&self.last) = Some((code, reason.to_owned()));
         self.troubled.store(true, Ordering::Release);
     }
 
-    /// What is to be called when Kafka is lost.
-    pub(super) fn on_loss(&self, watch: impl Fn() + Send + Sync + 'static) {
+    /// What is to be called when Kafka may be lost. It asks the brokers until they answer and [`Outage::rest`] says that
+    /// this is enough.
+    pub(super) fn on_suspicion(&self, watch: impl Fn() + Send + Sync + 'static) {
         // Only who opens the log does so, once.
         _ = self.watch.set(Box::new(watch));
     }
 
-    /// Whether Kafka is lost.
-    pub(super) fn is_down(&self) -> bool {
-        self.down.load(Ordering::Acquire)
+    /// The brokers are about to be asked.
+    pub(super) fn ask(&self) {
+        self.suspected.store(false, Ordering::SeqCst);
     }
 
-    /// Something came from a broker.
+    /// They have not answered.
+    pub(super) fn lost(&self, error: &LogError) {
+        if !self.down.swap(true, Ordering::SeqCst) {
+            tracing::warn!(target: "signalstream::log::kafka", %error, "Kafka cannot be reached; trying on");
+        }
+    }
+
+    /// They have answered, so long after the suspicion.
+    pub(super) fn found(&self, after: Duration) {
+        if self.down.swap(false, Ordering::SeqCst) {
+            let seconds = after.as_secs_f64();
+            tracing::info!(target: "signalstream::log::kafka", seconds, "Kafka is back");
+        }
+    }
+
+    /// Whether nobody needs to ask any more: nothing was suspected meanwhile.
+    pub(super) fn rest(&self) -> bool {
+        self.watched.store(false, Ordering::SeqCst);
+        !self.suspected.load(Ordering::SeqCst) || self.watched.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whether Kafka is lost.
+    pub(super) fn is_down(&self) -> bool {
+        self.down.load(Ordering::SeqCst)
+    }
+
+    /// Something came from a broker: what went wrong before is over.
     pub(super) fn answered(&self) {
         if self.troubled.load(Ordering::Relaxed) && self.troubled.swap(false, Ordering::AcqRel) {
             *lock(&self.last) = None;
-        }
-        if self.down.load(Ordering::Relaxed) && self.down.swap(false, Ordering::AcqRel) {
-            tracing::info!(target: "signalstream::log::kafka", "Kafka is back");
         }
     }
 

@@ -78,7 +78,7 @@ pub(super) fn failed(action: impl Into<String>, code: Code, access: Access<'_>, 
         | Code::FencedInstanceId
         | Code::ProducerFenced
         | Code::Fenced
-        | Code::InvalidProducerEpoch => LogError::Fenced(action),
+        | Code::InvalidProducerEpoch => LogError::Fenced(format!("{action}: replaced by a newer instance")),
         code => LogError::Refused { action, detail: code.to_string() },
     }
 }
@@ -90,6 +90,10 @@ fn unreachable_or_unknown(action: String, code: Code, outage: &Outage) -> LogErr
         Some((cause, reason)) => {
             LogError::Unreachable { action, detail: format!("{reason}{}", remedy(cause, &reason)) }
         }
+        None if code == Code::BrokerTransportFailure => LogError::Unreachable {
+            action,
+            detail: "no broker answers; check that they run, and the address in `--bootstrap-servers`".to_owned(),
+        },
         None => LogError::Unreachable { action, detail: code.to_string() },
     }
 }
@@ -116,10 +120,14 @@ pub(super) fn transaction_failed(action: &str, failure: Failure, id: &str, outag
     let Failure { code, text, fatal, retriable, abort } = failure;
     match code {
         Code::ProducerFenced | Code::Fenced | Code::InvalidProducerEpoch => {
-            LogError::Fenced(format!("the producer of transactional id `{id}`"))
+            // The brokers fence a producer themselves when they give its transaction up.
+            LogError::Fenced(format!(
+                "{action}: the producer of transactional id `{id}` is fenced: a newer instance has taken over, or its \
+                 transaction took longer than `transaction_timeout` (raise that if this comes again)"
+            ))
         }
         Code::UnknownMemberId | Code::FencedInstanceId => {
-            LogError::Fenced(format!("the group member for which `{id}` commits"))
+            LogError::Fenced(format!("{action}: the group has gone on without the member for which `{id}` commits"))
         }
         // The group has moved on and we with it: asked anew, the generation will do.
         Code::IllegalGeneration | Code::RebalanceInProgress if !fatal => {
@@ -157,11 +165,13 @@ pub(super) fn not_delivered(partition: &TopicPartition, code: Code, timeout: Dur
     match code {
         Code::MessageSizeTooLarge | Code::InvalidMessageSize => LogError::Refused {
             action: format!("writing to {partition}"),
-            detail: "a record is larger than the topic takes: raise its `max.message.bytes`, or write less".to_owned(),
+            detail:
+                "a record, or a batch of them, is larger than the topic takes: raise its `max.message.bytes`, write \
+                     less, or set `kafka.batch.size` below it if no single record is so large"
+                    .to_owned(),
         },
         Code::MessageTimedOut => LogError::Aborted(format!(
-            "a record for {partition} could not be written within {} s: {}",
-            timeout.as_secs(),
+            "a record for {partition} could not be written within {timeout:?} (`transaction_timeout`): {}",
             outage.last().map_or_else(|| "the brokers did not answer".to_owned(), |(_, reason)| reason)
         )),
         Code::TopicAuthorizationFailed => {

@@ -156,7 +156,10 @@ impl KafkaMember {
                 // There are no records; one that was put there by mistake is nobody's.
                 Ok(_) | Err(KafkaError::PartitionEOF(_)) => {}
                 Err(KafkaError::MessageConsumptionFatal(code)) => {
-                    return Err(LogError::Fenced(format!("the member of group `{}` ({code})", self.group)));
+                    return Err(LogError::Fenced(format!(
+                        "the member of group `{}` was replaced by a newer instance ({code})",
+                        self.group
+                    )));
                 }
                 Err(error) => self.judge(code(&error))?,
             }

@@ -30,7 +30,10 @@ use offsets::Offsets;
 use producer::KafkaProducer;
 pub use settings::KafkaSettings;
 
-use crate::time::pause;
+use crate::time::{Clock, SystemClock, pause};
+
+/// How long Kafka has to answer before it is said to be lost. Clients reconnect within less.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
 
 /// How often it is looked whether Kafka is back.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -52,7 +55,7 @@ impl KafkaLog {
         let shared = Shared { settings, outage, offsets, admin: Mutex::default(), hurried: AtomicBool::new(false) };
         let shared = Arc::new(shared);
         let watched = Arc::downgrade(&shared);
-        shared.outage.on_loss(move || watch(watched.clone()));
+        shared.outage.on_suspicion(move || watch(watched.clone()));
         Ok(Arc::new(KafkaLog { shared }))
     }
 
@@ -92,19 +95,29 @@ impl Log for KafkaLog {
     }
 }
 
-/// Looks for Kafka's return, beside everything else, until it is back or the log is closed.
+/// Asks the brokers, beside everything else, until they answer or the log is closed.
 fn watch(shared: Weak<Shared>) {
     let look = move || {
+        let clock = SystemClock::new();
         while let Some(shared) = shared.upgrade() {
-            if !shared.outage.is_down() || shared.offsets.ping(shared.settings.request_timeout).is_ok() {
-                return;
+            let Shared { outage, offsets, settings, .. } = &*shared;
+            let patience = if outage.is_down() { settings.request_timeout } else { FIRST_LOOK };
+            outage.ask();
+            match offsets.ping(patience) {
+                Ok(()) => {
+                    outage.found(clock.elapsed());
+                    if outage.rest() {
+                        return;
+                    }
+                }
+                Err(error) => outage.lost(&error),
             }
             drop(shared);
             pause(LOOK_AGAIN);
         }
     };
     if let Err(error) = std::thread::Builder::new().name("kafka-outage".to_owned()).spawn(look) {
-        tracing::warn!(%error, "nobody looks for the return of Kafka");
+        tracing::warn!(%error, "nobody looks whether Kafka is there");
     }
 }
 

@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::super::super::contract::{Member, SOON, at, create, eventually, read, record, values, write};
 use super::super::super::{Log, LogConsumer, LogError, ProducerRecord, TransactionalProducer};
-use super::super::KafkaLog;
+use super::super::{KafkaLog, KafkaSettings};
+use super::harness::Cluster;
 use super::prefixed::Prefixed;
 use super::{fresh, settings};
 use crate::error::{Classified, ErrorClass};
@@ -209,4 +210,44 @@ fn a_record_larger_than_its_topic_takes_ends_the_transaction_with_the_reason() {
     drop(producer);
     write(&*log, [record("a", 0, "k", "small")]);
     assert_eq!(values(&*log, "a"), ["small"]);
+}
+
+#[test]
+fn a_batch_larger_than_its_topic_takes_is_told_with_the_setting_that_helps() {
+    let cluster = Cluster::start(1);
+    cluster.create_topic("a", 1, &[("max.message.bytes", "20000")]);
+    let fill = |settings: KafkaSettings| {
+        let log = KafkaLog::open(settings).unwrap();
+        let mut producer = log.transactional_producer("t").unwrap();
+        producer.begin().unwrap();
+        let sent = (0..2_000).try_for_each(|number| producer.send(record("a", 0, "k", &format!("{number:0>100}"))));
+        sent.and_then(|()| producer.commit().map(drop))
+    };
+    let mut settings = KafkaSettings::new(cluster.bootstrap_servers());
+    // Enough come together to be one batch.
+    settings.properties.insert("linger.ms".to_owned(), "500".to_owned());
+    let text = fill(settings.clone()).unwrap_err().to_string();
+    assert!(text.contains("max.message.bytes") && text.contains("kafka.batch.size"), "{text}");
+    settings.properties.insert("batch.size".to_owned(), "15000".to_owned());
+    fill(settings).unwrap();
+}
+
+#[test]
+fn a_transaction_that_the_brokers_gave_up_is_told_and_its_work_can_be_done_again() {
+    let cluster = Cluster::start(1);
+    let mut settings = KafkaSettings::new(cluster.bootstrap_servers());
+    settings.transaction_timeout = Duration::from_secs(1);
+    let log = KafkaLog::open(settings).unwrap();
+    create(&*log, "a", 1);
+    let mut producer = open_transaction(&*log, "t", "a");
+    eventually("the brokers' abort", || (cluster.transaction("t").1 == "CompleteAbort").then_some(()));
+    let error = producer.commit().unwrap_err();
+    assert_eq!(error.class(), ErrorClass::TaskMigrated);
+    assert!(error.to_string().contains("`transaction_timeout`"), "{error}");
+    drop(producer);
+    let mut successor = log.transactional_producer("t").unwrap();
+    successor.begin().unwrap();
+    successor.send(record("a", 0, "k", "again")).unwrap();
+    successor.commit().unwrap();
+    assert_eq!(values(&*log, "a"), ["again"]);
 }
