@@ -18,7 +18,7 @@ test: setup-tests ## Run every test; ARGS='--lib window' runs some
 	@bash .ci/test $(ARGS)
 
 parity: setup-bench ## Run Kafka Streams itself over the scenarios of tests/parity, keep what it gives, compare; takes minutes
-	UPDATE_GOLDENS=1 cargo test $(cargo_flags) --test parity -- --ignored --nocapture
+	UPDATE_GOLDENS=1 cargo test $(cargo_flags) --test parity -- --ignored --nocapture goldens
 	cargo test $(cargo_flags) --test parity $(ARGS)
 
 chaos: setup-tests ## Count a million records through crashes on a real Kafka; takes minutes

@@ -167,3 +167,15 @@ fn random_goldens_are_what_kafka_streams_gives() {
     assert!(count >= 10_000 || std::env::var_os("PARITY_ONLY").is_some(), "only {count} random sequences");
     check_goldens(golden::RANDOM, &sequences);
 }
+
+/// Shows a random sequence: `PARITY_ONLY=NAME PARITY_NUMBER=7`.
+#[test]
+#[ignore = "shows a sequence, and checks nothing"]
+fn show() {
+    let number: usize = std::env::var("PARITY_NUMBER").map_or(0, |number| number.parse().unwrap());
+    for scenario in scenarios::all() {
+        let sequence = &generate::sequences(&scenario)[number];
+        eprintln!("{}, {}", scenario.name, sequence.name);
+        sequence.lines.iter().enumerate().for_each(|(at, line)| eprintln!("{at:3} {line}"));
+    }
+}

@@ -155,7 +155,11 @@ pub(crate) fn run(scenario: &Scenario, sequence: &Sequence) -> (String, usize) {
         let lines = sequence.lines.iter().filter(|line| line["topic"] == topic);
         let input = root.path().join(topic);
         fs::write(&input, lines.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
-        finish(command(&log, &["produce", topic, "--input", input.to_str().unwrap()]).spawn().unwrap());
+        finish(
+            command(&log, &["produce", topic, "--topology", topology, "--input", input.to_str().unwrap()])
+                .spawn()
+                .unwrap(),
+        );
     }
     let mut random = Random::new(canonical::hash(&scenario.name));
     let mut killed = 0;
