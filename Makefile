@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/signalstream/t
 
 cargo_flags := --release --locked
 
-.PHONY: help demo test chaos large-state bench bench-kafka lint setup setup-tests setup-bench
+.PHONY: help demo test parity chaos large-state bench bench-kafka lint setup setup-tests setup-bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,10 @@ demo: setup ## Build, then watch sample conversations become joined, redacted, s
 
 test: setup-tests ## Run every test; ARGS='--lib window' runs some
 	@bash .ci/test $(ARGS)
+
+parity: setup-bench ## Run Kafka Streams itself over the scenarios of tests/parity, keep what it gives, compare; takes minutes
+	UPDATE_GOLDENS=1 cargo test $(cargo_flags) --test parity -- --ignored --nocapture goldens
+	cargo test $(cargo_flags) --test parity $(ARGS)
 
 chaos: setup-tests ## Count a million records through crashes on a real Kafka; takes minutes
 	cargo test $(cargo_flags) --test chaos -- --ignored --nocapture --test-threads 1 --skip gigabyte $(ARGS)

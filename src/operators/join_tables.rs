@@ -41,9 +41,12 @@ impl TableTableJoin {
             // whether there was a joined row is then not known, and a tombstone too many does no harm.
             JoinKind::Inner => (caching && record.value.is_null()) || others.all(|row| !row.is_null()),
             JoinKind::Left if input > 0 => self.rows.first().is_some_and(|row| !row.is_null()),
-            JoinKind::Left | JoinKind::Outer => {
-                let was = record.old.as_ref().is_none_or(|old| !old.is_null());
-                !record.value.is_null() || was || others.any(|row| !row.is_null())
+            // A deletion of what was not there goes through a chain of two-table joins as far as each finds a row on
+            // its other side.
+            JoinKind::Left => changes(record) || others.all(|row| !row.is_null()),
+            JoinKind::Outer => {
+                let before = if input == 0 { 1..2 } else { 0..input };
+                changes(record) || self.rows.get(before).is_some_and(|rows| rows.iter().any(|row| !row.is_null()))
             }
         }
     }
@@ -55,6 +58,11 @@ impl TableTableJoin {
         let input = Input { key: &key.value, value: &Value::Null, record: Some(record), locals: &self.rows };
         Ok(self.value.evaluate(&input)?)
     }
+}
+
+/// Whether there is a row now, or was one as far as is known.
+fn changes(record: &Record) -> bool {
+    !record.value.is_null() || record.old.as_ref().is_none_or(|old| !old.is_null())
 }
 
 impl Operator for TableTableJoin {

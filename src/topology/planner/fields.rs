@@ -121,7 +121,7 @@ fn add(fields: &mut Fields, used: Option<Fields>) {
 }
 
 /// Has old values sent along where something after needs them, as Kafka Streams does: the sides of a left or
-/// outer join from which unmatched rows may come, and whatever stands between them and the rows.
+/// outer join from which unmatched rows may come, filters, and whatever stands between them and the rows.
 pub(super) fn send_old_values(graph: &mut Graph) {
     let mut wanted = vec![false; graph.nodes.len()];
     for index in (0..graph.nodes.len()).rev() {
@@ -130,7 +130,9 @@ pub(super) fn send_old_values(graph: &mut Graph) {
             let follows = wanted.get(edge.node).copied().unwrap_or(false);
             match graph.nodes.get(edge.node).map(|node| &node.verb) {
                 Some(Verb::TableTableJoin { kind, .. }) => follows || *kind != JoinKind::Inner,
-                Some(Verb::Filter { table: true, .. } | Verb::Map { table: true, .. }) => follows,
+                // A filter knows by them which rows never passed, and hands on no deletion of one.
+                Some(Verb::Filter { table: true, .. }) => true,
+                Some(Verb::Map { table: true, .. }) => follows,
                 _ => false,
             }
         });

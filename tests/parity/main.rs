@@ -1,0 +1,181 @@
+//! The engine against Kafka Streams, record by record (`README.md` beside this file).
+//!
+//! `scenarios/` holds topologies, each with sequences of records by hand; `generate` adds random ones. What Kafka
+//! Streams makes of them is in `golden/`, written by `make parity`; these tests compare it with what the engine makes
+//! of them, and need no Java.
+
+mod canonical;
+mod engine;
+mod generate;
+mod golden;
+mod kafka_streams;
+mod known;
+mod scenarios;
+mod spread;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use engine::Engine;
+use golden::Golden;
+use known::{DECIDED, PENDING};
+use scenarios::{Scenario, Sequence};
+
+/// What differs, for people to read: at most this many lines of one sequence, and sequences of one scenario.
+const SHOWN: usize = 3;
+
+/// Rows of both, of the first sequences that differ, and how many do.
+fn differences(scenario: &Scenario, engine: &Engine, golden: &Golden, sequences: &[Sequence]) -> Option<String> {
+    let mut text = String::new();
+    let mut count = 0;
+    assert_eq!(golden.len(), sequences.len(), "{}: run `make parity`: sequences were added or removed", scenario.name);
+    for (position, sequence) in sequences.iter().enumerate() {
+        let ours = engine.run(sequence);
+        let Some(difference) = golden.difference(position, &ours) else { continue };
+        count += 1;
+        if count <= SHOWN {
+            text.push_str(&format!("{}, {}:\n{difference}", scenario.name, sequence.name));
+        }
+    }
+    (count > 0).then(|| format!("{}: {count} of {} sequences differ\n{text}", scenario.name, sequences.len()))
+}
+
+/// What is wrong with a scenario, given what is known of it.
+fn verdict(scenario: &Scenario, golden: &Golden, sequences: &[Sequence]) -> Option<String> {
+    let name = scenario.name.as_str();
+    let pending = PENDING.iter().find(|(pending, _)| *pending == name);
+    let decided = DECIDED.iter().any(|(decided, _)| *decided == name);
+    let outcome = Engine::new(scenario).map(|engine| differences(scenario, &engine, golden, sequences));
+    match (outcome, pending) {
+        (Ok(None), Some(_)) => Some(format!("{name} is as in Kafka Streams: take it from PENDING in known.rs")),
+        (Err(_) | Ok(Some(_)), Some(_)) => None,
+        (Err(problems), None) => Some(format!("{name} is refused:\n{problems}")),
+        (Ok(None), None) if decided => Some(format!("{name} is as in Kafka Streams: take it from DECIDED in known.rs")),
+        (Ok(Some(_)), None) if decided => None,
+        (Ok(difference), None) => difference,
+    }
+}
+
+/// Does something for every scenario, and fails with everything that is wrong.
+fn check(wrong: impl Fn(&Scenario) -> Option<String> + Sync) {
+    let scenarios = scenarios::all();
+    let next = Mutex::new(scenarios.iter());
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, |threads| threads.get().min(8)) {
+            scope.spawn(|| {
+                loop {
+                    let Some(scenario) = next.lock().unwrap().next() else { return };
+                    // Other scenarios run on when one panics.
+                    let wrong = std::panic::catch_unwind(AssertUnwindSafe(|| wrong(scenario)));
+                    let wrong = wrong.unwrap_or_else(|_| Some(format!("{}: see the panic above", scenario.name)));
+                    failures.lock().unwrap().extend(wrong);
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{} scenarios:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn what_was_written_by_hand_comes_out_as_in_kafka_streams() {
+    check(|scenario| verdict(scenario, &Golden::by_hand(&scenario.name), &scenario.by_hand()));
+}
+
+#[test]
+fn random_sequences_come_out_as_in_kafka_streams() {
+    check(|scenario| verdict(scenario, &Golden::random(&scenario.name), &generate::sequences(scenario)));
+}
+
+/// Over three partitions, with two threads, killed on the way.
+#[test]
+fn a_killed_application_of_several_threads_ends_where_kafka_streams_does() {
+    let killed = AtomicUsize::new(0);
+    let ran = AtomicUsize::new(0);
+    check(|scenario| {
+        let known = PENDING.iter().chain(DECIDED).any(|(known, _)| *known == scenario.name);
+        let sequence = spread::sequence(scenario).filter(|_| !known)?;
+        let (ours, kills) = spread::run(scenario, &sequence);
+        killed.fetch_add(kills, Ordering::Relaxed);
+        ran.fetch_add(1, Ordering::Relaxed);
+        let theirs: Vec<String> = golden::read(golden::SPREAD, &scenario.name).lines().map(str::to_owned).collect();
+        let ours: Vec<String> = ours.lines().map(str::to_owned).collect();
+        (ours != theirs)
+            .then(|| format!("{}: {} keys\n{}", scenario.name, ours.len(), golden::compared(&theirs, &ours)))
+    });
+    let (killed, ran) = (killed.into_inner(), ran.into_inner());
+    assert!(killed >= ran, "{ran} scenarios were killed {killed} times only: the kills come too late");
+}
+
+/// What `signalstream drive --cache off` prints: the binary does what the library does.
+#[test]
+fn the_binary_prints_what_kafka_streams_gives() {
+    for name in ["filter", "tumbling", "hopping_on_close", "join_tables_outer", "join_chain_outer_inner"] {
+        let scenarios = scenarios::all();
+        let Some(scenario) = scenarios.iter().find(|scenario| scenario.name == name) else { continue };
+        let golden = Golden::by_hand(name);
+        for (position, sequence) in scenario.by_hand().iter().enumerate() {
+            let printed = engine::drive(scenario, sequence);
+            assert_eq!(golden.without_steps(position), printed, "{name}, {}", sequence.name);
+        }
+    }
+}
+
+/// Every name in a table is a scenario, and every scenario is in one of them at most.
+#[test]
+fn what_is_known_to_differ_is_there() {
+    let names: Vec<String> = scenarios::all().into_iter().map(|scenario| scenario.name).collect();
+    for (name, reason) in PENDING.iter().chain(DECIDED) {
+        assert!(names.iter().any(|known| known == name), "there is no scenario `{name}`");
+        assert!(!reason.is_empty(), "{name}");
+    }
+    assert!(PENDING.iter().all(|(name, _)| DECIDED.iter().all(|(decided, _)| decided != name)));
+    for (name, reason) in PENDING {
+        use std::io::Write;
+        writeln!(std::io::stderr(), "skipped: parity of {name}: {reason}").unwrap();
+    }
+}
+
+/// Runs Kafka Streams, and with `UPDATE_GOLDENS=1` writes what it gives to `golden/`.
+fn check_goldens(what: &str, sequences: &[Sequence]) {
+    let outputs = kafka_streams::run(sequences);
+    let stale = golden::write(what, sequences, &outputs);
+    assert!(stale.is_empty(), "not what Kafka Streams gives: {stale:?}; `make parity` writes it");
+}
+
+#[test]
+#[ignore = "needs a Java compiler: `make parity`"]
+fn goldens_by_hand_are_what_kafka_streams_gives() {
+    let sequences: Vec<Sequence> = scenarios::all().iter().flat_map(Scenario::by_hand).collect();
+    check_goldens(golden::BY_HAND, &sequences);
+}
+
+#[test]
+#[ignore = "needs a Java compiler: `make parity`"]
+fn goldens_of_applications_are_what_kafka_streams_gives() {
+    let sequences: Vec<Sequence> = scenarios::all().iter().filter_map(spread::sequence).collect();
+    check_goldens(golden::SPREAD, &sequences);
+}
+
+#[test]
+#[ignore = "needs a Java compiler, and minutes: `make parity`"]
+fn random_goldens_are_what_kafka_streams_gives() {
+    let sequences: Vec<Sequence> = scenarios::all().iter().flat_map(generate::sequences).collect();
+    let count = sequences.len();
+    assert!(count >= 10_000 || std::env::var_os("PARITY_ONLY").is_some(), "only {count} random sequences");
+    check_goldens(golden::RANDOM, &sequences);
+}
+
+/// Shows a random sequence: `PARITY_ONLY=NAME PARITY_NUMBER=7`.
+#[test]
+#[ignore = "shows a sequence, and checks nothing"]
+fn show() {
+    let number: usize = std::env::var("PARITY_NUMBER").map_or(0, |number| number.parse().unwrap());
+    for scenario in scenarios::all() {
+        let sequence = &generate::sequences(&scenario)[number];
+        eprintln!("{}, {}", scenario.name, sequence.name);
+        sequence.lines.iter().enumerate().for_each(|(at, line)| eprintln!("{at:3} {line}"));
+    }
+}

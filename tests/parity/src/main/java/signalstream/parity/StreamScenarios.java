@@ -1,0 +1,74 @@
+package signalstream.parity;
+
+import static signalstream.parity.Values.k;
+import static signalstream.parity.Values.n;
+import static signalstream.parity.Values.object;
+import static signalstream.parity.Values.s;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.util.List;
+import org.apache.kafka.streams.KeyValue;
+import org.apache.kafka.streams.StreamsBuilder;
+import org.apache.kafka.streams.kstream.Branched;
+import org.apache.kafka.streams.kstream.KStream;
+
+/** Steps of a stream that keep nothing. */
+final class StreamScenarios {
+    private StreamScenarios() {}
+
+    static void register(Scenarios scenarios) {
+        scenarios.add("filter", StreamScenarios::filter);
+        scenarios.add("map", StreamScenarios::map);
+        scenarios.add("flat_map", StreamScenarios::flatMap);
+        scenarios.add("merge_branch", StreamScenarios::mergeBranch);
+        scenarios.add("repartition", StreamScenarios::repartition);
+    }
+
+    private static void filter(StreamsBuilder builder) {
+        KStream<String, JsonNode> in = builder.stream("a");
+        in.filter((key, value) -> value != null && n(value) > 2).to("kept");
+        in.filterNot((key, value) -> value != null && n(value) > 2).to("rest");
+        in.filter((key, value) -> key != null).filterNot((key, value) -> key.equals("x")).to("named");
+    }
+
+    private static void map(StreamsBuilder builder) {
+        KStream<String, JsonNode> in = builder.stream("a");
+        in.<String, JsonNode>map((key, value) -> KeyValue.pair(
+                        k(value), object("n", value == null ? 0 : n(value) * 2, "from", key)))
+                .to("mapped");
+        in.<JsonNode>mapValues(value -> object("n", value == null ? -1 : n(value) + 1)).to("values");
+        in.selectKey((key, value) -> k(value)).to("keys");
+    }
+
+    private static void flatMap(StreamsBuilder builder) {
+        KStream<String, JsonNode> in = builder.stream("a");
+        in.<JsonNode>flatMapValues(value -> value == null || n(value) < 0
+                        ? List.of()
+                        : List.of(object("s", s(value), "part", 1), object("s", s(value), "part", 2)))
+                .to("values");
+        in.<String, JsonNode>flatMap((key, value) -> value == null
+                        ? List.of()
+                        : List.of(
+                                KeyValue.pair(k(value), object("s", s(value))),
+                                KeyValue.pair(key, object("s", s(value)))))
+                .to("pairs");
+    }
+
+    private static void mergeBranch(StreamsBuilder builder) {
+        KStream<String, JsonNode> a = builder.stream("a");
+        KStream<String, JsonNode> b = builder.stream("b");
+        KStream<String, JsonNode> all = a.merge(b);
+        all.to("all");
+        all.split()
+                .branch((key, value) -> value == null, Branched.withConsumer(branch -> branch.to("nothing")))
+                .branch((key, value) -> n(value) > 4, Branched.withConsumer(branch -> branch.to("high")))
+                .branch((key, value) -> n(value) > 0, Branched.withConsumer(branch -> branch.to("low")))
+                .defaultBranch(Branched.withConsumer(branch -> branch.to("rest")));
+        all.split().branch((key, value) -> value != null && n(value) % 2 == 0, Branched.withConsumer(even -> even.to("even")));
+    }
+
+    private static void repartition(StreamsBuilder builder) {
+        KStream<String, JsonNode> in = builder.stream("a");
+        in.selectKey((key, value) -> k(value)).repartition().to("out");
+    }
+}
