@@ -1,17 +1,148 @@
 //! Window arithmetic, pure: which windows a timestamp falls into, and when a window is over.
 //!
-//! The rules are those of Kafka Streams' `TimeWindows`: windows are aligned to the epoch, include
-//! their start and exclude their end.
+//! The rules are those of Kafka Streams. Tumbling and hopping windows (`TimeWindows`) are aligned to the epoch,
+//! include their start and exclude their end. Sliding windows and sessions lie where records lie, and
+//! include both their ends. The unlimited window has no end.
 
 use crate::time::Timestamp;
 
-/// A span of event time. Tumbling and hopping windows include `start` and exclude `end`.
+/// A span of event time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Window {
     /// First millisecond of the window.
     pub start: Timestamp,
-    /// First millisecond after the window.
+    /// Of tumbling, hopping and unlimited windows the first millisecond after the window; of sliding windows and sessions
+    /// their last one.
     pub end: Timestamp,
+}
+
+/// How records are grouped by their time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Windows {
+    /// Tumbling or hopping.
+    Time(TimeWindows),
+    /// Around each record.
+    Sliding(SlidingWindows),
+    /// Of records that follow each other closely.
+    Session(SessionWindows),
+    /// One window for all records from its start on.
+    Unlimited(UnlimitedWindow),
+}
+
+impl Windows {
+    /// How long rows are kept if nothing else is said, which is also the least; `None`: for ever. In milliseconds of
+    /// stream time, after the start of a window, or after the end of a session.
+    pub fn least_retention(&self) -> Option<i64> {
+        match self {
+            Windows::Time(windows) => Some(windows.size.saturating_add(windows.grace)),
+            Windows::Sliding(windows) => Some(windows.difference.saturating_mul(2).saturating_add(windows.grace)),
+            Windows::Session(windows) => Some(windows.gap.saturating_add(windows.grace)),
+            Windows::Unlimited(_) => None,
+        }
+    }
+
+    /// How long after the end of a window it is over; `None`: it has no end.
+    pub fn closes_after(&self) -> Option<i64> {
+        match self {
+            Windows::Time(windows) => Some(windows.grace),
+            Windows::Sliding(windows) => Some(windows.grace),
+            Windows::Session(windows) => Some(windows.gap.saturating_add(windows.grace)),
+            Windows::Unlimited(_) => None,
+        }
+    }
+}
+
+/// Windows of one length around every record: the one that ends with it, and the one that begins right after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlidingWindows {
+    difference: i64,
+    grace: i64,
+}
+
+impl SlidingWindows {
+    /// Windows of records that are at most `difference` apart. Both arguments are milliseconds.
+    pub fn new(difference: i64, grace: i64) -> Result<Self, WindowError> {
+        if difference < 0 {
+            return Err(WindowError::Difference);
+        }
+        if grace < 0 {
+            return Err(WindowError::Grace);
+        }
+        Ok(SlidingWindows { difference, grace })
+    }
+
+    /// How far apart the records of a window are at most, in milliseconds.
+    pub fn difference(&self) -> i64 {
+        self.difference
+    }
+
+    /// How long after its end a window still takes late records, in milliseconds.
+    pub fn grace(&self) -> i64 {
+        self.grace
+    }
+
+    /// The window that starts at `start`.
+    pub fn window(&self, start: Timestamp) -> Window {
+        Window { start, end: start.saturating_add(self.difference) }
+    }
+
+    /// The first start of a window that still takes records.
+    pub fn first_open(&self, stream_time: Timestamp) -> Timestamp {
+        stream_time.saturating_sub(self.grace).saturating_sub(self.difference).max(0)
+    }
+}
+
+/// Sessions: records of one key without a longer pause between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionWindows {
+    gap: i64,
+    grace: i64,
+}
+
+impl SessionWindows {
+    /// Sessions that a pause of more than `gap` ends. Both arguments are milliseconds.
+    pub fn new(gap: i64, grace: i64) -> Result<Self, WindowError> {
+        if gap <= 0 {
+            return Err(WindowError::Gap);
+        }
+        if grace < 0 {
+            return Err(WindowError::Grace);
+        }
+        Ok(SessionWindows { gap, grace })
+    }
+
+    /// The longest pause within a session, in milliseconds.
+    pub fn gap(&self) -> i64 {
+        self.gap
+    }
+
+    /// How long after it would have ended a session still takes late records, in milliseconds.
+    pub fn grace(&self) -> i64 {
+        self.grace
+    }
+
+    /// The first end of a session that is not over.
+    pub fn first_open(&self, stream_time: Timestamp) -> Timestamp {
+        stream_time.saturating_sub(self.grace).saturating_sub(self.gap).max(0)
+    }
+}
+
+/// One window that begins at a time and never ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnlimitedWindow {
+    start: Timestamp,
+}
+
+impl UnlimitedWindow {
+    /// The window of all records from `start` on, in milliseconds since the epoch.
+    pub fn new(start: Timestamp) -> Result<Self, WindowError> {
+        if start < 0 { Err(WindowError::Start) } else { Ok(UnlimitedWindow { start }) }
+    }
+
+    /// The window.
+    pub fn window(&self) -> Window {
+        Window { start: self.start, end: Timestamp::MAX }
+    }
 }
 
 /// Windows of one size that start every `advance` milliseconds. `advance == size` makes them tumble.
@@ -42,6 +173,15 @@ pub enum WindowError {
     /// The grace period was negative.
     #[error("a grace period cannot be negative")]
     Grace,
+    /// The time difference of sliding windows was negative.
+    #[error("the time difference of sliding windows cannot be negative")]
+    Difference,
+    /// The gap was zero or negative.
+    #[error("the pause that ends a session must be longer than zero")]
+    Gap,
+    /// The unlimited window began before the epoch.
+    #[error("a window cannot start before 1970")]
+    Start,
 }
 
 impl TimeWindows {
@@ -136,7 +276,31 @@ mod tests {
     }
 
     #[test]
+    fn sliding_windows_and_sessions_are_open_to_their_last_millisecond() {
+        let sliding = SlidingWindows::new(10, 5).unwrap();
+        assert_eq!(sliding.window(3), Window { start: 3, end: 13 });
+        // [3, 13] is over when 13 < stream time - 5.
+        assert_eq!((sliding.first_open(18), sliding.first_open(19)), (3, 4));
+        let sessions = SessionWindows::new(10, 5).unwrap();
+        assert_eq!((sessions.first_open(14), sessions.first_open(15), sessions.first_open(16)), (0, 0, 1));
+    }
+
+    #[test]
+    fn what_is_kept_covers_what_a_late_record_may_need() {
+        let least = |windows: Windows| windows.least_retention();
+        assert_eq!(least(Windows::Time(TimeWindows::tumbling(10, 5).unwrap())), Some(15));
+        assert_eq!(least(Windows::Sliding(SlidingWindows::new(10, 5).unwrap())), Some(25));
+        assert_eq!(least(Windows::Session(SessionWindows::new(10, 5).unwrap())), Some(15));
+        assert_eq!(least(Windows::Unlimited(UnlimitedWindow::new(0).unwrap())), None);
+    }
+
+    #[test]
     fn definitions_that_make_no_sense_are_refused() {
+        assert_eq!(SlidingWindows::new(-1, 0), Err(WindowError::Difference));
+        assert_eq!(SlidingWindows::new(1, -1), Err(WindowError::Grace));
+        assert_eq!(SessionWindows::new(0, 0), Err(WindowError::Gap));
+        assert_eq!(SessionWindows::new(1, -1), Err(WindowError::Grace));
+        assert_eq!(UnlimitedWindow::new(-1), Err(WindowError::Start));
         assert_eq!(TimeWindows::tumbling(0, 0), Err(WindowError::Size));
         assert_eq!(TimeWindows::hopping(10, 11, 0), Err(WindowError::Advance));
         assert_eq!(TimeWindows::hopping(10, 0, 0), Err(WindowError::Advance));

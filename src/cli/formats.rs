@@ -107,9 +107,7 @@ impl Formats {
         let mut key = self.part(key_format)?;
         let mut value = self.part(value_format)?;
         if let Some(store) = stores(self.topology()).find(|store| store.changelog.as_deref() == Some(topic)) {
-            if matches!(store.kind, StoreKind::Window { .. }) {
-                key = Part::Windowed(Box::new(key));
-            }
+            key = by_layout(store.kind, key);
             value = Part::Internal(Codec::new(&store.shape));
         } else if let Some(codec) = repartition_codec(self.topology(), topic) {
             value = Part::Internal(codec);
@@ -121,7 +119,7 @@ impl Formats {
     pub(super) fn store_key(&self, store: &StoreSpec) -> anyhow::Result<Part> {
         let changelog = store.changelog.as_deref().and_then(|changelog| self.topic(changelog));
         let key = self.part(changelog.map(|topic| &topic.key))?;
-        Ok(if matches!(store.kind, StoreKind::Window { .. }) { Part::Windowed(Box::new(key)) } else { key })
+        Ok(by_layout(store.kind, key))
     }
 
     /// How the keys of a store are written.
@@ -139,6 +137,15 @@ impl Formats {
             Some(format) => Ok(Part::Serde(Serde::new(format, &self.loaded.schemas)?.deserializer(&Fields::All))),
             None => Part::guess(&self.loaded.schemas),
         }
+    }
+}
+
+/// What the keys of a store are made of, given how records' keys are written.
+fn by_layout(kind: StoreKind, key: Part) -> Part {
+    match kind {
+        StoreKind::Window { .. } => Part::Windowed(Box::new(key)),
+        StoreKind::Session { .. } => Part::Session(Box::new(key)),
+        StoreKind::KeyValue | StoreKind::Internal => key,
     }
 }
 

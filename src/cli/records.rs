@@ -15,7 +15,7 @@ use crate::serdes::internal::Codec;
 use crate::serdes::json::to_json;
 use crate::serdes::{Deserializer, Format, SchemaRegistry, Serde, SerdeError, TopicSerde};
 use crate::sink::partition_for;
-use crate::state::parse_window_key;
+use crate::state::{parse_session_key, parse_window_key};
 use crate::testing::InputRecord;
 use crate::time::Timestamp;
 
@@ -25,6 +25,8 @@ pub(super) enum Part {
     Serde(Deserializer),
     /// A window's start, then the key.
     Windowed(Box<Part>),
+    /// A session's end and start, then the key.
+    Session(Box<Part>),
     /// By the engine's internal encoding.
     Internal(Codec),
     /// By what the bytes look like: Avro with the id of a schema that is known, JSON, text.
@@ -51,6 +53,13 @@ impl Part {
             Part::Internal(codec) => Ok(to_json(&codec.decode(bytes)?.1)),
             Part::Windowed(inner) => match parse_window_key(bytes) {
                 Some((start, key)) => Ok(json!({ "window_start": start, "key": inner.decode(&bytes.slice_ref(key))? })),
+                None => inner.decode(bytes),
+            },
+            Part::Session(inner) => match parse_session_key(bytes) {
+                Some((session, key)) => {
+                    let key = inner.decode(&bytes.slice_ref(key))?;
+                    Ok(json!({ "window_start": session.start, "window_end": session.end, "key": key }))
+                }
                 None => inner.decode(bytes),
             },
             Part::Guess(by_id) => Ok(guess(bytes, by_id)),

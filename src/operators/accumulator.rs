@@ -5,7 +5,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::aggregate::Combine;
+use super::aggregate::{Combine, merge_named};
 use super::{OperatorError, Result, key_value};
 use crate::expression::Input;
 use crate::record::{Record, Shape, StructShape, StructValue, Value};
@@ -14,7 +14,7 @@ use crate::topology::plan::{AggregateKind, NamedAggregate};
 /// How many different values a `top_k` counts at the most. Beyond, the least frequent makes room and the
 /// newcomer inherits its count (the Space-Saving algorithm of Metwally, Agrawal and El Abbadi, 2005), so
 /// that the state stays bounded and counts can only be too high.
-const TOP_K_CANDIDATES: usize = 1_000;
+pub(super) const TOP_K_CANDIDATES: usize = 1_000;
 
 /// Several aggregates side by side; the state has one field for each.
 pub(super) struct Named {
@@ -61,6 +61,17 @@ impl Combine for Named {
                 }
             };
             values.push(next.map_err(|message| OperatorError::Value(format!("{}: {message}", aggregate.name)))?);
+        }
+        Ok(Value::Struct(StructValue::new(self.state.clone(), values.into())))
+    }
+
+    fn merge(&self, state: Value, later: Value, _record: &Record) -> Result<Value> {
+        let (Value::Struct(first), Value::Struct(second)) = (&state, &later) else { return Ok(later) };
+        let pairs = first.values().iter().zip(second.values()).zip(self.state.fields());
+        let mut values = Vec::with_capacity(self.aggregates.len());
+        for (aggregate, ((first, second), field)) in self.aggregates.iter().zip(pairs) {
+            let merged = merge_named(aggregate.kind, first, second, Some(&field.shape));
+            values.push(merged.map_err(|message| OperatorError::Value(format!("{}: {message}", aggregate.name)))?);
         }
         Ok(Value::Struct(StructValue::new(self.state.clone(), values.into())))
     }
@@ -117,7 +128,7 @@ fn empty(kind: AggregateKind, state: &Value) -> Value {
     }
 }
 
-fn sum(state: &Value, argument: &Value) -> Result<Value, String> {
+pub(super) fn sum(state: &Value, argument: &Value) -> Result<Value, String> {
     let overflow = || "the sum is larger than a 64-bit integer".to_owned();
     match (state, argument) {
         (Value::Null, Value::Int(_) | Value::UInt(_) | Value::Double(_)) => Ok(argument.clone()),
@@ -139,7 +150,7 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
-fn extreme(state: &Value, argument: Value, wanted: Ordering) -> Result<Value, String> {
+pub(super) fn extreme(state: &Value, argument: Value, wanted: Ordering) -> Result<Value, String> {
     if state.is_null() {
         return Ok(argument);
     }
@@ -165,15 +176,20 @@ fn compare(a: &Value, b: &Value) -> Option<Ordering> {
 fn average(state: &Value, argument: &Value, shape: Option<&Shape>) -> Result<Value, String> {
     let added =
         number(argument).ok_or_else(|| format!("avg needs numbers, the expression gave a {}", argument.kind()))?;
-    let (sum, count) = match (state.get("sum"), state.get("count")) {
-        (Some(Value::Double(sum)), Some(Value::Int(count))) => (*sum, *count),
-        _ => (0.0, 0),
-    };
+    let (sum, count) = average_of(state);
     Ok(pair(shape, [Value::Double(sum + added), Value::Int(count.saturating_add(1))]))
 }
 
+/// Sum and count of what an average has seen.
+pub(super) fn average_of(state: &Value) -> (f64, i64) {
+    match (state.get("sum"), state.get("count")) {
+        (Some(Value::Double(sum)), Some(Value::Int(count))) => (*sum, *count),
+        _ => (0.0, 0),
+    }
+}
+
 /// A struct of two fields whose shape the planner laid down in the aggregate's state.
-fn pair(shape: Option<&Shape>, values: [Value; 2]) -> Value {
+pub(super) fn pair(shape: Option<&Shape>, values: [Value; 2]) -> Value {
     match shape.map(Shape::required) {
         Some(Shape::Struct(shape)) => Value::Struct(StructValue::new(shape.clone(), Arc::new(values))),
         _ => Value::list(values.into()),
@@ -208,7 +224,7 @@ fn count_value(state: &Value, argument: Value, shape: Option<&Shape>) -> Value {
     Value::list(candidates)
 }
 
-fn occurrences(candidate: &Value) -> i64 {
+pub(super) fn occurrences(candidate: &Value) -> i64 {
     match candidate.get("count") {
         Some(Value::Int(count)) => *count,
         _ => 0,

@@ -3,16 +3,26 @@
 //! Kafka Streams' rules: null keys and values are passed over and counted; the result's timestamp is the
 //! highest of the records in it; a record adds to every window of its that is not expired, judged by the
 //! operator's own stream time; a null result deletes.
+//!
+//! This file has what all kinds share, and the windows that are aligned to the epoch; `aggregate/` has the others.
+
+mod merge;
+mod session;
+mod sliding;
+mod timeline;
 
 use super::emission::{Change, Held};
 use super::{Operator, OperatorContext, OperatorError, Result};
 use crate::metrics::DropReason;
 use crate::record::{Key, Record, Value};
 use crate::serdes::Deserializer;
-use crate::state::{StateValue, parse_window_key, window_key};
+use crate::state::{StateValue, parse_session_key, parse_window_key, window_key};
 use crate::time::{StreamTime, Timestamp};
 use crate::topology::plan::{Aggregate, Emit};
-use crate::window::{TimeWindows, Window};
+use crate::window::{TimeWindows, UnlimitedWindow, Window, Windows};
+use timeline::Timeline;
+
+pub(super) use merge::merge_named;
 
 /// How many windows are closed per scan of the store, so that a leap in stream time needs
 /// no more memory than a small step.
@@ -25,12 +35,21 @@ pub(super) trait Combine: Send {
 
     /// What the state amounts to.
     fn result(&self, key: &Value, state: Value) -> Result<Value>;
+
+    /// The state that sessions are merged into; `None`: the first of them is it. `record` is the one that joins them.
+    fn start(&self, _record: &Record) -> Result<Option<Value>> {
+        Ok(None)
+    }
+
+    /// One state of two, the earlier first, for sessions that `record` joins.
+    fn merge(&self, state: Value, later: Value, record: &Record) -> Result<Value>;
 }
 
 /// One state per key, or per key and window.
 pub(super) struct Aggregation<F> {
     store: usize,
-    windows: Option<TimeWindows>,
+    windows: Option<Windows>,
+    timeline: Timeline,
     retention: i64,
     emit: Emit,
     sends_old: bool,
@@ -47,6 +66,7 @@ impl<F: Combine> Aggregation<F> {
         Aggregation {
             store: plan.store,
             windows: plan.windows,
+            timeline: Timeline::new(plan.index),
             retention: plan.retention,
             emit: plan.emit,
             sends_old: plan.sends_old,
@@ -69,24 +89,28 @@ impl<F: Combine> Aggregation<F> {
             let changed = (!after.value.is_null()).then(|| after.clone());
             Ok::<_, OperatorError>((std::mem::replace(row, changed), after))
         })?;
-        if self.emit == Emit::OnClose || !self.has_readers {
-            return Ok(());
-        }
         let old = self.sends_old.then(|| before.map(|row| row.value).unwrap_or_default());
-        let change = Change { window, value: after.value, old, timestamp: after.timestamp, record };
+        self.changed(Change { window, value: after.value, old, timestamp: after.timestamp, record }, context);
+        Ok(())
+    }
+
+    /// Hands on the change of the row under `self.store_key`, now or when it is time.
+    fn changed(&mut self, change: Change<'_>, context: &mut OperatorContext<'_>) {
+        if self.emit == Emit::OnClose || !self.has_readers {
+            return;
+        }
         if context.caching {
             self.held.hold_change(&self.store_key, change);
         } else {
             self.hand_on(change.into_record(), context);
         }
-        Ok(())
     }
 
     /// Turns states into results and hands the change on.
     fn hand_on(&self, mut change: Record, context: &mut OperatorContext<'_>) {
         let key = super::key_value(&change.key);
         // An old result that cannot be computed any more is as good as unknown; the new one counts.
-        let old = change.old.take().and_then(|old| self.finish(key, old).ok());
+        let old = change.old.take().filter(|_| self.sends_old).and_then(|old| self.finish(key, old).ok());
         match self.finish(key, change.value.clone()) {
             Ok(value) => context.forward(Record { value, old, ..change }),
             Err(error) => context.fail(change, error),
@@ -118,34 +142,61 @@ impl<F: Combine> Aggregation<F> {
         }
         // Time has moved even if the record failed: what it closes will not be looked at again.
         if before != Some(now) {
-            if self.emit == Emit::OnClose && self.has_readers {
-                self.close(windows, before, now, record, context)?;
+            let lasts = windows.size().saturating_add(windows.grace());
+            if self.emit == Emit::OnClose
+                && self.has_readers
+                && let Some(span) = Span::passed(windows, lasts, before, now)
+            {
+                self.close(span, record, context)?;
             }
             self.expire(windows, before, now, context);
         }
         outcome
     }
 
-    /// Hands on the windows that closed while stream time went from `before` to `now`, by window end, then key.
-    fn close(
+    /// The one window that has no end. What is earlier than its start is in none.
+    fn add_to_unlimited(
         &mut self,
-        windows: TimeWindows,
-        before: Option<Timestamp>,
-        now: Timestamp,
-        trigger: &Record,
+        window: UnlimitedWindow,
+        record: &Record,
+        key: &Key,
         context: &mut OperatorContext<'_>,
     ) -> Result<()> {
-        let lasts = windows.size().saturating_add(windows.grace());
-        let Some(span) = Span::passed(windows, lasts, before, now) else { return Ok(()) };
+        let window = window.window();
+        if record.timestamp < window.start {
+            context.drop_record(DropReason::Late);
+            return Ok(());
+        }
+        self.store_key.clear();
+        window_key(window.start, &key.encoded, &mut self.store_key);
+        self.update(Some(window), record, context)
+    }
+
+    /// The window and the record's key of a row.
+    fn parse_row<'k>(&self, store_key: &'k [u8]) -> Option<(Window, &'k [u8])> {
+        let by_start = |window: &dyn Fn(Timestamp) -> Window| {
+            let (start, key) = parse_window_key(store_key)?;
+            Some((window(start), key))
+        };
+        match self.windows? {
+            Windows::Time(windows) => by_start(&|start| windows.window(start)),
+            Windows::Sliding(windows) => by_start(&|start| windows.window(start)),
+            Windows::Unlimited(window) => by_start(&|_| window.window()),
+            Windows::Session(_) => parse_session_key(store_key),
+        }
+    }
+
+    /// Hands on the rows of windows that closed, in the order of the store.
+    fn close(&mut self, span: Span, trigger: &Record, context: &mut OperatorContext<'_>) -> Result<()> {
         let mut scan = StoreScan::new(span);
         while let Some(rows) = scan.next_rows(self.store, context)? {
             for (store_key, row) in rows {
-                let Some((start, key)) = parse_window_key(&store_key) else { continue };
+                let Some((window, key)) = self.parse_row(&store_key) else { continue };
                 let encoded = store_key.slice_ref(key);
                 let key = self.key.deserialize(&encoded);
                 let closed = Record {
                     key: Some(Key { value: key.as_ref().cloned().unwrap_or_default(), encoded }),
-                    window: Some(windows.window(start)),
+                    window: Some(window),
                     value: row.value,
                     old: self.sends_old.then_some(Value::Null),
                     timestamp: row.timestamp,
@@ -185,7 +236,10 @@ impl<F: Combine> Operator for Aggregation<F> {
             return Ok(());
         }
         match self.windows {
-            Some(windows) => self.add_to_windows(windows, &record, &key, context),
+            Some(Windows::Time(windows)) => self.add_to_windows(windows, &record, &key, context),
+            Some(Windows::Sliding(windows)) => self.add_to_sliding(windows, &record, &key, context),
+            Some(Windows::Session(windows)) => self.add_to_session(windows, &record, &key, context),
+            Some(Windows::Unlimited(window)) => self.add_to_unlimited(window, &record, &key, context),
             None => {
                 self.store_key.clear();
                 self.store_key.extend_from_slice(&key.encoded);

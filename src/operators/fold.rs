@@ -7,11 +7,12 @@ use crate::record::{Record, Value};
 use crate::topology::plan::FoldCall;
 
 /// `init` makes the state, `add` takes each record into it, `call` asks an agent about the new state and
-/// keeps the answer there, `result` says what of it is handed on.
+/// keeps the answer there, `merge` makes one of the states of two sessions, `result` says what of it is handed on.
 pub(super) struct Fold {
     pub(super) init: Projection,
     pub(super) add: Projection,
     pub(super) call: Option<FoldCall>,
+    pub(super) merge: Option<Projection>,
     pub(super) result: Option<Projection>,
 }
 
@@ -29,6 +30,19 @@ impl Combine for Fold {
         let question = call.input.evaluate(&Input { locals: &locals[..1], ..bare })?;
         locals[1] = call.agent.answer(&question)?;
         Ok(call.into.evaluate(&Input { locals: &locals, ..bare })?)
+    }
+
+    fn start(&self, record: &Record) -> Result<Option<Value>> {
+        let bare = Input { key: key_value(&record.key), value: &record.value, record: Some(record), locals: &[] };
+        Ok(Some(self.init.evaluate(&bare)?))
+    }
+
+    fn merge(&self, state: Value, later: Value, record: &Record) -> Result<Value> {
+        // The planner lets no fold over sessions pass without it.
+        let Some(merge) = &self.merge else { return Ok(later) };
+        let locals = [state, later];
+        let input = Input { key: key_value(&record.key), value: &Value::Null, record: None, locals: &locals };
+        Ok(merge.evaluate(&input)?)
     }
 
     fn result(&self, key: &Value, state: Value) -> Result<Value> {

@@ -180,11 +180,11 @@ fn build_aggregate(plan: &Aggregate, has_readers: bool) -> Box<dyn Operator> {
         Function::Reduce { expression } => {
             Box::new(aggregate::Aggregation::new(plan, has_readers, reduce::Reduce { expression: expression.clone() }))
         }
-        Function::Fold { init, add, call, result } => Box::new(aggregate::Aggregation::new(
-            plan,
-            has_readers,
-            fold::Fold { init: init.clone(), add: add.clone(), call: call.clone(), result: result.clone() },
-        )),
+        Function::Fold { init, add, call, merge, result } => {
+            let (init, add, call) = (init.clone(), add.clone(), call.clone());
+            let fold = fold::Fold { init, add, call, merge: merge.clone(), result: result.clone() };
+            Box::new(aggregate::Aggregation::new(plan, has_readers, fold))
+        }
     }
 }
 

@@ -18,6 +18,12 @@ impl Combine for Reduce {
         Ok(self.expression.evaluate(&input)?)
     }
 
+    fn merge(&self, state: Value, later: Value, record: &Record) -> Result<Value> {
+        let locals = [state];
+        let input = Input { key: key_value(&record.key), value: &later, record: Some(record), locals: &locals };
+        Ok(self.expression.evaluate(&input)?)
+    }
+
     fn result(&self, _key: &Value, state: Value) -> Result<Value> {
         Ok(state)
     }

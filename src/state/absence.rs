@@ -32,8 +32,9 @@ impl Absence {
     /// What follows from the last key that RocksDB holds, while nothing is in memory.
     pub(super) fn after(kind: StoreKind, last: Option<&[u8]>) -> Absence {
         match kind {
-            StoreKind::KeyValue => Absence::Keys { complete: last.is_none() },
-            StoreKind::Window { .. } => match last.map(parse_window_key) {
+            StoreKind::KeyValue | StoreKind::Internal => Absence::Keys { complete: last.is_none() },
+            // The keys of sessions begin with their end.
+            StoreKind::Window { .. } | StoreKind::Session { .. } => match last.map(parse_window_key) {
                 None => Absence::Windows { newest: None, complete: Vec::new() },
                 Some(Some((start, _))) => Absence::Windows { newest: Some(start), complete: Vec::new() },
                 // No key of ours.

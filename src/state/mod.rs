@@ -46,7 +46,7 @@ pub use error::{Result, StateError};
 pub use reader::{StoreSummary, TaskReader, list_applications, list_tasks};
 pub use task_stores::{Scan, TaskStores};
 pub use verify::{Difference, Fold, Verification, verify};
-pub use window::{parse_window_key, window_bound, window_key};
+pub use window::{index_key, index_times, parse_session_key, parse_window_key, session_key, window_bound, window_key};
 
 /// A store as the topology declares it.
 #[derive(Clone, Debug)]
@@ -72,6 +72,14 @@ pub enum StoreKind {
         /// deletes what is older.
         retention: i64,
     },
+    /// A value per session and key, under [`session_key`].
+    Session {
+        /// How long a session is kept after its end, in milliseconds of stream time. Who writes the store deletes
+        /// what is older.
+        retention: i64,
+    },
+    /// What the engine keeps to find its way: the keys are laid out as the operator that owns the store needs them.
+    Internal,
 }
 
 impl StoreKind {
@@ -80,6 +88,8 @@ impl StoreKind {
         match self {
             StoreKind::KeyValue => "key-value",
             StoreKind::Window { .. } => "window",
+            StoreKind::Session { .. } => "session",
+            StoreKind::Internal => "internal",
         }
     }
 }

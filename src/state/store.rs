@@ -74,7 +74,7 @@ impl Store {
         }
         let Store { spec, codec, overlay, absence, detach, .. } = self;
         let mut unreadable = false;
-        let keep_absent = matches!(spec.kind, StoreKind::KeyValue);
+        let keep_absent = matches!(spec.kind, StoreKind::KeyValue | StoreKind::Internal);
         overlay.committed(|position, value| match (value, encoded.get(position)) {
             (Some(_), Some(Some(bytes))) if *detach => {
                 let decoded = codec.decode(bytes).ok();

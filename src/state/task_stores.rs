@@ -74,6 +74,12 @@ impl TaskStores {
         self.database.path()
     }
 
+    /// The last key that a store holds as of the last commit, in the order of keys' bytes.
+    pub fn last_committed_key(&self, store: usize) -> Result<Option<Bytes>> {
+        let last = self.database.last_key(self.database.store(&self.stores[store].spec.name)?)?;
+        Ok(last.map(|key| Bytes::copy_from_slice(&key)))
+    }
+
     /// The size of a store's files, in bytes.
     pub fn file_bytes(&self, store: usize) -> Result<u64> {
         self.database.file_bytes(self.database.store(&self.stores[store].spec.name)?)

@@ -11,7 +11,7 @@ use crate::log::TopicConfig;
 use crate::record::{Fields, Shape};
 use crate::serdes::{Deserializer, Format, Serializer};
 use crate::state::StoreSpec;
-use crate::window::TimeWindows;
+use crate::window::Windows;
 
 /// A whole application, checked.
 #[derive(Clone, Debug)]
@@ -308,17 +308,22 @@ pub enum JoinKind {
 /// An aggregation of a stream by its key, windowed or not.
 #[derive(Clone, Debug)]
 pub struct Aggregate {
-    /// Holds the state of each group. With windows, keys are [`crate::state::window_key`]s.
+    /// Holds the state of each group. With windows, keys are [`crate::state::window_key`]s, of sessions
+    /// [`crate::state::session_key`]s.
     pub store: StoreId,
     /// The windows, if any.
-    pub windows: Option<TimeWindows>,
+    pub windows: Option<Windows>,
+    /// Tells which windows a key has, for those that lie anywhere (sliding windows and sessions). Keys are
+    /// [`crate::state::index_key`]s.
+    pub index: Option<StoreId>,
     /// When results are handed on.
     pub emit: Emit,
     /// What is computed.
     pub function: Function,
     /// Whether to hand on the old value with the new one.
     pub sends_old: bool,
-    /// How long after its start a window's state is kept, in milliseconds; at least size and grace.
+    /// How long after its start a window's state is kept, or after its end a session's, in milliseconds; at least
+    /// [`Windows::least_retention`].
     pub retention: i64,
     /// Reads keys back from the store, for windows that are handed on when they close.
     pub key: Deserializer,
@@ -359,6 +364,8 @@ pub enum Function {
         add: Projection,
         /// A call that is made after each `add`.
         call: Option<FoldCall>,
+        /// The state of two sessions that become one; `acc` is local 0, `other` local 1. Always there for sessions.
+        merge: Option<Projection>,
         /// The result; `acc` is local 0. `None`: the state is the result.
         result: Option<Projection>,
     },

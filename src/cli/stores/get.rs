@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::Value as Json;
 
 use crate::serdes::{Format, TopicSerde};
-use crate::state::{StoreKind, parse_window_key, window_key};
+use crate::state::{StoreKind, parse_session_key, parse_window_key, window_key};
 use crate::time::Timestamp;
 
 use super::super::Outcome;
@@ -24,7 +24,7 @@ pub(super) struct GetArguments {
     /// The key: text, or JSON where the store's keys are not text
     key: String,
 
-    /// In a window store, only the window that starts then (milliseconds since the epoch)
+    /// In a store of windows or sessions, only the one that starts then (milliseconds since the epoch)
     #[arg(long, value_name = "TIMESTAMP")]
     window: Option<Timestamp>,
 }
@@ -43,10 +43,16 @@ impl GetArguments {
                 found = true;
                 Ok(writeln!(stdout, "{}", entries.line(task, &self.store, key, value)?)?)
             };
-            let windowed = spec.is_some_and(|spec| matches!(spec.kind, StoreKind::Window { .. }));
-            if windowed && self.window.is_none() {
+            let kind = spec.map(|spec| spec.kind);
+            // Of a session only its start is given, and its end comes first.
+            let session = matches!(kind, Some(StoreKind::Session { .. }));
+            if session || (matches!(kind, Some(StoreKind::Window { .. })) && self.window.is_none()) {
                 task.each(&self.store, Bound::Unbounded, |stored, value| {
-                    if parse_window_key(stored).is_some_and(|(_, of)| of == key.as_ref()) {
+                    let (start, of) = match parse_session_key(stored).filter(|_| session) {
+                        Some((window, of)) => (Some(window.start), Some(of)),
+                        None => parse_window_key(stored).map(|(start, of)| (Some(start), Some(of))).unwrap_or_default(),
+                    };
+                    if of == Some(key.as_ref()) && (self.window.is_none() || self.window == start) {
                         show(stored, value)?;
                     }
                     Ok(true)

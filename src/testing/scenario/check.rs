@@ -168,11 +168,20 @@ impl<'a> Known<'a> {
             problems.report(problem.help_if(suggest(&name.text, names)));
             return;
         };
-        if let Some(window) = expectation.window.as_ref().filter(|_| !matches!(store.kind, StoreKind::Window { .. })) {
-            problems.report(Diagnostic::new(window.span.clone(), "this store has no windows"));
+        let session = matches!(store.kind, StoreKind::Session { .. });
+        let windowed = session || matches!(store.kind, StoreKind::Window { .. });
+        if let Some(window) = &expectation.window {
+            let message = match (windowed, session, window.end.is_some()) {
+                (false, _, _) => Some("this store has no windows"),
+                (true, true, false) => Some("a session is found by its start and its `end`"),
+                (true, false, true) => Some("the `end` of these windows follows from their start"),
+                _ => None,
+            };
+            if let Some(message) = message {
+                problems.report(Diagnostic::new(window.span.clone(), message));
+            }
         }
         let mut refuse = |message: &str| problems.report(Diagnostic::new(expectation.span.clone(), message));
-        let windowed = matches!(store.kind, StoreKind::Window { .. });
         let of_row = expectation.value.is_some() || expectation.timestamp.is_some();
         match &expectation.key {
             None if of_row || expectation.absent.is_some() || expectation.window.is_some() => {

@@ -13,10 +13,11 @@ use super::{LineIndex, ScenarioOptions};
 use crate::metrics::DropReason;
 use crate::serdes::json::to_json;
 use crate::serdes::{Format, TopicSerde};
-use crate::state::window_key;
+use crate::state::{session_key, window_key};
 use crate::testing::{DriverError, DriverOptions, InputRecord, OutputRecord, TopologyDriver};
 use crate::topology::plan::Topology;
 use crate::topology::spec::Named;
+use crate::window::Window;
 use crate::yaml::Span;
 
 /// What came of the steps of a test.
@@ -224,7 +225,12 @@ impl CaseRun<'_> {
             None => Ok(encoded),
             Some(window) => {
                 let mut bytes = Vec::new();
-                window_key(window.start.0, &encoded, &mut bytes);
+                match &window.end {
+                    Some(end) => {
+                        session_key(Window { start: window.start.0, end: end.0 }, &encoded, &mut bytes);
+                    }
+                    None => window_key(window.start.0, &encoded, &mut bytes),
+                }
                 Ok(bytes.into())
             }
         }

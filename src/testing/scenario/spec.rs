@@ -282,6 +282,8 @@ mapping! {
     WindowStart = "a window" {
         /// Its start.
         required start: Moment,
+        /// The end of a session, its last moment. That of other windows follows from the start.
+        optional end: Moment,
     }
-    later ["end"]
+    later []
 }

@@ -91,9 +91,12 @@ fn stores(part: &Subtopology) -> Vec<Value> {
     part.stores
         .iter()
         .map(|store| {
-            let (kind, retention) = match store.kind {
-                StoreKind::KeyValue => ("key-value", None),
-                StoreKind::Window { retention } => ("window", Some(retention)),
+            let kind = store.kind.as_str();
+            let retention = match store.kind {
+                StoreKind::KeyValue | StoreKind::Internal => None,
+                StoreKind::Window { retention } | StoreKind::Session { retention } => {
+                    Some(retention).filter(|retention| *retention < i64::MAX)
+                }
             };
             let changelog = store.changelog.as_deref();
             json!({"name": store.name, "kind": kind, "retention_ms": retention, "changelog": changelog})

@@ -12,6 +12,7 @@ use crate::expression::{Expression, Projection};
 use crate::log::TopicConfig;
 use crate::record::Fields;
 use crate::time::format_duration;
+use crate::window::Windows;
 
 /// How a plan is described.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -67,14 +68,7 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
         Verb::ToTable { store: id, sends_old } => format!("to_table in {}{}", store(id), old(*sends_old)),
         Verb::ToStream => "to_stream".to_owned(),
         Verb::Aggregate(aggregate) => {
-            let windows = aggregate.windows.map(|windows| {
-                let (size, advance) = (format_duration(windows.size()), format_duration(windows.advance()));
-                let kind = match windows.size() == windows.advance() {
-                    true => format!("tumbling {size}"),
-                    false => format!("hopping {size} every {advance}"),
-                };
-                format!(" per {kind}, grace {}", format_duration(windows.grace()))
-            });
+            let windows = aggregate.windows.map(|windows| format!(" per {}", self::windows(&windows)));
             let emit = if aggregate.emit == Emit::OnClose { ", on close" } else { "" };
             let function = function(&aggregate.function);
             format!(
@@ -95,6 +89,27 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
             let map = sink.map.as_ref().map(|map| format!(": {}", projection(map))).unwrap_or_default();
             format!("write {}{map}", sink.topic)
         }
+    }
+}
+
+fn windows(windows: &Windows) -> String {
+    let with_grace = |kind: String, grace: i64| format!("{kind}, grace {}", format_duration(grace));
+    match windows {
+        Windows::Time(windows) => {
+            let (size, advance) = (format_duration(windows.size()), format_duration(windows.advance()));
+            let kind = match windows.size() == windows.advance() {
+                true => format!("tumbling {size}"),
+                false => format!("hopping {size} every {advance}"),
+            };
+            with_grace(kind, windows.grace())
+        }
+        Windows::Sliding(windows) => {
+            with_grace(format!("sliding {}", format_duration(windows.difference())), windows.grace())
+        }
+        Windows::Session(windows) => {
+            with_grace(format!("session with gap {}", format_duration(windows.gap())), windows.grace())
+        }
+        Windows::Unlimited(window) => format!("unlimited window from {}", window.window().start),
     }
 }
 
@@ -123,9 +138,10 @@ fn function(function: &Function) -> String {
             format!("aggregate {}", parts.join(", "))
         }
         Function::Reduce { expression } => format!("reduce {}", projection(expression)),
-        Function::Fold { add, call, .. } => {
+        Function::Fold { add, call, merge, .. } => {
             let call = call.as_ref().map(|call| format!(", call {}", call.agent.name())).unwrap_or_default();
-            format!("fold {}{call}", projection(add))
+            let merge = merge.as_ref().map(|merge| format!(", merge {}", projection(merge))).unwrap_or_default();
+            format!("fold {}{call}{merge}", projection(add))
         }
     }
 }

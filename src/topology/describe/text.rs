@@ -65,8 +65,11 @@ fn subtopology(text: &mut String, part: &Subtopology) {
     }
     for store in &part.stores {
         let kind = match store.kind {
-            StoreKind::KeyValue => "key-value".to_owned(),
-            StoreKind::Window { retention } => format!("window, kept {}", format_duration(retention)),
+            StoreKind::KeyValue | StoreKind::Internal => store.kind.as_str().to_owned(),
+            StoreKind::Window { retention: i64::MAX } => "window, kept forever".to_owned(),
+            StoreKind::Window { retention } | StoreKind::Session { retention } => {
+                format!("{}, kept {}", store.kind, format_duration(retention))
+            }
         };
         let changelog = store.changelog.as_deref().unwrap_or("none");
         push(text, 1, &format!("store {}: {kind}, changelog {changelog}", store.name));

@@ -6,11 +6,12 @@ use super::graph::{Flow, FlowKind};
 use super::shapes::difference;
 use crate::expression::{Binding, CallArgument, Expression, Scope, split_call};
 use crate::record::{Fields, Shape};
+use crate::serdes::Format;
 use crate::state::StoreKind;
 use crate::topology::plan::{Aggregate, AggregateKind, Emit, Function, NamedAggregate, OnError, Verb};
 use crate::topology::spec::scalars::{AggregateCall, Template};
-use crate::topology::spec::{Name, Named, TableSpec, WindowSpec};
-use crate::window::TimeWindows;
+use crate::topology::spec::{Name, Named, TableSpec};
+use crate::window::Windows;
 use crate::yaml::Node;
 use crate::yaml::{Diagnostic, suggest};
 
@@ -40,7 +41,7 @@ impl Planner<'_> {
     pub(super) fn aggregation(&mut self, name: &str, table: &TableSpec, mut flow: Flow, on_error: OnError) -> Flow {
         let before = self.problems.count();
         let windows = table.window.as_ref().and_then(|window| self.windows(window));
-        let retention = windows.map(|windows| self.retention(table, &windows));
+        let kind = windows.map_or(StoreKind::KeyValue, |windows| self.store_of_windows(table, &windows));
         let sound = self.problems.count() == before;
         // The window of a key belongs to the aggregation that made it, not to one that follows.
         flow.windows = None;
@@ -49,7 +50,7 @@ impl Planner<'_> {
         } else if let Some(reduce) = &table.reduce {
             self.reduce(reduce, &flow)
         } else if let Some(fold) = &table.fold {
-            self.fold(fold, &flow)
+            self.fold(fold, &flow, table.window.as_ref())
         } else {
             Computed::unknown()
         };
@@ -58,60 +59,33 @@ impl Planner<'_> {
         if flow.is_unknown() || !sound {
             return broken;
         }
-        let kind = retention.map_or(StoreKind::KeyValue, |retention| StoreKind::Window { retention });
         let store_name = self.store_name(name);
         let store = self.new_store(&store_name, computed.state, &key.format, kind, &table.span);
+        let index = matches!(windows, Some(Windows::Session(_) | Windows::Sliding(_))).then(|| {
+            let index = format!("{store_name}-index");
+            self.new_store(&index, Shape::Null, &Format::Bytes, StoreKind::Internal, &table.span)
+        });
         let Some(function) = computed.function else { return broken };
         let on_close = table.emit.as_ref().is_some_and(|emit| emit.on_close);
         let emit = if on_close { Emit::OnClose } else { Emit::OnUpdate };
         let Some(serde) = self.serde_of(&key.format, &table.span) else { return broken };
+        let retention = match kind {
+            StoreKind::Window { retention } | StoreKind::Session { retention } => retention,
+            StoreKind::KeyValue | StoreKind::Internal => 0,
+        };
         let verb = Verb::Aggregate(Aggregate {
             store,
             windows,
+            index,
             emit,
             function,
             sends_old: false,
-            retention: retention.unwrap_or(0),
+            retention,
             key: serde.deserializer(&Fields::All),
         });
         let port = self.graph.node(format!("{name}/aggregate"), verb, on_error, &[flow.port]);
         let kind = FlowKind::Table(Some(store));
         Flow { port, kind, key, value: computed.result, rekeyed: false, windows, personal_data, partitions }
-    }
-
-    /// Windows. Each part that makes no sense has its own report, and another stands in for it.
-    fn windows(&mut self, spec: &WindowSpec) -> Option<TimeWindows> {
-        let mut size = spec.size.value;
-        let mut advance = spec.advance.as_ref().map_or(size, |advance| advance.value);
-        let mut grace = spec.grace.as_ref().map_or(0, |grace| grace.value);
-        if let Err(error) = TimeWindows::tumbling(size, 0) {
-            self.problems.report(Diagnostic::new(spec.size.span.clone(), error.to_string()));
-            (size, advance) = (1, 1);
-        } else if let Err(error) = TimeWindows::hopping(size, advance, 0) {
-            let place = spec.advance.as_ref().map_or(&spec.span, |advance| &advance.span);
-            self.problems.report(Diagnostic::new(place.clone(), error.to_string()));
-            advance = size;
-        }
-        if let Some(own) = &spec.grace
-            && let Err(error) = TimeWindows::tumbling(1, grace)
-        {
-            self.problems.report(Diagnostic::new(own.span.clone(), error.to_string()));
-            grace = 0;
-        }
-        TimeWindows::hopping(size, advance, grace).ok()
-    }
-
-    /// How long windows are kept.
-    fn retention(&mut self, table: &TableSpec, windows: &TimeWindows) -> i64 {
-        let least = windows.size().saturating_add(windows.grace());
-        let given = table.store.as_ref().and_then(|store| store.retention.as_ref());
-        let Some(given) = given else { return least };
-        if given.value < least {
-            let least = crate::time::format_duration(least);
-            let message = format!("windows must be kept for at least their size and grace, together {least}");
-            self.problems.report(Diagnostic::new(given.span.clone(), message).help(format!("write {least} or more")));
-        }
-        given.value
     }
 
     fn named(&mut self, aggregates: &Named<AggregateCall>, flow: &Flow, table: &TableSpec) -> Computed {

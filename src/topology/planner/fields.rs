@@ -104,7 +104,7 @@ fn of_function(function: &Function) -> Fields {
         }
         // The first value becomes the state.
         Function::Reduce { .. } => return Fields::All,
-        Function::Fold { init, add: next, call, result } => {
+        Function::Fold { init, add: next, call, merge: _, result } => {
             add(&mut fields, init.uses(&Binding::Value));
             add(&mut fields, next.uses(&Binding::Value));
             add(&mut fields, call.as_ref().and_then(|call| call.input.uses(&Binding::Value)));

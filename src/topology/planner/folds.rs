@@ -8,7 +8,7 @@ use super::shapes::{difference, misfits};
 use crate::expression::{Binding, Projection, Scope};
 use crate::record::Shape;
 use crate::topology::plan::{FoldCall, Function};
-use crate::topology::spec::{FoldCallSpec, FoldSpec};
+use crate::topology::spec::{FoldCallSpec, FoldSpec, WindowKind, WindowSpec};
 use crate::yaml::Diagnostic;
 
 /// Widening a state that does not settle within so many rounds never will.
@@ -16,7 +16,10 @@ const MAX_ROUNDS: usize = 8;
 
 impl Planner<'_> {
     /// A fold over a stream.
-    pub(super) fn fold(&mut self, fold: &FoldSpec, flow: &Flow) -> Computed {
+    pub(super) fn fold(&mut self, fold: &FoldSpec, flow: &Flow, window: Option<&WindowSpec>) -> Computed {
+        if !self.check_merge(fold, window) {
+            return Computed::unknown();
+        }
         let scope = record_scope(flow);
         let init = self.template(&fold.init, &scope);
         let mut state = init.as_ref().map_or(Shape::Any, |init| init.shape().clone());
@@ -37,6 +40,20 @@ impl Planner<'_> {
                 }
                 None => None,
             };
+            let merge = match &fold.merge {
+                Some(template) => {
+                    let both = Scope::new().with("key", Binding::Key, flow.key.shape.clone());
+                    let both = both.with("acc", Binding::Local(0), state.clone());
+                    let both = both.with("other", Binding::Local(1), state.clone());
+                    let Some(merge) = self.template(template, &both) else { return Computed::unknown() };
+                    let Some(widest) = wider.unify(merge.shape()) else {
+                        return self.unsettled(fold, "merge", &wider, merge.shape());
+                    };
+                    wider = widest;
+                    Some(merge)
+                }
+                None => None,
+            };
             if wider != state {
                 state = wider;
                 continue;
@@ -51,15 +68,36 @@ impl Planner<'_> {
             let result = result.flatten();
             let shape = result.as_ref().map_or_else(|| state.clone(), |result| result.shape().clone());
             let Some(init) = init else { return Computed { function: None, state, result: shape } };
-            return Computed { function: Some(Function::Fold { init, add, call, result }), state, result: shape };
+            let function = Function::Fold { init, add, call, merge, result };
+            return Computed { function: Some(function), state, result: shape };
         }
         self.problems.report(Diagnostic::new(fold.add.0.place(), "the shape of the fold's state does not settle"));
         Computed::unknown()
     }
 
+    /// Two sessions may become one, whose state only the author can tell; other windows never do.
+    fn check_merge(&mut self, fold: &FoldSpec, window: Option<&WindowSpec>) -> bool {
+        let session = window.filter(|window| matches!(window.kind, WindowKind::Session(_)));
+        match (&fold.merge, session) {
+            (None, Some(_)) => {
+                let problem = Diagnostic::new(fold.span.clone(), "a fold over sessions needs `merge`");
+                self.problems
+                    .report(problem.help("say what two sessions come to: `merge: {count: acc.count + other.count}`"));
+                false
+            }
+            (Some(merge), None) => {
+                let problem = Diagnostic::new(merge.0.place(), "`merge` is for session windows: no others become one");
+                self.problems.report(problem.help("leave it out, or group by `window: {session: ...}`"));
+                false
+            }
+            _ => true,
+        }
+    }
+
     fn unsettled(&mut self, fold: &FoldSpec, part: &str, state: &Shape, given: &Shape) -> Computed {
         let message = format!("`{part}` must give the state that `init` starts: {}", difference(state, given));
-        let problem = Diagnostic::new(fold.add.0.place(), message);
+        let place = fold.merge.as_ref().filter(|_| part == "merge").unwrap_or(&fold.add);
+        let problem = Diagnostic::new(place.0.place(), message);
         self.problems.report(problem.related(fold.init.0.label.clone(), "the state starts here"));
         Computed::unknown()
     }

@@ -6,7 +6,7 @@ use crate::record::Shape;
 use crate::serdes::{Format, Serde};
 use crate::state::{StoreKind, StoreSpec};
 use crate::topology::plan::{Edge, OffsetReset, OnError, StoreId, Verb};
-use crate::window::TimeWindows;
+use crate::window::Windows;
 
 /// Where records come out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ pub(super) struct Flow {
     /// Whether the key may have changed since the records were partitioned by it.
     pub(super) rekeyed: bool,
     /// The windows of the keys, after a windowed aggregation.
-    pub(super) windows: Option<TimeWindows>,
+    pub(super) windows: Option<Windows>,
     /// Whether it derives from a source whose records may hold personal data.
     pub(super) personal_data: bool,
     /// The topic that determines the partitions, and how many these are, where that is declared.

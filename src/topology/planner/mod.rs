@@ -21,6 +21,7 @@ mod steps;
 mod streams;
 mod tables;
 mod topics;
+mod windows;
 
 use std::collections::BTreeSet;
 

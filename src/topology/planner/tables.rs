@@ -5,7 +5,7 @@ use super::graph::{Flow, FlowKind};
 use super::repartition::Repartitioning;
 use super::steps::Place;
 use crate::topology::plan::OnError;
-use crate::topology::spec::{Step, TableSpec};
+use crate::topology::spec::{Step, TableSpec, WindowKind};
 use crate::yaml::Span;
 use crate::yaml::{Diagnostic, list};
 
@@ -107,6 +107,12 @@ impl Planner<'_> {
             let problem =
                 Diagnostic::new(emit.span.clone(), "`emit: on_close` needs a window: nothing else ever closes");
             self.problems.report(problem.help("add a `window`, or write `on_update`"));
+        }
+        if let Some(emit) = table.emit.as_ref().filter(|emit| emit.on_close)
+            && table.window.as_ref().is_some_and(|window| matches!(window.kind, WindowKind::Unlimited(_)))
+        {
+            let problem = Diagnostic::new(emit.span.clone(), "an unlimited window never closes");
+            self.problems.report(problem.help("write `on_update`, or use windows that end"));
         }
         if let Some(retention) = table.store.as_ref().and_then(|store| store.retention.as_ref())
             && table.window.is_none()

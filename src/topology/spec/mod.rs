@@ -4,10 +4,12 @@ pub(crate) mod lower;
 mod nodes;
 pub(crate) mod scalars;
 mod steps;
+mod windows;
 
 pub(crate) use lower::{Lower, Name, Named};
 pub(crate) use nodes::*;
 pub(crate) use steps::{BranchSpec, CallSpec, MapSpec, Step, StepSpec};
+pub(crate) use windows::{WindowKind, WindowSpec};
 
 use lower::{choice, mapping};
 use scalars::{Count, FormatSpec, Formula, Millis, Prose, Retention, Template, TopicName};

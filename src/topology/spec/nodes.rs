@@ -1,15 +1,10 @@
 //! Streams and tables: what they are made from.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-
 use super::OnErrorSpec;
-use super::lower::{Lower, Name, Named, choice, mapping};
-use super::scalars::{AggregateCall, Formula, Millis, Nothing, Template, refuse_word};
+use super::lower::{Name, Named, choice, mapping};
+use super::scalars::{AggregateCall, Formula, Millis, Nothing, Template};
 use super::steps::StepSpec;
-use crate::yaml::{Content, Node, Span};
-use crate::yaml::{Diagnostic, Problems};
+use super::windows::{EmitSpec, WindowSpec};
 
 mapping! {
     /// A stream: one of `from`, `merge` or `join`, then steps.
@@ -76,10 +71,12 @@ mapping! {
         required add: Template,
         /// An agent that is asked after each record; its answer goes into the state.
         optional call: FoldCallSpec,
+        /// The state of two sessions that a record joins: `acc` is that of the earlier, `other` that of the later one.
+        optional merge: Template,
         /// The row, of the state `acc`; the state itself if not given.
         optional result: Template,
     }
-    later ["subtract", "merge"]
+    later ["subtract"]
 }
 
 mapping! {
@@ -124,125 +121,8 @@ mapping! {
     StoreSpecification = "a store" {
         /// The store's name; the table's if not given.
         optional name: Name,
-        /// How long windows are kept; at least size + grace, which is the default.
+        /// How long windows are kept; at least as long as late records may need them, which is the default.
         optional retention: Millis,
     }
     later ["versioned", "history", "changelog", "caching", "kind"]
-}
-
-/// When the changes of a table are handed on.
-#[derive(Clone, Debug)]
-pub(crate) struct EmitSpec {
-    /// Whether only once a window has closed.
-    pub(crate) on_close: bool,
-    /// Where it stands.
-    pub(crate) span: Span,
-}
-
-impl Lower for EmitSpec {
-    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
-        match node.scalar().map(|scalar| scalar.text.as_str()) {
-            Some("on_update") => Some(EmitSpec { on_close: false, span: node.place() }),
-            Some("on_close") => Some(EmitSpec { on_close: true, span: node.place() }),
-            _ => {
-                refuse_word(node, "a way to emit", &["on_update", "on_close"], &["every"], problems);
-                None
-            }
-        }
-    }
-}
-
-impl JsonSchema for EmitSpec {
-    fn schema_name() -> Cow<'static, str> {
-        "Emit".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schemars::json_schema!({
-            "description": "When changes are handed on.",
-            "oneOf": [
-                {"const": "on_update", "description": "At each update; with caching on, once per key and commit."},
-                {"const": "on_close", "description": "Once, when the window and its grace period have passed."}
-            ]
-        })
-    }
-}
-
-mapping! {
-    /// Windows that follow each other without overlap.
-    TumblingSpec = "a tumbling window" {
-        /// How long a window is.
-        required tumbling: Millis,
-        /// How long after its end a window still takes late records; 0s if not given.
-        optional grace: Millis,
-    }
-    later []
-}
-
-mapping! {
-    /// The size of hopping windows.
-    HoppingSize = "hopping" {
-        /// How long a window is.
-        required size: Millis,
-        /// The time from the start of a window to the start of the next.
-        required advance: Millis,
-    }
-    later []
-}
-
-mapping! {
-    /// Windows that start at fixed intervals and may overlap.
-    HoppingSpec = "a hopping window" {
-        /// Their size and advance.
-        required hopping: HoppingSize,
-        /// How long after its end a window still takes late records; 0s if not given.
-        optional grace: Millis,
-    }
-    later []
-}
-
-/// The windows of an aggregation.
-#[derive(Clone, Debug)]
-pub(crate) struct WindowSpec {
-    /// How long a window is.
-    pub(crate) size: Millis,
-    /// The time between starts; the size, where windows tumble.
-    pub(crate) advance: Option<Millis>,
-    /// How long after its end a window still takes late records.
-    pub(crate) grace: Option<Millis>,
-    /// Where it stands.
-    pub(crate) span: Span,
-}
-
-impl Lower for WindowSpec {
-    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
-        for kind in ["sliding", "session", "unlimited"] {
-            if let Content::Mapping(entries) = &node.content
-                && let Some((key, _)) = entries.iter().find(|(key, _)| key.text == kind)
-            {
-                problems.report(Diagnostic::new(key.span.clone(), format!("`{kind}` windows are not supported yet")));
-                return None;
-            }
-        }
-        if node.get("tumbling").is_some() {
-            let spec = TumblingSpec::lower(node, problems)?;
-            Some(WindowSpec { size: spec.tumbling, advance: None, grace: spec.grace, span: spec.span })
-        } else if node.get("hopping").is_some() {
-            let spec = HoppingSpec::lower(node, problems)?;
-            let (size, advance) = (spec.hopping.size, Some(spec.hopping.advance));
-            Some(WindowSpec { size, advance, grace: spec.grace, span: spec.span })
-        } else {
-            refuse_word(node, "a window", &["tumbling", "hopping"], &["sliding", "session", "unlimited"], problems);
-            None
-        }
-    }
-}
-
-impl JsonSchema for WindowSpec {
-    fn schema_name() -> Cow<'static, str> {
-        "Window".into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let kinds = [generator.subschema_for::<TumblingSpec>(), generator.subschema_for::<HoppingSpec>()];
-        schemars::json_schema!({"description": "The windows of an aggregation.", "anyOf": kinds})
-    }
 }

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::lower::{Lower, Name, check_name};
 use crate::serdes::Format;
-use crate::time::parse_duration;
+use crate::time::{Timestamp, parse_duration};
 use crate::yaml::{Content, Node, Span};
 use crate::yaml::{Diagnostic, Problems, list, nearest};
 
@@ -204,6 +204,32 @@ impl Lower for Millis {
 }
 leaf_schema!(Millis, "Duration", {
     "type": "string", "pattern": "^([0-9]+(ms|s|m|h|d))+$", "description": "A duration such as 500ms, 30s, 5m, 1h30m or 7d."
+});
+
+/// A point in time.
+#[derive(Clone, Debug)]
+pub(crate) struct Moment {
+    /// Milliseconds since 1970.
+    pub(crate) value: Timestamp,
+    /// Where it stands.
+    pub(crate) span: Span,
+}
+
+impl Lower for Moment {
+    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let text = text(node, "a point in time", problems)?.trim();
+        let written = || Some(text.parse::<jiff::Timestamp>().ok()?.as_millisecond());
+        let Some(value) = text.parse().ok().or_else(written) else {
+            let problem = Diagnostic::new(node.place(), format!("`{text}` is not a point in time"));
+            problems.report(problem.help("write milliseconds since 1970, or a time such as 2026-01-31T12:00:00Z"));
+            return None;
+        };
+        Some(Moment { value, span: node.place() })
+    }
+}
+leaf_schema!(Moment, "Moment", {
+    "type": ["integer", "string"],
+    "description": "Milliseconds since 1970-01-01T00:00:00Z, or a time such as 2026-01-31T12:00:00Z."
 });
 
 /// How long a topic keeps records.

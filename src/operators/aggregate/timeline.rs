@@ -1,0 +1,164 @@
+//! Windows that lie anywhere: their rows in the order of time, and an index that finds those of a key.
+//!
+//! Rows begin with a time (the start of a window, the end of a session), so that what closes or expires is a range.
+//! While nothing lies in that range, stream time moves without a look at the store.
+
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+use super::super::emission::Change;
+use super::{Aggregation, Combine, SCAN_LIMIT, Span};
+use crate::operators::{OperatorContext, Result};
+use crate::record::{Key, Record, Value};
+use crate::state::{StateValue, index_key, index_times, parse_window_key, session_key, window_bound, window_key};
+use crate::time::Timestamp;
+use crate::topology::plan::Emit;
+use crate::window::{Window, Windows};
+
+/// What is known of such rows without looking.
+pub(super) struct Timeline {
+    /// The index.
+    index: Option<usize>,
+    /// No row that has not been handed on begins before this; `None`: not known.
+    open_from: Option<Timestamp>,
+    /// No row begins before this; `None`: not known.
+    rows_from: Option<Timestamp>,
+    /// The latest time that a row ever began with; `None`: not known.
+    pub(super) newest: Option<Timestamp>,
+    buffer: Vec<u8>,
+}
+
+impl Timeline {
+    pub(super) fn new(index: Option<usize>) -> Self {
+        Timeline { index, open_from: None, rows_from: None, newest: None, buffer: Vec::new() }
+    }
+
+    /// A row was written.
+    fn note(&mut self, time: Timestamp) {
+        for from in [&mut self.open_from, &mut self.rows_from].into_iter().flatten() {
+            *from = time.min(*from);
+        }
+        self.newest = self.newest.max(Some(time));
+    }
+}
+
+/// The change of a row of a window that lies anywhere.
+pub(super) struct RowChange<'r> {
+    pub(super) window: Window,
+    /// The state before; null if there was none.
+    pub(super) before: Value,
+    /// The state after; null deletes the row.
+    pub(super) after: Value,
+    pub(super) timestamp: Timestamp,
+    pub(super) record: &'r Record,
+    pub(super) key: &'r Key,
+}
+
+impl<F: Combine> Aggregation<F> {
+    /// Changes a row, its place in the index included, and hands on the change.
+    pub(super) fn change_row(&mut self, change: RowChange<'_>, context: &mut OperatorContext<'_>) {
+        let RowChange { window, before, after, timestamp, record, key } = change;
+        self.point_at(window, &key.encoded);
+        let row = (!after.is_null()).then(|| StateValue { timestamp, value: after.clone() });
+        if before.is_null() != row.is_none() {
+            let entry = row.as_ref().map(|_| StateValue { timestamp, value: Value::Null });
+            self.put_entry(window, &key.encoded, entry, context);
+        }
+        context.stores.put(self.store, &self.store_key, row);
+        if let Some((time, _)) = parse_window_key(&self.store_key) {
+            self.timeline.note(time);
+        }
+        let old = (self.sends_old || context.caching).then_some(before);
+        self.changed(Change { window: Some(window), value: after, old, timestamp, record }, context);
+    }
+
+    /// Sets `self.store_key` to the row of a window and key.
+    pub(super) fn point_at(&mut self, window: Window, key: &[u8]) {
+        self.store_key.clear();
+        match self.windows {
+            Some(Windows::Session(_)) => session_key(window, key, &mut self.store_key),
+            _ => window_key(window.start, key, &mut self.store_key),
+        }
+    }
+
+    fn put_entry(&mut self, window: Window, key: &[u8], entry: Option<StateValue>, context: &mut OperatorContext<'_>) {
+        let Timeline { index: Some(index), buffer, .. } = &mut self.timeline else { return };
+        buffer.clear();
+        match self.windows {
+            Some(Windows::Session(_)) => index_key(key, &[window.end, window.start], buffer),
+            _ => index_key(key, &[window.start], buffer),
+        }
+        context.stores.put(*index, buffer, entry);
+    }
+
+    /// The entries of a key in the index from `from` to `to`, both inclusive, up to `limit` of them: the times in each.
+    pub(super) fn entries(
+        &mut self,
+        key: &[u8],
+        from: Timestamp,
+        to: Timestamp,
+        limit: usize,
+        context: &mut OperatorContext<'_>,
+    ) -> Result<Vec<[Timestamp; 2]>> {
+        let Some(index) = self.timeline.index else { return Ok(Vec::new()) };
+        let (mut lower, mut upper) = (Vec::new(), Vec::new());
+        index_key(key, &[from], &mut lower);
+        index_key(key, &[to.saturating_add(1)], &mut upper);
+        let found = context.stores.scan_limited(index, Bound::Included(&lower), Bound::Excluded(&upper), limit)?;
+        let times = |entry: &Bytes| {
+            let mut times = index_times(entry, key.len());
+            let first = times.next().unwrap_or(0);
+            [first, times.next().unwrap_or(first)]
+        };
+        Ok(found.iter().map(|(entry, _)| times(entry)).collect())
+    }
+
+    /// Hands on what closed: the rows that begin before `closed`, of which those before `before` are handed on already.
+    /// Then deletes what begins before `expired`.
+    pub(super) fn time_passed(
+        &mut self,
+        before: Timestamp,
+        closed: Timestamp,
+        expired: Timestamp,
+        trigger: &Record,
+        context: &mut OperatorContext<'_>,
+    ) -> Result<()> {
+        let emits = self.emit == Emit::OnClose && self.has_readers;
+        if emits && before < closed && self.timeline.open_from.is_none_or(|from| from < closed) {
+            self.close(Span { from: before, to: closed }, trigger, context)?;
+            self.timeline.open_from = Some(self.first_from(closed, context)?);
+        }
+        if self.timeline.rows_from.is_none_or(|from| from < expired) {
+            self.delete_before(expired, context)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes rows that begin before `expired`: not all at once where there are many, so that a leap of stream time
+    /// takes no more memory than a small step.
+    fn delete_before(&mut self, expired: Timestamp, context: &mut OperatorContext<'_>) -> Result<()> {
+        let from = window_bound(self.timeline.rows_from.unwrap_or(0));
+        let to = window_bound(expired);
+        let rows = context.stores.scan_limited(self.store, Bound::Included(&from), Bound::Excluded(&to), SCAN_LIMIT)?;
+        for (store_key, _) in &rows {
+            if let Some((window, key)) = self.parse_row(store_key) {
+                self.put_entry(window, key, None, context);
+            }
+            context.stores.put(self.store, store_key, None);
+        }
+        let last = rows.last().and_then(|(store_key, _)| parse_window_key(store_key));
+        self.timeline.rows_from = Some(match last {
+            Some((time, _)) if rows.len() == SCAN_LIMIT => time,
+            _ => self.first_from(expired, context)?,
+        });
+        Ok(())
+    }
+
+    /// The time that the first row begins with which does not begin before `from`.
+    fn first_from(&self, from: Timestamp, context: &mut OperatorContext<'_>) -> Result<Timestamp> {
+        let rows =
+            context.stores.scan_limited(self.store, Bound::Included(&window_bound(from)), Bound::Unbounded, 1)?;
+        Ok(rows.first().and_then(|(key, _)| parse_window_key(key)).map_or(Timestamp::MAX, |(time, _)| time))
+    }
+}
