@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::aggregate::Combine;
+use super::aggregate_changes::Subtract;
 use super::{OperatorError, Result, key_value};
 use crate::expression::Input;
 use crate::record::{Record, Shape, StructShape, StructValue, Value};
@@ -43,8 +44,12 @@ fn is_plain(kind: AggregateKind) -> bool {
     !matches!(kind, AggregateKind::Avg | AggregateKind::TopK { .. })
 }
 
-impl Combine for Named {
-    fn add(&self, state: Option<Value>, record: &Record) -> Result<Value> {
+/// What becomes of the state of an aggregate with an argument: its kind, the state, the argument, the state's shape.
+type Step = fn(AggregateKind, &Value, Value, Option<&Shape>) -> Result<Value, String>;
+
+impl Named {
+    /// The states after a record: `step` is what it does to those of aggregates with an argument, `count` to the others.
+    fn next(&self, state: Option<Value>, record: &Record, step: Step, count: Count) -> Result<Value> {
         let input = Input { key: key_value(&record.key), value: &record.value, record: Some(record), locals: &[] };
         let before = match &state {
             Some(Value::Struct(fields)) => fields.values(),
@@ -57,12 +62,18 @@ impl Combine for Named {
                 None => count(state),
                 Some(argument) => {
                     let shape = self.state.fields().get(n).map(|field| &field.shape);
-                    add_argument(aggregate, state, argument.evaluate(&input)?, shape)
+                    step(aggregate.kind, state, argument.evaluate(&input)?, shape)
                 }
             };
             values.push(next.map_err(|message| OperatorError::Value(format!("{}: {message}", aggregate.name)))?);
         }
         Ok(Value::Struct(StructValue::new(self.state.clone(), values.into())))
+    }
+}
+
+impl Combine for Named {
+    fn add(&self, state: Option<Value>, record: &Record) -> Result<Value> {
+        self.next(state, record, add_argument, count)
     }
 
     fn result(&self, _key: &Value, state: Value) -> Result<Value> {
@@ -76,25 +87,34 @@ impl Combine for Named {
     }
 }
 
+impl Subtract for Named {
+    fn subtract(&self, state: Value, record: &Record) -> Result<Value> {
+        self.next(Some(state), record, subtract_argument, discount)
+    }
+}
+
+/// What becomes of a count.
+type Count = fn(&Value) -> Result<Value, String>;
+
+fn discount(state: &Value) -> Result<Value, String> {
+    let so_far = if let Value::Int(so_far) = state { *so_far } else { 0 };
+    so_far.checked_sub(1).map(Value::Int).ok_or_else(|| "the count is less than a 64-bit integer".to_owned())
+}
+
 fn count(state: &Value) -> Result<Value, String> {
     let so_far = if let Value::Int(so_far) = state { *so_far } else { 0 };
     so_far.checked_add(1).map(Value::Int).ok_or_else(|| "the count is larger than a 64-bit integer".to_owned())
 }
 
-fn add_argument(
-    aggregate: &NamedAggregate,
-    state: &Value,
-    argument: Value,
-    shape: Option<&Shape>,
-) -> Result<Value, String> {
+fn add_argument(kind: AggregateKind, state: &Value, argument: Value, shape: Option<&Shape>) -> Result<Value, String> {
     if argument.is_null() {
-        return Ok(empty(aggregate.kind, state));
+        return Ok(empty(kind, state));
     }
-    match aggregate.kind {
+    match kind {
         AggregateKind::Count => count(state),
         AggregateKind::CountIf => match argument {
             Value::Bool(true) => count(state),
-            Value::Bool(false) => Ok(empty(aggregate.kind, state)),
+            Value::Bool(false) => Ok(empty(kind, state)),
             other => Err(format!("count_if needs a condition, the expression gave a {}", other.kind())),
         },
         AggregateKind::Sum => sum(state, &argument),
@@ -105,6 +125,22 @@ fn add_argument(
         AggregateKind::Last => Ok(argument),
         AggregateKind::Collect { limit } => Ok(collect(state, argument, limit)),
         AggregateKind::TopK { .. } => Ok(count_value(state, argument, shape)),
+    }
+}
+
+/// The inverse of [`add_argument`], for the aggregates that have one; the planner lets no other near grouped tables.
+fn subtract_argument(
+    kind: AggregateKind,
+    state: &Value,
+    argument: Value,
+    shape: Option<&Shape>,
+) -> Result<Value, String> {
+    match (kind, &argument) {
+        (_, Value::Null) | (AggregateKind::CountIf, Value::Bool(false)) => Ok(empty(kind, state)),
+        (AggregateKind::Count | AggregateKind::CountIf, _) => discount(state),
+        (AggregateKind::Sum, _) => difference(state, &argument),
+        (AggregateKind::Avg, _) => disaverage(state, &argument, shape),
+        _ => Err("nothing can be subtracted from it".to_owned()),
     }
 }
 
@@ -125,6 +161,18 @@ fn sum(state: &Value, argument: &Value) -> Result<Value, String> {
         (Value::UInt(a), Value::UInt(b)) => a.checked_add(*b).map(Value::UInt).ok_or_else(overflow),
         (a, b) => match (number(a), number(b)) {
             (Some(a), Some(b)) => Ok(Value::Double(a + b)),
+            _ => Err(format!("sum needs numbers, the expression gave a {}", b.kind())),
+        },
+    }
+}
+
+fn difference(state: &Value, argument: &Value) -> Result<Value, String> {
+    let overflow = || "the sum does not fit a 64-bit integer".to_owned();
+    match (state, argument) {
+        (Value::Int(a), Value::Int(b)) => a.checked_sub(*b).map(Value::Int).ok_or_else(overflow),
+        (Value::UInt(a), Value::UInt(b)) => a.checked_sub(*b).map(Value::UInt).ok_or_else(overflow),
+        (a, b) => match (number(a), number(b)) {
+            (Some(a), Some(b)) => Ok(Value::Double(a - b)),
             _ => Err(format!("sum needs numbers, the expression gave a {}", b.kind())),
         },
     }
@@ -170,6 +218,18 @@ fn average(state: &Value, argument: &Value, shape: Option<&Shape>) -> Result<Val
         _ => (0.0, 0),
     };
     Ok(pair(shape, [Value::Double(sum + added), Value::Int(count.saturating_add(1))]))
+}
+
+fn disaverage(state: &Value, argument: &Value, shape: Option<&Shape>) -> Result<Value, String> {
+    let gone =
+        number(argument).ok_or_else(|| format!("avg needs numbers, the expression gave a {}", argument.kind()))?;
+    Ok(match (state.get("sum"), state.get("count")) {
+        // Of no numbers the sum is nothing, whatever rounding has left.
+        (Some(Value::Double(sum)), Some(Value::Int(count))) if *count > 1 => {
+            pair(shape, [Value::Double(sum - gone), Value::Int(count - 1)])
+        }
+        _ => pair(shape, [Value::Double(0.0), Value::Int(0)]),
+    })
 }
 
 /// A struct of two fields whose shape the planner laid down in the aggregate's state.

@@ -6,12 +6,14 @@
 
 mod accumulator;
 mod aggregate;
+mod aggregate_changes;
 mod branch;
 mod call;
 mod emission;
 mod filter;
 mod flat_map;
 mod fold;
+mod group_by;
 mod join_stream_table;
 mod join_tables;
 mod map;
@@ -31,6 +33,8 @@ use crate::sink::{CollectError, RecordCollector};
 use crate::state::{StateError, TaskStores};
 use crate::time::Timestamp;
 use crate::topology::plan::{Aggregate, Function, Node, Verb};
+use aggregate::{Aggregation, Combine};
+use aggregate_changes::{ChangeAggregation, Subtract};
 
 /// What an operator works with beside the record.
 pub struct OperatorContext<'a> {
@@ -136,6 +140,7 @@ pub fn build(node: &Node) -> Box<dyn Operator> {
         }
         Verb::ToTable { store, sends_old } => Box::new(to_table::ToTable::new(*store, *sends_old)),
         Verb::ToStream => Box::new(to_stream::ToStream),
+        Verb::GroupBy(plan) => Box::new(group_by::GroupBy::new(plan.clone())),
         Verb::Aggregate(plan) => {
             // A table that is kept for queries only has nobody to hand changes on to.
             let has_readers = node.outputs.iter().any(|output| !output.is_empty());
@@ -154,16 +159,28 @@ pub fn build(node: &Node) -> Box<dyn Operator> {
 fn build_aggregate(plan: &Aggregate, has_readers: bool) -> Box<dyn Operator> {
     match &plan.function {
         Function::Named { aggregates, state, result } => {
-            Box::new(aggregate::Aggregation::new(plan, has_readers, accumulator::Named::new(aggregates, state, result)))
+            aggregation(plan, has_readers, accumulator::Named::new(aggregates, state, result))
         }
-        Function::Reduce { expression } => {
-            Box::new(aggregate::Aggregation::new(plan, has_readers, reduce::Reduce { expression: expression.clone() }))
+        Function::Reduce { expression, subtract } => {
+            let (expression, subtract) = (expression.clone(), subtract.clone());
+            aggregation(plan, has_readers, reduce::Reduce { expression, subtract })
         }
-        Function::Fold { init, add, call, result } => Box::new(aggregate::Aggregation::new(
-            plan,
-            has_readers,
-            fold::Fold { init: init.clone(), add: add.clone(), call: call.clone(), result: result.clone() },
-        )),
+        Function::Fold { init, add, subtract, call, result } => {
+            let (init, add, subtract) = (init.clone(), add.clone(), subtract.clone());
+            aggregation(
+                plan,
+                has_readers,
+                fold::Fold { init, add, subtract, call: call.clone(), result: result.clone() },
+            )
+        }
+    }
+}
+
+/// What adds up the records of a stream, or the changes of a grouped table.
+fn aggregation<F: Combine + Subtract + 'static>(plan: &Aggregate, has_readers: bool, function: F) -> Box<dyn Operator> {
+    match plan.changes {
+        true => Box::new(ChangeAggregation::new(plan, has_readers, function)),
+        false => Box::new(Aggregation::new(plan, has_readers, function)),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::agents::Agent;
 use crate::expression::{Expression, Projection};
 use crate::log::TopicConfig;
-use crate::record::{Fields, Shape};
+use crate::record::{Fields, Shape, StructShape};
 use crate::serdes::{Deserializer, Format, Serializer};
 use crate::state::StoreSpec;
 use crate::window::TimeWindows;
@@ -267,6 +267,9 @@ pub enum Verb {
     },
     /// A table's changes as a stream.
     ToStream,
+    /// `group_by` on a table: what a change takes from one group and adds to another, as records of the groups. Values
+    /// become changes: structs of a row that is new in its group and one that is not in it any more.
+    GroupBy(GroupBy),
     /// Groups by the current key and aggregates.
     Aggregate(Aggregate),
     /// A stream looks up a table.
@@ -305,7 +308,24 @@ pub enum JoinKind {
     Outer,
 }
 
-/// An aggregation of a stream by its key, windowed or not.
+/// The grouping of a table. Its expressions see key and value of a row alone: they are computed again of the old row
+/// when it changes, and must then give what they gave before.
+#[derive(Clone, Debug)]
+pub struct GroupBy {
+    /// The group of a row; one of null is in none.
+    pub key: KeyMapping,
+    /// What the row is in its group; `None`: the row itself. Null is nothing.
+    pub value: Option<Projection>,
+    /// The shape of a change: a struct of [`NEW`] and [`OLD`], either of which may be null.
+    pub change: Arc<StructShape>,
+}
+
+/// The field of a change with the row that is now in the group.
+pub const NEW: &str = "new";
+/// The field of a change with the row that was in the group before.
+pub const OLD: &str = "old";
+
+/// An aggregation of a stream by its key, windowed or not, or of the changes that a grouped table sends.
 #[derive(Clone, Debug)]
 pub struct Aggregate {
     /// Holds the state of each group. With windows, keys are [`crate::state::window_key`]s.
@@ -318,6 +338,8 @@ pub struct Aggregate {
     pub function: Function,
     /// Whether to hand on the old value with the new one.
     pub sends_old: bool,
+    /// Whether it takes the changes of a [`Verb::GroupBy`], and subtracts as well as adds.
+    pub changes: bool,
     /// How long after its start a window's state is kept, in milliseconds; at least size and grace.
     pub retention: i64,
     /// Reads keys back from the store, for windows that are handed on when they close.
@@ -350,6 +372,8 @@ pub enum Function {
     Reduce {
         /// The new state.
         expression: Projection,
+        /// For grouped tables: the state without a value that left the group.
+        subtract: Option<Projection>,
     },
     /// `fold:`.
     Fold {
@@ -357,6 +381,8 @@ pub enum Function {
         init: Projection,
         /// The new state; `acc` is local 0.
         add: Projection,
+        /// For grouped tables: the state without a row that left the group; `acc` is local 0.
+        subtract: Option<Projection>,
         /// A call that is made after each `add`.
         call: Option<FoldCall>,
         /// The result; `acc` is local 0. `None`: the state is the result.

@@ -66,6 +66,11 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
         Verb::Call { agent, .. } => format!("call {}", agent.name()),
         Verb::ToTable { store: id, sends_old } => format!("to_table in {}{}", store(id), old(*sends_old)),
         Verb::ToStream => "to_stream".to_owned(),
+        Verb::GroupBy(group) => {
+            let value = group.value.as_ref().map(|value| format!(", value = {}", projection(value)));
+            let (key, value) = (&group.key, value.unwrap_or_default());
+            format!("group_by {} ({}){value}", source(&key.expression), key.format)
+        }
         Verb::Aggregate(aggregate) => {
             let windows = aggregate.windows.map(|windows| {
                 let (size, advance) = (format_duration(windows.size()), format_duration(windows.advance()));
@@ -122,7 +127,7 @@ fn function(function: &Function) -> String {
                 .collect();
             format!("aggregate {}", parts.join(", "))
         }
-        Function::Reduce { expression } => format!("reduce {}", projection(expression)),
+        Function::Reduce { expression, .. } => format!("reduce {}", projection(expression)),
         Function::Fold { add, call, .. } => {
             let call = call.as_ref().map(|call| format!(", call {}", call.agent.name())).unwrap_or_default();
             format!("fold {}{call}", projection(add))

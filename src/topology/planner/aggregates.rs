@@ -3,6 +3,7 @@
 use super::Planner;
 use super::expressions::record_scope;
 use super::graph::{Flow, FlowKind};
+use super::grouped::is_subtractable;
 use super::shapes::difference;
 use crate::expression::{Binding, CallArgument, Expression, Scope, split_call};
 use crate::record::{Fields, Shape};
@@ -11,7 +12,7 @@ use crate::topology::plan::{Aggregate, AggregateKind, Emit, Function, NamedAggre
 use crate::topology::spec::scalars::{AggregateCall, Template};
 use crate::topology::spec::{Name, Named, TableSpec, WindowSpec};
 use crate::window::TimeWindows;
-use crate::yaml::Node;
+use crate::yaml::{Content, Node};
 use crate::yaml::{Diagnostic, suggest};
 
 /// The aggregates of the language.
@@ -45,11 +46,11 @@ impl Planner<'_> {
         // The window of a key belongs to the aggregation that made it, not to one that follows.
         flow.windows = None;
         let computed = if let Some(aggregates) = &table.aggregate {
-            self.named(aggregates, &flow, table)
+            self.named(aggregates, &record_scope(&flow), table, false)
         } else if let Some(reduce) = &table.reduce {
             self.reduce(reduce, &flow)
         } else if let Some(fold) = &table.fold {
-            self.fold(fold, &flow)
+            self.fold_stream(fold, &flow)
         } else {
             Computed::unknown()
         };
@@ -71,6 +72,7 @@ impl Planner<'_> {
             emit,
             function,
             sends_old: false,
+            changes: false,
             retention: retention.unwrap_or(0),
             key: serde.deserializer(&Fields::All),
         });
@@ -114,8 +116,14 @@ impl Planner<'_> {
         given.value
     }
 
-    fn named(&mut self, aggregates: &Named<AggregateCall>, flow: &Flow, table: &TableSpec) -> Computed {
-        let scope = record_scope(flow);
+    /// Named aggregates, of a stream or (`changes`) of the groups of a table, from which rows are subtracted too.
+    pub(super) fn named(
+        &mut self,
+        aggregates: &Named<AggregateCall>,
+        scope: &Scope,
+        table: &TableSpec,
+        changes: bool,
+    ) -> Computed {
         if aggregates.0.is_empty() {
             let problem = Diagnostic::new(table.span.clone(), "`aggregate` computes nothing");
             self.problems.report(problem.help("name at least one, such as `count: count()`"));
@@ -124,7 +132,7 @@ impl Planner<'_> {
         let mut computed = Vec::new();
         let (mut state, mut result) = (Vec::new(), Vec::new());
         for (name, call) in &aggregates.0 {
-            let one = call.as_ref().and_then(|call| self.one(&call.0, name, &scope));
+            let one = call.as_ref().and_then(|call| self.one(&call.0, name, scope, changes));
             complete &= one.is_some();
             let argument = one.as_ref().and_then(|one| one.argument.as_ref());
             let argument = argument.map_or(Shape::Any, |argument| argument.shape().required().clone());
@@ -142,7 +150,7 @@ impl Planner<'_> {
     }
 
     /// One of the named aggregates.
-    fn one(&mut self, node: &Node, name: &Name, scope: &Scope) -> Option<NamedAggregate> {
+    fn one(&mut self, node: &Node, name: &Name, scope: &Scope, changes: bool) -> Option<NamedAggregate> {
         let source = &node.scalar()?.text;
         let file = self.problems.source();
         let call = match split_call(source) {
@@ -176,7 +184,7 @@ impl Planner<'_> {
                 _ => format!("{}(x, 10)", call.name),
             };
             let message = format!("`{}` takes {expected} arguments, not {}", call.name, call.arguments.len());
-            self.problems.report(Diagnostic::new(place, message).help(format!("write `{form}`")));
+            self.problems.report(Diagnostic::new(place.clone(), message).help(format!("write `{form}`")));
             return None;
         }
         let limit = call.arguments.get(1).map(|argument| self.limit(node, argument));
@@ -185,6 +193,13 @@ impl Planner<'_> {
             None => None,
         };
         let kind = kind(&call.name, limit.unwrap_or(Some(0))?)?;
+        if changes && !is_subtractable(kind) {
+            let message = format!("`{}` cannot be corrected when a row leaves its group", call.name);
+            let help =
+                "write a `fold` with `subtract`, or aggregate the table's changes: start the steps with `- to_stream`";
+            self.problems.report(Diagnostic::new(place, message).help(help));
+            return None;
+        }
         if let (Some(argument), Some(written)) = (&argument, call.arguments.first()) {
             self.check_argument(kind, argument, node, written)?;
         }
@@ -231,6 +246,14 @@ impl Planner<'_> {
 
     /// `reduce`: the first value is the first state, so that the state may need to hold more than values do.
     fn reduce(&mut self, reduce: &Template, flow: &Flow) -> Computed {
+        if let Content::Mapping(entries) = &reduce.0.content
+            && let Some((key, _)) = entries.iter().find(|(key, _)| key.text == "subtract")
+            && !has_field(&flow.value, "subtract")
+        {
+            let problem = Diagnostic::new(key.span.clone(), "`subtract` is for grouped tables");
+            self.problems.report(problem.help("from a stream nothing leaves; write the new state alone"));
+            return Computed::unknown();
+        }
         let mut state = flow.value.clone();
         for _ in 0..8 {
             let scope = record_scope(flow).with("acc", Binding::Local(0), state.clone());
@@ -243,7 +266,7 @@ impl Planner<'_> {
             };
             if wider == state {
                 return Computed {
-                    function: Some(Function::Reduce { expression }),
+                    function: Some(Function::Reduce { expression, subtract: None }),
                     state: state.clone(),
                     result: state,
                 };
@@ -253,6 +276,10 @@ impl Planner<'_> {
         self.problems.report(Diagnostic::new(reduce.0.place(), "the shape of `reduce` does not settle"));
         Computed::unknown()
     }
+}
+
+fn has_field(shape: &Shape, name: &str) -> bool {
+    matches!(shape.required(), Shape::Struct(fields) if fields.field(name).is_some())
 }
 
 /// An aggregate by its name.

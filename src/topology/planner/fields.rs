@@ -81,8 +81,9 @@ fn of_verb(verb: &Verb, after: Fields) -> Fields {
             add(&mut fields, of_projection(input));
             add(&mut fields, into.as_ref().and_then(of_projection));
         }
-        // Rows are stored, and serve queries: whole.
-        Verb::ToTable { .. } => return Fields::All,
+        // Rows are stored, and serve queries: whole. So are the changes of those that are grouped.
+        Verb::ToTable { .. } | Verb::GroupBy(_) => return Fields::All,
+        Verb::Aggregate(aggregate) if aggregate.changes => return Fields::All,
         Verb::Aggregate(aggregate) => return of_function(&aggregate.function),
         Verb::StreamTableJoin { value, .. } => add(&mut fields, value.uses(&Binding::Local(0))),
         Verb::TableTableJoin { .. } => return Fields::All,
@@ -104,7 +105,7 @@ fn of_function(function: &Function) -> Fields {
         }
         // The first value becomes the state.
         Function::Reduce { .. } => return Fields::All,
-        Function::Fold { init, add: next, call, result } => {
+        Function::Fold { init, add: next, call, result, .. } => {
             add(&mut fields, init.uses(&Binding::Value));
             add(&mut fields, next.uses(&Binding::Value));
             add(&mut fields, call.as_ref().and_then(|call| call.input.uses(&Binding::Value)));
@@ -121,7 +122,7 @@ fn add(fields: &mut Fields, used: Option<Fields>) {
 }
 
 /// Has old values sent along where something after needs them, as Kafka Streams does: the sides of a left or
-/// outer join from which unmatched rows may come, and whatever stands between them and the rows.
+/// outer join from which unmatched rows may come, groupings of tables, and whatever stands between them and the rows.
 pub(super) fn send_old_values(graph: &mut Graph) {
     let mut wanted = vec![false; graph.nodes.len()];
     for index in (0..graph.nodes.len()).rev() {
@@ -130,6 +131,7 @@ pub(super) fn send_old_values(graph: &mut Graph) {
             let follows = wanted.get(edge.node).copied().unwrap_or(false);
             match graph.nodes.get(edge.node).map(|node| &node.verb) {
                 Some(Verb::TableTableJoin { kind, .. }) => follows || *kind != JoinKind::Inner,
+                Some(Verb::GroupBy(_)) => true,
                 Some(Verb::Filter { table: true, .. } | Verb::Map { table: true, .. }) => follows,
                 _ => false,
             }

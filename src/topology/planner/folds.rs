@@ -16,9 +16,17 @@ const MAX_ROUNDS: usize = 8;
 
 impl Planner<'_> {
     /// A fold over a stream.
-    pub(super) fn fold(&mut self, fold: &FoldSpec, flow: &Flow) -> Computed {
-        let scope = record_scope(flow);
-        let init = self.template(&fold.init, &scope);
+    pub(super) fn fold_stream(&mut self, fold: &FoldSpec, flow: &Flow) -> Computed {
+        if let Some(subtract) = &fold.subtract {
+            let problem = Diagnostic::new(subtract.0.label.clone(), "`subtract` is for grouped tables");
+            self.problems.report(problem.help("leave it out: nothing leaves a stream"));
+        }
+        self.fold(fold, &record_scope(flow))
+    }
+
+    /// A fold; `scope` is what its expressions see beside the state.
+    pub(super) fn fold(&mut self, fold: &FoldSpec, scope: &Scope) -> Computed {
+        let init = self.template(&fold.init, scope);
         let mut state = init.as_ref().map_or(Shape::Any, |init| init.shape().clone());
         for _ in 0..MAX_ROUNDS {
             let with_state = scope.clone().with("acc", Binding::Local(0), state.clone());
@@ -28,7 +36,7 @@ impl Planner<'_> {
             };
             let call = match &fold.call {
                 Some(call) => {
-                    let Some(call) = self.fold_call(call, flow, add.shape()) else { return Computed::unknown() };
+                    let Some(call) = self.fold_call(call, scope, add.shape()) else { return Computed::unknown() };
                     let Some(widest) = wider.unify(call.into.shape()) else {
                         return self.unsettled(fold, "call", &wider, call.into.shape());
                     };
@@ -37,12 +45,25 @@ impl Planner<'_> {
                 }
                 None => None,
             };
+            let subtract = fold.subtract.as_ref().map(|subtract| self.template(subtract, &with_state));
+            if matches!(subtract, Some(None)) {
+                return Computed::unknown();
+            }
+            let subtract = subtract.flatten();
+            if let Some(subtract) = &subtract {
+                // Null deletes the group; it is no state.
+                let given = if *subtract.shape() == Shape::Null { &Shape::Never } else { subtract.shape().required() };
+                let Some(widest) = wider.unify(given) else {
+                    return self.unsettled(fold, "subtract", &wider, given);
+                };
+                wider = widest;
+            }
             if wider != state {
                 state = wider;
                 continue;
             }
             // The result is also computed when a window closes, where no record is at hand.
-            let row = Scope::new().with("key", Binding::Key, flow.key.shape.clone());
+            let row = Scope::new().with("key", Binding::Key, scope.shape("key").cloned().unwrap_or(Shape::Any));
             let row = row.with("acc", Binding::Local(0), state.clone());
             let result = fold.result.as_ref().map(|result| self.template(result, &row));
             if matches!(result, Some(None)) {
@@ -51,7 +72,11 @@ impl Planner<'_> {
             let result = result.flatten();
             let shape = result.as_ref().map_or_else(|| state.clone(), |result| result.shape().clone());
             let Some(init) = init else { return Computed { function: None, state, result: shape } };
-            return Computed { function: Some(Function::Fold { init, add, call, result }), state, result: shape };
+            return Computed {
+                function: Some(Function::Fold { init, add, subtract, call, result }),
+                state,
+                result: shape,
+            };
         }
         self.problems.report(Diagnostic::new(fold.add.0.place(), "the shape of the fold's state does not settle"));
         Computed::unknown()
@@ -65,8 +90,8 @@ impl Planner<'_> {
     }
 
     /// The call of a fold. `state` is what it finds, the shape that `add` gives.
-    fn fold_call(&mut self, call: &FoldCallSpec, flow: &Flow, state: &Shape) -> Option<FoldCall> {
-        let scope = record_scope(flow).with("acc", Binding::Local(0), state.clone());
+    fn fold_call(&mut self, call: &FoldCallSpec, scope: &Scope, state: &Shape) -> Option<FoldCall> {
+        let scope = scope.clone().with("acc", Binding::Local(0), state.clone());
         let agent = self.agent(&call.agent);
         let input = self.template(&call.input, &scope);
         let agent = agent?;

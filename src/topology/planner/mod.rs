@@ -11,6 +11,7 @@ mod expressions;
 mod fields;
 mod folds;
 mod graph;
+mod grouped;
 mod joins;
 mod names;
 mod repartition;

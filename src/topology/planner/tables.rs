@@ -23,7 +23,7 @@ impl Planner<'_> {
                 let made_of_table = read.is_table() && !changes;
                 let flow = self.steps(name, steps, read, on_error);
                 if made_of_table {
-                    self.table_of_table(table, flow)
+                    self.table_of_table(name, table, flow, on_error)
                 } else {
                     self.table_of_stream(name, table, flow, on_error)
                 }
@@ -89,6 +89,7 @@ impl Planner<'_> {
                 ("from", table.from.is_some()),
                 ("steps", table.steps.is_some()),
                 ("group_by", table.group_by.is_some()),
+                ("group_value", table.group_value.is_some()),
                 ("window", table.window.is_some()),
             ];
             for (field, _) in others.iter().filter(|(_, given)| *given) {
@@ -116,21 +117,13 @@ impl Planner<'_> {
         }
     }
 
-    fn table_of_table(&mut self, table: &TableSpec, flow: Flow) -> Flow {
-        let grouping = table.group_by.as_ref().map(|formula| formula.0.label.clone());
-        let aggregates = table.aggregate.is_some() || table.reduce.is_some() || table.fold.is_some();
-        if grouping.is_some() || aggregates {
-            let place = grouping.unwrap_or_else(|| table.span.clone());
-            let problem = Diagnostic::new(place, "grouping and aggregating a table is not supported yet");
-            self.problems.report(problem.help("aggregate its changes: start the steps with `- to_stream`"));
-            return Flow::unknown();
-        }
-        flow
-    }
-
     fn table_of_stream(&mut self, name: &str, table: &TableSpec, flow: Flow, on_error: OnError) -> Flow {
         let span = &table.span;
         let mut flow = flow;
+        if let Some(value) = &table.group_value {
+            let problem = Diagnostic::new(value.0.label.clone(), "`group_value` is for grouped tables");
+            self.problems.report(problem.help("make it a step: `- map_values: ...`"));
+        }
         if let Some(key) = &table.group_by {
             let node = format!("{name}/group_by");
             flow = self.select_key(flow, key, &Place { owner: name, node, span, on_error, last: false });

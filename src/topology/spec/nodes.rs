@@ -37,13 +37,15 @@ mapping! {
         optional from: Name,
         /// What is done to each record before that.
         optional steps: Vec<StepSpec>,
-        /// The key to group by; the current key if not given.
+        /// The key to group by; the current key if not given. On a table, the group of each row.
         optional group_by: Formula,
+        /// What each row of a table is in its group; the row itself if not given.
+        optional group_value: Template,
         /// The windows to group by.
         optional window: WindowSpec,
         /// Aggregates by the names of their fields in the result.
         optional aggregate: Named<AggregateCall>,
-        /// Combines the result so far (`acc`) with each next value (`value`).
+        /// Combines the result so far (`acc`) with each next value (`value`). On a grouped table `{add, subtract}`.
         optional reduce: Template,
         /// Builds up a state from the records of each key.
         optional fold: FoldSpec,
@@ -74,12 +76,14 @@ mapping! {
         required init: Template,
         /// The state after a record: `acc` is the state before it.
         required add: Template,
+        /// The state without a row that left its group: `acc` is the state before. For grouped tables.
+        optional subtract: Template,
         /// An agent that is asked after each record; its answer goes into the state.
         optional call: FoldCallSpec,
         /// The row, of the state `acc`; the state itself if not given.
         optional result: Template,
     }
-    later ["subtract", "merge"]
+    later ["merge"]
 }
 
 mapping! {
