@@ -20,6 +20,9 @@ const SCAN_LIMIT: usize = 1_000;
 
 /// What is computed per group.
 pub(super) trait Combine: Send {
+    /// Says which input the next records come from, where that makes a difference.
+    fn from_input(&mut self, _input: usize) {}
+
     /// The state with one more record in it; [`Value::Null`] deletes the group.
     fn add(&self, state: Option<Value>, record: &Record) -> Result<Value>;
 
@@ -175,7 +178,7 @@ impl<F: Combine> Aggregation<F> {
 }
 
 impl<F: Combine> Operator for Aggregation<F> {
-    fn process(&mut self, _input: usize, record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
+    fn process(&mut self, input: usize, record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
         let Some(key) = record.key.clone() else {
             context.drop_record(DropReason::NullKey);
             return Ok(());
@@ -184,6 +187,7 @@ impl<F: Combine> Operator for Aggregation<F> {
             context.drop_record(DropReason::NullValue);
             return Ok(());
         }
+        self.function.from_input(input);
         match self.windows {
             Some(windows) => self.add_to_windows(windows, &record, &key, context),
             None => {

@@ -9,6 +9,8 @@ mod aggregate;
 mod aggregate_changes;
 mod branch;
 mod call;
+mod cogroup;
+mod deduplicate;
 mod emission;
 mod filter;
 mod flat_map;
@@ -120,8 +122,9 @@ pub trait Operator: Send {
 /// Makes the operator of a node.
 pub fn build(node: &Node) -> Box<dyn Operator> {
     match &node.verb {
-        Verb::Filter { condition, negate, table } => {
-            Box::new(filter::Filter { condition: condition.clone(), negate: *negate, table: *table })
+        Verb::Filter { condition, negate, table, sends_old } => {
+            let condition = condition.clone();
+            Box::new(filter::Filter { condition, negate: *negate, table: *table, sends_old: *sends_old })
         }
         Verb::Map { key, value, table } => {
             Box::new(map::Map { key: key.clone(), value: value.clone(), table: *table, buffer: Vec::new() })
@@ -138,7 +141,8 @@ pub fn build(node: &Node) -> Box<dyn Operator> {
         Verb::Call { agent, input, into } => {
             Box::new(call::Call { agent: agent.clone(), input: input.clone(), into: into.clone() })
         }
-        Verb::ToTable { store, sends_old } => Box::new(to_table::ToTable::new(*store, *sends_old)),
+        Verb::Deduplicate { by, within, store } => Box::new(deduplicate::Deduplicate::new(by.clone(), *within, *store)),
+        Verb::ToTable { store, sends_old, filtered } => Box::new(to_table::ToTable::new(*store, *sends_old, *filtered)),
         Verb::ToStream => Box::new(to_stream::ToStream),
         Verb::GroupBy(plan) => Box::new(group_by::GroupBy::new(plan.clone())),
         Verb::Aggregate(plan) => {
@@ -160,6 +164,9 @@ fn build_aggregate(plan: &Aggregate, has_readers: bool) -> Box<dyn Operator> {
     match &plan.function {
         Function::Named { aggregates, state, result } => {
             aggregation(plan, has_readers, accumulator::Named::new(aggregates, state, result))
+        }
+        Function::Cogroup(cogroup) => {
+            Box::new(Aggregation::new(plan, has_readers, cogroup::Cogroup::new(cogroup.clone())))
         }
         Function::Reduce { expression, subtract } => {
             let (expression, subtract) = (expression.clone(), subtract.clone());

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use crate::agents::Agent;
 use crate::expression::{Expression, Projection};
 use crate::log::TopicConfig;
-use crate::record::{Fields, Shape, StructShape};
+use crate::record::{Fields, Shape};
 use crate::serdes::{Deserializer, Format, Serializer};
 use crate::state::StoreSpec;
 use crate::window::TimeWindows;
+
+pub use super::table_plan::{Cogroup, DEDUPLICATE_RETENTION, GroupBy, NEW, OLD};
 
 /// A whole application, checked.
 #[derive(Clone, Debug)]
@@ -212,6 +214,9 @@ pub enum Verb {
         negate: bool,
         /// Whether it filters a table.
         table: bool,
+        /// On a table, whether to hand on the old value with the new one, and to say nothing of rows that pass
+        /// neither before nor after.
+        sends_old: bool,
     },
     /// `map`, `map_values`, `select_key`. On a table (`table`), null values stay null and `old` is mapped too.
     Map {
@@ -258,12 +263,23 @@ pub enum Verb {
         /// Builds the new value; the answer is local 0 beside key and value. `None`: the answer is the value.
         into: Option<Projection>,
     },
+    /// Keeps the first record of several alike within a time.
+    Deduplicate {
+        /// What makes records alike; `None`: their keys.
+        by: Option<KeyMapping>,
+        /// How far apart they are at the most, in milliseconds; longer than 0.
+        within: i64,
+        /// Holds the times of those that were kept: a window store of windows as long as `within`.
+        store: StoreId,
+    },
     /// Makes a table of a stream, or materialises a table source: the last value of each key.
     ToTable {
         /// Holds the rows.
         store: StoreId,
         /// Whether to hand on the old value with the new one.
         sends_old: bool,
+        /// Whether its rows come out of a filter, which has nothing to say of rows that were not there and are not.
+        filtered: bool,
     },
     /// A table's changes as a stream.
     ToStream,
@@ -307,23 +323,6 @@ pub enum JoinKind {
     /// Any side.
     Outer,
 }
-
-/// The grouping of a table. Its expressions see key and value of a row alone: they are computed again of the old row
-/// when it changes, and must then give what they gave before.
-#[derive(Clone, Debug)]
-pub struct GroupBy {
-    /// The group of a row; one of null is in none.
-    pub key: KeyMapping,
-    /// What the row is in its group; `None`: the row itself. Null is nothing.
-    pub value: Option<Projection>,
-    /// The shape of a change: a struct of [`NEW`] and [`OLD`], either of which may be null.
-    pub change: Arc<StructShape>,
-}
-
-/// The field of a change with the row that is now in the group.
-pub const NEW: &str = "new";
-/// The field of a change with the row that was in the group before.
-pub const OLD: &str = "old";
 
 /// An aggregation of a stream by its key, windowed or not, or of the changes that a grouped table sends.
 #[derive(Clone, Debug)]
@@ -388,6 +387,8 @@ pub enum Function {
         /// The result; `acc` is local 0. `None`: the state is the result.
         result: Option<Projection>,
     },
+    /// `cogroup:`; the aggregation has an input for each of its streams.
+    Cogroup(Cogroup),
 }
 
 /// A call to an agent within a fold: its answer becomes part of the state.
@@ -427,6 +428,8 @@ pub enum AggregateKind {
     Max,
     /// State: {sum: double, count: int}; result: double or null.
     Avg,
+    /// The sample standard deviation. State: {count: int, mean: double, squares: double}; result: double or null.
+    Stddev,
     /// The first argument in order of processing, null before it.
     First,
     /// The last argument in order of processing, null before it.
@@ -436,11 +439,23 @@ pub enum AggregateKind {
         /// The most that are kept.
         limit: usize,
     },
+    /// Up to `limit` different arguments, the first ones, in order of first appearance. State and result: a list.
+    CollectSet {
+        /// The most that are kept.
+        limit: usize,
+    },
     /// The `k` most frequent arguments, most frequent first, ties in order of first appearance.
     /// State: a list of {value, count}; result: a list of values.
     TopK {
         /// How many.
         k: usize,
+    },
+    /// About how many different arguments there were. State: bytes, null before the first; result: int.
+    ApproxDistinct,
+    /// About the number at a quantile. State: bytes, null before the first; result: double or null.
+    ApproxQuantile {
+        /// The quantile, from 0 to 1,000,000.
+        millionths: u32,
     },
 }
 

@@ -64,7 +64,11 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
         }
         Verb::Merge => "merge".to_owned(),
         Verb::Call { agent, .. } => format!("call {}", agent.name()),
-        Verb::ToTable { store: id, sends_old } => format!("to_table in {}{}", store(id), old(*sends_old)),
+        Verb::Deduplicate { by, within, store: id } => {
+            let by = by.as_ref().map(|by| format!(" by {}", source(&by.expression))).unwrap_or_default();
+            format!("deduplicate{by} within {} in {}", format_duration(*within), store(id))
+        }
+        Verb::ToTable { store: id, sends_old, .. } => format!("to_table in {}{}", store(id), old(*sends_old)),
         Verb::ToStream => "to_stream".to_owned(),
         Verb::GroupBy(group) => {
             let value = group.value.as_ref().map(|value| format!(", value = {}", projection(value)));
@@ -128,6 +132,10 @@ fn function(function: &Function) -> String {
             format!("aggregate {}", parts.join(", "))
         }
         Function::Reduce { expression, .. } => format!("reduce {}", projection(expression)),
+        Function::Cogroup(cogroup) => {
+            let add: Vec<String> = cogroup.add.iter().map(projection).collect();
+            format!("cogroup {}", add.join(" | "))
+        }
         Function::Fold { add, call, .. } => {
             let call = call.as_ref().map(|call| format!(", call {}", call.agent.name())).unwrap_or_default();
             format!("fold {}{call}", projection(add))
@@ -143,9 +151,15 @@ fn call(kind: AggregateKind, argument: &str) -> String {
         AggregateKind::Min => format!("min({argument})"),
         AggregateKind::Max => format!("max({argument})"),
         AggregateKind::Avg => format!("avg({argument})"),
+        AggregateKind::Stddev => format!("stddev({argument})"),
         AggregateKind::First => format!("first({argument})"),
         AggregateKind::Last => format!("last({argument})"),
         AggregateKind::Collect { limit } => format!("collect({argument}, {limit})"),
+        AggregateKind::CollectSet { limit } => format!("collect_set({argument}, {limit})"),
+        AggregateKind::ApproxDistinct => format!("approx_distinct({argument})"),
+        AggregateKind::ApproxQuantile { millionths } => {
+            format!("approx_quantile({argument}, {})", f64::from(millionths) / 1e6)
+        }
         AggregateKind::TopK { k } => format!("top_k({argument}, {k})"),
     }
 }

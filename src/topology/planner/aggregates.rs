@@ -16,9 +16,22 @@ use crate::yaml::{Content, Node};
 use crate::yaml::{Diagnostic, suggest};
 
 /// The aggregates of the language.
-const AGGREGATES: &[&str] = &["count", "count_if", "sum", "min", "max", "avg", "first", "last", "collect", "top_k"];
-/// Those that this version does not know yet.
-const LATER: &[&str] = &["stddev", "collect_set", "approx_distinct", "approx_quantile"];
+const AGGREGATES: &[&str] = &[
+    "count",
+    "count_if",
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "stddev",
+    "first",
+    "last",
+    "collect",
+    "collect_set",
+    "top_k",
+    "approx_distinct",
+    "approx_quantile",
+];
 /// The most elements that `collect` and `top_k` keep.
 const MAX_KEPT: usize = 10_000;
 
@@ -38,7 +51,15 @@ impl Computed {
 
 impl Planner<'_> {
     /// The aggregation of a table that is made of a stream, which has been partitioned by its key.
-    pub(super) fn aggregation(&mut self, name: &str, table: &TableSpec, mut flow: Flow, on_error: OnError) -> Flow {
+    /// `others` are the other inputs of a cogroup.
+    pub(super) fn aggregation(
+        &mut self,
+        name: &str,
+        table: &TableSpec,
+        mut flow: Flow,
+        others: &[Flow],
+        on_error: OnError,
+    ) -> Flow {
         let before = self.problems.count();
         let windows = table.window.as_ref().and_then(|window| self.windows(window));
         let retention = windows.map(|windows| self.retention(table, &windows));
@@ -51,9 +72,13 @@ impl Planner<'_> {
             self.reduce(reduce, &flow)
         } else if let Some(fold) = &table.fold {
             self.fold_stream(fold, &flow)
+        } else if let Some(cogroup) = &table.cogroup {
+            let inputs: Vec<&Flow> = std::iter::once(&flow).chain(others).collect();
+            self.cogrouped(cogroup, &inputs)
         } else {
             Computed::unknown()
         };
+        flow.personal_data |= others.iter().any(|other| other.personal_data);
         let (key, partitions, personal_data) = (flow.key.clone(), flow.partitions.clone(), flow.personal_data);
         let broken = Flow { kind: FlowKind::Unknown, value: computed.result.clone(), windows, ..flow.clone() };
         if flow.is_unknown() || !sound {
@@ -76,7 +101,8 @@ impl Planner<'_> {
             retention: retention.unwrap_or(0),
             key: serde.deserializer(&Fields::All),
         });
-        let port = self.graph.node(format!("{name}/aggregate"), verb, on_error, &[flow.port]);
+        let ports: Vec<_> = std::iter::once(flow.port).chain(others.iter().map(|other| other.port)).collect();
+        let port = self.graph.node(format!("{name}/aggregate"), verb, on_error, &ports);
         let kind = FlowKind::Table(Some(store));
         Flow { port, kind, key, value: computed.result, rekeyed: false, windows, personal_data, partitions }
     }
@@ -162,10 +188,6 @@ impl Planner<'_> {
             }
         };
         let place = node.locate(&file, &call.name_range);
-        if LATER.contains(&call.name.as_str()) {
-            self.problems.report(Diagnostic::new(place, format!("`{}` is not supported yet", call.name)));
-            return None;
-        }
         let known = AGGREGATES.contains(&call.name.as_str());
         if !known {
             let problem = Diagnostic::new(place, format!("there is no aggregate `{}`", call.name));
@@ -174,20 +196,24 @@ impl Planner<'_> {
         }
         let expected = match call.name.as_str() {
             "count" => 0,
-            "collect" | "top_k" => 2,
+            "collect" | "collect_set" | "top_k" | "approx_quantile" => 2,
             _ => 1,
         };
         if call.arguments.len() != expected {
             let form = match expected {
                 0 => format!("{}()", call.name),
                 1 => format!("{}(x)", call.name),
+                _ if call.name == "approx_quantile" => "approx_quantile(x, 0.95)".to_owned(),
                 _ => format!("{}(x, 10)", call.name),
             };
             let message = format!("`{}` takes {expected} arguments, not {}", call.name, call.arguments.len());
             self.problems.report(Diagnostic::new(place.clone(), message).help(format!("write `{form}`")));
             return None;
         }
-        let limit = call.arguments.get(1).map(|argument| self.limit(node, argument));
+        let limit = call.arguments.get(1).map(|argument| match call.name.as_str() {
+            "approx_quantile" => self.quantile(node, argument),
+            _ => self.limit(node, argument),
+        });
         let argument = match call.arguments.first() {
             Some(argument) => Some(self.compile_part(node, argument.range.start, &argument.source, scope)?),
             None => None,
@@ -218,6 +244,20 @@ impl Planner<'_> {
         }
     }
 
+    /// A quantile, in millionths.
+    fn quantile(&mut self, node: &Node, argument: &CallArgument) -> Option<usize> {
+        let millionths = argument.source.parse::<f64>().ok().map(|q| q * 1e6);
+        match millionths.filter(|q| (0.0..=1e6).contains(q) && (q - q.round()).abs() < 1e-3) {
+            Some(millionths) => Some(millionths.round() as usize),
+            None => {
+                let place = node.locate(&self.problems.source(), &argument.range);
+                let message = format!("`{}` is not a quantile: a number from 0 to 1", argument.source);
+                self.problems.report(Diagnostic::new(place, message).help("write 0.5 for the median, 0.95, 0.999"));
+                None
+            }
+        }
+    }
+
     fn check_argument(
         &mut self,
         kind: AggregateKind,
@@ -230,8 +270,14 @@ impl Planner<'_> {
             (_, Shape::Any) => return Some(()),
             (AggregateKind::CountIf, Shape::Bool) => return Some(()),
             (AggregateKind::CountIf, _) => "a condition: true or false",
-            (AggregateKind::Sum | AggregateKind::Avg, Shape::Int | Shape::UInt | Shape::Double) => return Some(()),
-            (AggregateKind::Sum | AggregateKind::Avg, _) => "a number",
+            (
+                AggregateKind::Sum | AggregateKind::Avg | AggregateKind::Stddev | AggregateKind::ApproxQuantile { .. },
+                Shape::Int | Shape::UInt | Shape::Double,
+            ) => return Some(()),
+            (
+                AggregateKind::Sum | AggregateKind::Avg | AggregateKind::Stddev | AggregateKind::ApproxQuantile { .. },
+                _,
+            ) => "a number",
             (
                 AggregateKind::Min | AggregateKind::Max,
                 Shape::List(_) | Shape::Map(_) | Shape::Struct(_) | Shape::Null,
@@ -291,10 +337,14 @@ fn kind(name: &str, limit: usize) -> Option<AggregateKind> {
         "min" => AggregateKind::Min,
         "max" => AggregateKind::Max,
         "avg" => AggregateKind::Avg,
+        "stddev" => AggregateKind::Stddev,
         "first" => AggregateKind::First,
         "last" => AggregateKind::Last,
         "collect" => AggregateKind::Collect { limit },
+        "collect_set" => AggregateKind::CollectSet { limit },
         "top_k" => AggregateKind::TopK { k: limit },
+        "approx_distinct" => AggregateKind::ApproxDistinct,
+        "approx_quantile" => AggregateKind::ApproxQuantile { millionths: u32::try_from(limit).ok()? },
         _ => return None,
     })
 }
@@ -310,7 +360,13 @@ fn shapes(kind: AggregateKind, argument: Shape) -> (Shape, Shape) {
         AggregateKind::Avg => {
             (Shape::structure("", [("sum", Shape::Double), ("count", Shape::Int)]), Shape::Double.optional())
         }
-        AggregateKind::Collect { .. } => same(Shape::list(argument)),
+        AggregateKind::Stddev => {
+            let state = [("count", Shape::Int), ("mean", Shape::Double), ("squares", Shape::Double)];
+            (Shape::structure("", state), Shape::Double.optional())
+        }
+        AggregateKind::Collect { .. } | AggregateKind::CollectSet { .. } => same(Shape::list(argument)),
+        AggregateKind::ApproxDistinct => (Shape::Bytes.optional(), Shape::Int),
+        AggregateKind::ApproxQuantile { .. } => (Shape::Bytes.optional(), Shape::Double.optional()),
         AggregateKind::TopK { .. } => {
             let counted = Shape::structure("", [("value", argument.clone()), ("count", Shape::Int)]);
             (Shape::list(counted), Shape::list(argument))

@@ -252,6 +252,8 @@ fn function_uses(function: &Function, binding: &Binding) -> bool {
             let mut arguments = aggregates.iter().filter_map(|aggregate| aggregate.argument.as_ref());
             arguments.any(|argument| uses(argument, binding))
         }
+        // Cogroups are of streams.
+        Function::Cogroup(_) => false,
         Function::Reduce { expression, subtract } => any(&[Some(expression), subtract.as_ref()]),
         Function::Fold { init, add, subtract, result, .. } => {
             any(&[Some(init), Some(add), subtract.as_ref(), result.as_ref()])
@@ -269,5 +271,8 @@ fn projection_uses(projection: &Projection, binding: &Binding) -> bool {
 
 /// Whether an aggregate can be corrected when a row leaves its group.
 pub(super) fn is_subtractable(kind: AggregateKind) -> bool {
-    matches!(kind, AggregateKind::Count | AggregateKind::CountIf | AggregateKind::Sum | AggregateKind::Avg)
+    matches!(
+        kind,
+        AggregateKind::Count | AggregateKind::CountIf | AggregateKind::Sum | AggregateKind::Avg | AggregateKind::Stddev
+    )
 }

@@ -7,6 +7,8 @@
 
 mod aggregates;
 mod assemble;
+mod cogroups;
+mod deduplicate;
 mod expressions;
 mod fields;
 mod folds;

@@ -28,7 +28,10 @@ impl Planner<'_> {
                     self.table_of_stream(name, table, flow, on_error)
                 }
             }
-            (None, None) => Flow::unknown(),
+            (None, None) => match &table.cogroup {
+                Some(cogroup) => self.cogroup(name, table, cogroup, on_error),
+                None => Flow::unknown(),
+            },
         };
         let place =
             |node: &str| Place { owner: name, node: format!("{name}/{node}"), span: &table.span, on_error, last: true };
@@ -74,15 +77,16 @@ impl Planner<'_> {
             ("fold", table.fold.is_some()),
             ("to_table", table.to_table.is_some()),
             ("join", table.join.is_some()),
+            ("cogroup", table.cogroup.is_some()),
         ];
         let given: Vec<&str> = functions.iter().filter(|(_, given)| *given).map(|(field, _)| *field).collect();
         if given.len() > 1 {
             let message = format!("the table `{name}` is made in {} ways: {}", given.len(), list(&given));
             self.problems.report(Diagnostic::new(table.span.clone(), message).help("define a table for each"));
         }
-        if table.join.is_none() && table.from.is_none() {
+        if table.join.is_none() && table.from.is_none() && table.cogroup.is_none() {
             let problem = Diagnostic::new(table.span.clone(), format!("the table `{name}` is made from nothing"));
-            self.problems.report(problem.help("give it `from` or `join`"));
+            self.problems.report(problem.help("give it `from`, `join` or `cogroup`"));
         }
         if table.join.is_some() {
             let others = [
@@ -97,10 +101,23 @@ impl Planner<'_> {
                 self.problems.report(problem.help("define another table or stream for it"));
             }
         }
-        let aggregates = table.aggregate.is_some() || table.reduce.is_some() || table.fold.is_some();
+        if table.cogroup.is_some() {
+            let others = [
+                ("from", table.from.is_some()),
+                ("steps", table.steps.is_some()),
+                ("group_by", table.group_by.is_some()),
+                ("group_value", table.group_value.is_some()),
+            ];
+            for (field, _) in others.iter().filter(|(_, given)| *given) {
+                let problem = Diagnostic::new(table.span.clone(), format!("a table with `cogroup` has no `{field}`"));
+                self.problems.report(problem.help("each of its `inputs` has its own"));
+            }
+        }
+        let aggregates =
+            table.aggregate.is_some() || table.reduce.is_some() || table.fold.is_some() || table.cogroup.is_some();
         if !aggregates && let Some(window) = &table.window {
             let problem = Diagnostic::new(window.span.clone(), "a window needs an aggregation");
-            self.problems.report(problem.help("add `aggregate`, `reduce` or `fold`"));
+            self.problems.report(problem.help("add `aggregate`, `reduce`, `fold` or `cogroup`"));
         }
         if let Some(emit) = table.emit.as_ref().filter(|emit| emit.on_close)
             && table.window.is_none()
@@ -141,7 +158,7 @@ impl Planner<'_> {
             flow = self.repartition(flow, &what);
         }
         if table.aggregate.is_some() || table.reduce.is_some() || table.fold.is_some() {
-            return self.aggregation(name, table, flow, on_error);
+            return self.aggregation(name, table, flow, &[], on_error);
         }
         if table.window.is_some() || flow.is_unknown() {
             return Flow::unknown();

@@ -7,7 +7,7 @@ mod steps;
 
 pub(crate) use lower::{Lower, Name, Named};
 pub(crate) use nodes::*;
-pub(crate) use steps::{BranchSpec, CallSpec, MapSpec, Step, StepSpec};
+pub(crate) use steps::{BranchSpec, CallSpec, DeduplicateSpec, MapSpec, Step, StepSpec};
 
 use lower::{choice, mapping};
 use scalars::{Count, FormatSpec, Formula, Millis, Prose, Retention, Template, TopicName};

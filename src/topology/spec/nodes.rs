@@ -49,6 +49,8 @@ mapping! {
         optional reduce: Template,
         /// Builds up a state from the records of each key.
         optional fold: FoldSpec,
+        /// Builds up one state from the records of several streams.
+        optional cogroup: CogroupSpec,
         /// The last value of each key. This is what a table made from a stream is when nothing else is said.
         optional to_table: Nothing,
         /// Tables that are joined by their common key.
@@ -66,7 +68,7 @@ mapping! {
         /// What happens to a record on which an expression fails.
         optional on_error: OnErrorSpec,
     }
-    later ["cogroup", "suppress", "versioned"]
+    later ["suppress", "versioned"]
 }
 
 mapping! {
@@ -84,6 +86,32 @@ mapping! {
         optional result: Template,
     }
     later ["merge"]
+}
+
+mapping! {
+    /// Builds up one state from the records of several streams.
+    CogroupSpec = "a cogroup" {
+        /// The streams by names of their own.
+        required inputs: Named<CogroupInputSpec>,
+        /// The state before the first record of a key; `key` is in scope.
+        required init: Template,
+        /// The row, of the state `acc`; the state itself if not given.
+        optional result: Template,
+    }
+    later ["merge"]
+}
+
+mapping! {
+    /// A stream whose records go into a cogroup.
+    CogroupInputSpec = "an input of a cogroup" {
+        /// The stream or source.
+        required from: Name,
+        /// The key to group by; the current key if not given.
+        optional group_by: Formula,
+        /// The state after a record: `acc` is the state before it.
+        required add: Template,
+    }
+    later []
 }
 
 mapping! {

@@ -1,0 +1,42 @@
+//! `cogroup`: one state of several streams; a record of any of them is taken in as its own input says.
+
+use super::aggregate::Combine;
+use super::{Result, key_value};
+use crate::expression::Input;
+use crate::record::{Record, Value};
+use crate::topology::plan;
+
+/// Kafka Streams' `CogroupedKStream`: all inputs share one store.
+pub(super) struct Cogroup {
+    plan: plan::Cogroup,
+    input: usize,
+}
+
+impl Cogroup {
+    pub(super) fn new(plan: plan::Cogroup) -> Self {
+        Cogroup { plan, input: 0 }
+    }
+}
+
+impl Combine for Cogroup {
+    fn from_input(&mut self, input: usize) {
+        self.input = input;
+    }
+
+    fn add(&self, state: Option<Value>, record: &Record) -> Result<Value> {
+        let key = key_value(&record.key);
+        let state = match state {
+            Some(state) => state,
+            None => self.plan.init.evaluate(&Input { key, value: &Value::Null, record: None, locals: &[] })?,
+        };
+        let Some(add) = self.plan.add.get(self.input) else { return Ok(state) };
+        let locals = [state];
+        Ok(add.evaluate(&Input { key, value: &record.value, record: Some(record), locals: &locals })?)
+    }
+
+    fn result(&self, key: &Value, state: Value) -> Result<Value> {
+        let Some(result) = &self.plan.result else { return Ok(state) };
+        let locals = [state];
+        Ok(result.evaluate(&Input { key, value: &Value::Null, record: None, locals: &locals })?)
+    }
+}
