@@ -93,7 +93,7 @@ metrics! {
     DEAD_LETTERS: Counter "signalstream_dead_letters_total" ["application", "task"] None,
         "Records sent to the dead letter topic";
     RECORDS_DROPPED: Counter "signalstream_records_dropped_total" ["application", "task", "reason"] None,
-        "Records dropped where semantics say so: `late`, `null_key`, `null_value`, `no_branch`, `skipped`";
+        "Records dropped where semantics say so: `late`, `null_key`, `null_value`, `no_branch`, `duplicate`, `skipped`";
     COMMIT_SECONDS: Histogram "signalstream_commit_seconds" ["application", "thread"] Some(Unit::Seconds),
         "How long a commit took";
     COMMITS: Counter "signalstream_commits_total" ["application", "thread"] None,
@@ -143,14 +143,22 @@ pub enum DropReason {
     NullValue,
     /// No branch took it.
     NoBranch,
+    /// One like it had been kept shortly before.
+    Duplicate,
     /// It failed, and `on_error: skip` says to go on without it.
     Skipped,
 }
 
 impl DropReason {
     /// All reasons, in order.
-    pub const ALL: [DropReason; 5] =
-        [DropReason::Late, DropReason::NullKey, DropReason::NullValue, DropReason::NoBranch, DropReason::Skipped];
+    pub const ALL: [DropReason; 6] = [
+        DropReason::Late,
+        DropReason::NullKey,
+        DropReason::NullValue,
+        DropReason::NoBranch,
+        DropReason::Duplicate,
+        DropReason::Skipped,
+    ];
 
     /// The value of the label `reason`.
     pub fn label(self) -> &'static str {
@@ -159,6 +167,7 @@ impl DropReason {
             DropReason::NullKey => "null_key",
             DropReason::NullValue => "null_value",
             DropReason::NoBranch => "no_branch",
+            DropReason::Duplicate => "duplicate",
             DropReason::Skipped => "skipped",
         }
     }

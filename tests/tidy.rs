@@ -17,6 +17,7 @@ const MAX_LINES: usize = 500;
 const NOT_VERBS: &[(&str, &str)] = &[
     ("mod", "the interface of operators"),
     ("accumulator", "what `aggregate` adds up with"),
+    ("aggregate_changes", "how `aggregate`, `reduce` and `fold` work on grouped tables"),
     ("emission", "when a table emits, whatever made it"),
     ("sink", "the end of a stream; `sinks` is no step"),
 ];

@@ -106,6 +106,11 @@ impl Scope {
         self.with("window", Binding::Window, Shape::Struct(window_shape()))
     }
 
+    /// The shape of what a name stands for.
+    pub fn shape(&self, name: &str) -> Option<&Shape> {
+        self.get(name).map(|(_, shape)| shape)
+    }
+
     /// The names, in the order in which they were added.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|(name, _, _)| name.as_str())

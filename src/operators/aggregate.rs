@@ -6,7 +6,6 @@
 //!
 //! This file has what all kinds share, and the windows that are aligned to the epoch; `aggregate/` has the others.
 
-mod merge;
 mod session;
 mod sliding;
 mod timeline;
@@ -22,14 +21,15 @@ use crate::topology::plan::{Aggregate, Emit};
 use crate::window::{TimeWindows, UnlimitedWindow, Window, Windows};
 use timeline::Timeline;
 
-pub(super) use merge::merge_named;
-
 /// How many windows are closed per scan of the store, so that a leap in stream time needs
 /// no more memory than a small step.
 const SCAN_LIMIT: usize = 1_000;
 
 /// What is computed per group.
 pub(super) trait Combine: Send {
+    /// Says which input the next records come from, where that makes a difference.
+    fn from_input(&mut self, _input: usize) {}
+
     /// The state with one more record in it; [`Value::Null`] deletes the group.
     fn add(&self, state: Option<Value>, record: &Record) -> Result<Value>;
 
@@ -226,7 +226,7 @@ impl<F: Combine> Aggregation<F> {
 }
 
 impl<F: Combine> Operator for Aggregation<F> {
-    fn process(&mut self, _input: usize, record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
+    fn process(&mut self, input: usize, record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
         let Some(key) = record.key.clone() else {
             context.drop_record(DropReason::NullKey);
             return Ok(());
@@ -235,6 +235,7 @@ impl<F: Combine> Operator for Aggregation<F> {
             context.drop_record(DropReason::NullValue);
             return Ok(());
         }
+        self.function.from_input(input);
         match self.windows {
             Some(Windows::Time(windows)) => self.add_to_windows(windows, &record, &key, context),
             Some(Windows::Sliding(windows)) => self.add_to_sliding(windows, &record, &key, context),

@@ -1,6 +1,7 @@
 //! `fold`: a state of the author's own making, with an agent's answer in it if wanted.
 
 use super::aggregate::Combine;
+use super::aggregate_changes::Subtract;
 use super::{Result, key_value};
 use crate::expression::{Input, Projection};
 use crate::record::{Record, Value};
@@ -11,6 +12,7 @@ use crate::topology::plan::FoldCall;
 pub(super) struct Fold {
     pub(super) init: Projection,
     pub(super) add: Projection,
+    pub(super) subtract: Option<Projection>,
     pub(super) call: Option<FoldCall>,
     pub(super) merge: Option<Projection>,
     pub(super) result: Option<Projection>,
@@ -49,5 +51,14 @@ impl Combine for Fold {
         let Some(result) = &self.result else { return Ok(state) };
         let locals = [state];
         Ok(result.evaluate(&Input { key, value: &Value::Null, record: None, locals: &locals })?)
+    }
+}
+
+impl Subtract for Fold {
+    fn subtract(&self, state: Value, record: &Record) -> Result<Value> {
+        let Some(subtract) = &self.subtract else { return Ok(state) };
+        let locals = [state];
+        let input = Input { key: key_value(&record.key), value: &record.value, record: Some(record), locals: &locals };
+        Ok(subtract.evaluate(&input)?)
     }
 }

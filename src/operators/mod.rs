@@ -6,12 +6,16 @@
 
 mod accumulator;
 mod aggregate;
+mod aggregate_changes;
 mod branch;
 mod call;
+mod cogroup;
+mod deduplicate;
 mod emission;
 mod filter;
 mod flat_map;
 mod fold;
+mod group_by;
 mod join_stream_table;
 mod join_tables;
 mod map;
@@ -31,6 +35,8 @@ use crate::sink::{CollectError, RecordCollector};
 use crate::state::{StateError, TaskStores};
 use crate::time::Timestamp;
 use crate::topology::plan::{Aggregate, Function, Node, Verb};
+use aggregate::{Aggregation, Combine};
+use aggregate_changes::{ChangeAggregation, Subtract};
 
 /// What an operator works with beside the record.
 pub struct OperatorContext<'a> {
@@ -137,8 +143,9 @@ pub trait Operator: Send {
 /// Makes the operator of a node.
 pub fn build(node: &Node) -> Box<dyn Operator> {
     match &node.verb {
-        Verb::Filter { condition, negate, table } => {
-            Box::new(filter::Filter { condition: condition.clone(), negate: *negate, table: *table })
+        Verb::Filter { condition, negate, table, sends_old } => {
+            let condition = condition.clone();
+            Box::new(filter::Filter { condition, negate: *negate, table: *table, sends_old: *sends_old })
         }
         Verb::Map { key, value, table } => {
             Box::new(map::Map { key: key.clone(), value: value.clone(), table: *table, buffer: Vec::new() })
@@ -155,8 +162,10 @@ pub fn build(node: &Node) -> Box<dyn Operator> {
         Verb::Call { agent, input, into } => {
             Box::new(call::Call { agent: agent.clone(), input: input.clone(), into: into.clone() })
         }
-        Verb::ToTable { store, sends_old } => Box::new(to_table::ToTable::new(*store, *sends_old)),
+        Verb::Deduplicate { by, within, store } => Box::new(deduplicate::Deduplicate::new(by.clone(), *within, *store)),
+        Verb::ToTable { store, sends_old, filtered } => Box::new(to_table::ToTable::new(*store, *sends_old, *filtered)),
         Verb::ToStream => Box::new(to_stream::ToStream),
+        Verb::GroupBy(plan) => Box::new(group_by::GroupBy::new(plan.clone())),
         Verb::Aggregate(plan) => {
             // A table that is kept for queries only has nobody to hand changes on to.
             let has_readers = node.outputs.iter().any(|output| !output.is_empty());
@@ -175,16 +184,28 @@ pub fn build(node: &Node) -> Box<dyn Operator> {
 fn build_aggregate(plan: &Aggregate, has_readers: bool) -> Box<dyn Operator> {
     match &plan.function {
         Function::Named { aggregates, state, result } => {
-            Box::new(aggregate::Aggregation::new(plan, has_readers, accumulator::Named::new(aggregates, state, result)))
+            aggregation(plan, has_readers, accumulator::Named::new(aggregates, state, result))
         }
-        Function::Reduce { expression } => {
-            Box::new(aggregate::Aggregation::new(plan, has_readers, reduce::Reduce { expression: expression.clone() }))
+        Function::Cogroup(cogroup) => {
+            Box::new(Aggregation::new(plan, has_readers, cogroup::Cogroup::new(cogroup.clone())))
         }
-        Function::Fold { init, add, call, merge, result } => {
-            let (init, add, call) = (init.clone(), add.clone(), call.clone());
-            let fold = fold::Fold { init, add, call, merge: merge.clone(), result: result.clone() };
-            Box::new(aggregate::Aggregation::new(plan, has_readers, fold))
+        Function::Reduce { expression, subtract } => {
+            let (expression, subtract) = (expression.clone(), subtract.clone());
+            aggregation(plan, has_readers, reduce::Reduce { expression, subtract })
         }
+        Function::Fold { init, add, subtract, call, merge, result } => {
+            let (init, add, subtract, call) = (init.clone(), add.clone(), subtract.clone(), call.clone());
+            let (merge, result) = (merge.clone(), result.clone());
+            aggregation(plan, has_readers, fold::Fold { init, add, subtract, call, merge, result })
+        }
+    }
+}
+
+/// What adds up the records of a stream, or the changes of a grouped table.
+fn aggregation<F: Combine + Subtract + 'static>(plan: &Aggregate, has_readers: bool, function: F) -> Box<dyn Operator> {
+    match plan.changes {
+        true => Box::new(ChangeAggregation::new(plan, has_readers, function)),
+        false => Box::new(Aggregation::new(plan, has_readers, function)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `reduce`: combines the values of a group pairwise; the first value is the first state.
 
 use super::aggregate::Combine;
+use super::aggregate_changes::Subtract;
 use super::{Result, key_value};
 use crate::expression::{Input, Projection};
 use crate::record::{Record, Value};
@@ -8,6 +9,7 @@ use crate::record::{Record, Value};
 /// The state has the shape of the values.
 pub(super) struct Reduce {
     pub(super) expression: Projection,
+    pub(super) subtract: Option<Projection>,
 }
 
 impl Combine for Reduce {
@@ -26,5 +28,14 @@ impl Combine for Reduce {
 
     fn result(&self, _key: &Value, state: Value) -> Result<Value> {
         Ok(state)
+    }
+}
+
+impl Subtract for Reduce {
+    fn subtract(&self, state: Value, record: &Record) -> Result<Value> {
+        let Some(subtract) = &self.subtract else { return Ok(state) };
+        let locals = [state];
+        let input = Input { key: key_value(&record.key), value: &record.value, record: Some(record), locals: &locals };
+        Ok(subtract.evaluate(&input)?)
     }
 }

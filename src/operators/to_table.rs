@@ -10,12 +10,13 @@ use crate::state::StateValue;
 pub(super) struct ToTable {
     store: usize,
     sends_old: bool,
+    filtered: bool,
     held: Held,
 }
 
 impl ToTable {
-    pub(super) fn new(store: usize, sends_old: bool) -> Self {
-        ToTable { store, sends_old, held: Held::default() }
+    pub(super) fn new(store: usize, sends_old: bool, filtered: bool) -> Self {
+        ToTable { store, sends_old, filtered, held: Held::default() }
     }
 }
 
@@ -31,6 +32,10 @@ impl Operator for ToTable {
             // Read before a deletion too: whether the changelog gets a tombstone must not depend on what happens to
             // be in memory (I7).
             let old = context.stores.get(self.store, &key.encoded)?;
+            if self.filtered && self.sends_old && old.is_none() && row.is_none() {
+                // What the filter never let pass is nobody's business.
+                return Ok(());
+            }
             record.old = self.sends_old.then(|| old.map_or(Value::Null, |old| old.value));
         } else {
             record.old = None;

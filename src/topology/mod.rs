@@ -8,6 +8,7 @@ mod planner;
 pub mod requirements;
 mod schema;
 pub(crate) mod spec;
+mod table_plan;
 
 use crate::agents::Agents;
 use crate::serdes::SchemaRegistry;

@@ -13,6 +13,8 @@ use crate::serdes::{Deserializer, Format, Serializer};
 use crate::state::StoreSpec;
 use crate::window::Windows;
 
+pub use super::table_plan::{Cogroup, DEDUPLICATE_RETENTION, GroupBy, NEW, OLD};
+
 /// A whole application, checked.
 #[derive(Clone, Debug)]
 pub struct Topology {
@@ -212,6 +214,9 @@ pub enum Verb {
         negate: bool,
         /// Whether it filters a table.
         table: bool,
+        /// On a table, whether to hand on the old value with the new one, and to say nothing of rows that pass
+        /// neither before nor after.
+        sends_old: bool,
     },
     /// `map`, `map_values`, `select_key`. On a table (`table`), null values stay null and `old` is mapped too.
     Map {
@@ -258,15 +263,29 @@ pub enum Verb {
         /// Builds the new value; the answer is local 0 beside key and value. `None`: the answer is the value.
         into: Option<Projection>,
     },
+    /// Keeps the first record of several alike within a time.
+    Deduplicate {
+        /// What makes records alike; `None`: their keys.
+        by: Option<KeyMapping>,
+        /// How far apart they are at the most, in milliseconds; longer than 0.
+        within: i64,
+        /// Holds the times of those that were kept: a window store of windows as long as `within`.
+        store: StoreId,
+    },
     /// Makes a table of a stream, or materialises a table source: the last value of each key.
     ToTable {
         /// Holds the rows.
         store: StoreId,
         /// Whether to hand on the old value with the new one.
         sends_old: bool,
+        /// Whether its rows come out of a filter, which has nothing to say of rows that were not there and are not.
+        filtered: bool,
     },
     /// A table's changes as a stream.
     ToStream,
+    /// `group_by` on a table: what a change takes from one group and adds to another, as records of the groups. Values
+    /// become changes: structs of a row that is new in its group and one that is not in it any more.
+    GroupBy(GroupBy),
     /// Groups by the current key and aggregates.
     Aggregate(Aggregate),
     /// A stream looks up a table.
@@ -305,7 +324,7 @@ pub enum JoinKind {
     Outer,
 }
 
-/// An aggregation of a stream by its key, windowed or not.
+/// An aggregation of a stream by its key, windowed or not, or of the changes that a grouped table sends.
 #[derive(Clone, Debug)]
 pub struct Aggregate {
     /// Holds the state of each group. With windows, keys are [`crate::state::window_key`]s, of sessions
@@ -322,6 +341,8 @@ pub struct Aggregate {
     pub function: Function,
     /// Whether to hand on the old value with the new one.
     pub sends_old: bool,
+    /// Whether it takes the changes of a [`Verb::GroupBy`], and subtracts as well as adds.
+    pub changes: bool,
     /// How long after its start a window's state is kept, or after its end a session's, in milliseconds; at least
     /// [`Windows::least_retention`].
     pub retention: i64,
@@ -355,6 +376,8 @@ pub enum Function {
     Reduce {
         /// The new state.
         expression: Projection,
+        /// For grouped tables: the state without a value that left the group.
+        subtract: Option<Projection>,
     },
     /// `fold:`.
     Fold {
@@ -362,6 +385,8 @@ pub enum Function {
         init: Projection,
         /// The new state; `acc` is local 0.
         add: Projection,
+        /// For grouped tables: the state without a row that left the group; `acc` is local 0.
+        subtract: Option<Projection>,
         /// A call that is made after each `add`.
         call: Option<FoldCall>,
         /// The state of two sessions that become one; `acc` is local 0, `other` local 1. Always there for sessions.
@@ -369,6 +394,8 @@ pub enum Function {
         /// The result; `acc` is local 0. `None`: the state is the result.
         result: Option<Projection>,
     },
+    /// `cogroup:`; the aggregation has an input for each of its streams.
+    Cogroup(Cogroup),
 }
 
 /// A call to an agent within a fold: its answer becomes part of the state.
@@ -408,6 +435,8 @@ pub enum AggregateKind {
     Max,
     /// State: {sum: double, count: int}; result: double or null.
     Avg,
+    /// The sample standard deviation. State: {count: int, mean: double, squares: double}; result: double or null.
+    Stddev,
     /// The first argument in order of processing, null before it.
     First,
     /// The last argument in order of processing, null before it.
@@ -417,11 +446,23 @@ pub enum AggregateKind {
         /// The most that are kept.
         limit: usize,
     },
+    /// Up to `limit` different arguments, the first ones, in order of first appearance. State and result: a list.
+    CollectSet {
+        /// The most that are kept.
+        limit: usize,
+    },
     /// The `k` most frequent arguments, most frequent first, ties in order of first appearance.
     /// State: a list of {value, count}; result: a list of values.
     TopK {
         /// How many.
         k: usize,
+    },
+    /// About how many different arguments there were. State: bytes, null before the first; result: int.
+    ApproxDistinct,
+    /// About the number at a quantile. State: bytes, null before the first; result: double or null.
+    ApproxQuantile {
+        /// The quantile, from 0 to 1,000,000.
+        millionths: u32,
     },
 }
 

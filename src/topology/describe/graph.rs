@@ -61,7 +61,7 @@ fn picture(topology: &Topology) -> Picture {
                     picture.arrows.push((node_id(number), topic(&sink.topic)));
                     Vec::new()
                 }
-                Verb::ToTable { store, .. } => vec![*store],
+                Verb::ToTable { store, .. } | Verb::Deduplicate { store, .. } => vec![*store],
                 Verb::Aggregate(aggregate) => vec![aggregate.store],
                 Verb::StreamTableJoin { table, .. } => vec![*table],
                 Verb::TableTableJoin { stores, .. } => stores.clone(),

@@ -65,8 +65,17 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
         }
         Verb::Merge => "merge".to_owned(),
         Verb::Call { agent, .. } => format!("call {}", agent.name()),
-        Verb::ToTable { store: id, sends_old } => format!("to_table in {}{}", store(id), old(*sends_old)),
+        Verb::Deduplicate { by, within, store: id } => {
+            let by = by.as_ref().map(|by| format!(" by {}", source(&by.expression))).unwrap_or_default();
+            format!("deduplicate{by} within {} in {}", format_duration(*within), store(id))
+        }
+        Verb::ToTable { store: id, sends_old, .. } => format!("to_table in {}{}", store(id), old(*sends_old)),
         Verb::ToStream => "to_stream".to_owned(),
+        Verb::GroupBy(group) => {
+            let value = group.value.as_ref().map(|value| format!(", value = {}", projection(value)));
+            let (key, value) = (&group.key, value.unwrap_or_default());
+            format!("group_by {} ({}){value}", source(&key.expression), key.format)
+        }
         Verb::Aggregate(aggregate) => {
             let windows = aggregate.windows.map(|windows| format!(" per {}", self::windows(&windows)));
             let emit = if aggregate.emit == Emit::OnClose { ", on close" } else { "" };
@@ -137,7 +146,11 @@ fn function(function: &Function) -> String {
                 .collect();
             format!("aggregate {}", parts.join(", "))
         }
-        Function::Reduce { expression } => format!("reduce {}", projection(expression)),
+        Function::Reduce { expression, .. } => format!("reduce {}", projection(expression)),
+        Function::Cogroup(cogroup) => {
+            let add: Vec<String> = cogroup.add.iter().map(projection).collect();
+            format!("cogroup {}", add.join(" | "))
+        }
         Function::Fold { add, call, merge, .. } => {
             let call = call.as_ref().map(|call| format!(", call {}", call.agent.name())).unwrap_or_default();
             let merge = merge.as_ref().map(|merge| format!(", merge {}", projection(merge))).unwrap_or_default();
@@ -154,9 +167,15 @@ fn call(kind: AggregateKind, argument: &str) -> String {
         AggregateKind::Min => format!("min({argument})"),
         AggregateKind::Max => format!("max({argument})"),
         AggregateKind::Avg => format!("avg({argument})"),
+        AggregateKind::Stddev => format!("stddev({argument})"),
         AggregateKind::First => format!("first({argument})"),
         AggregateKind::Last => format!("last({argument})"),
         AggregateKind::Collect { limit } => format!("collect({argument}, {limit})"),
+        AggregateKind::CollectSet { limit } => format!("collect_set({argument}, {limit})"),
+        AggregateKind::ApproxDistinct => format!("approx_distinct({argument})"),
+        AggregateKind::ApproxQuantile { millionths } => {
+            format!("approx_quantile({argument}, {})", f64::from(millionths) / 1e6)
+        }
         AggregateKind::TopK { k } => format!("top_k({argument}, {k})"),
     }
 }

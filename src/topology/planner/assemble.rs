@@ -128,7 +128,7 @@ fn local_edges(edges: &[Edge], cut: &Cut) -> Vec<Edge> {
 /// The stores that a node uses.
 fn stores_of(verb: &mut Verb) -> Vec<&mut StoreId> {
     match verb {
-        Verb::ToTable { store, .. } => vec![store],
+        Verb::ToTable { store, .. } | Verb::Deduplicate { store, .. } => vec![store],
         Verb::Aggregate(aggregate) => std::iter::once(&mut aggregate.store).chain(&mut aggregate.index).collect(),
         Verb::StreamTableJoin { table, .. } => vec![table],
         Verb::TableTableJoin { stores, .. } => stores.iter_mut().collect(),

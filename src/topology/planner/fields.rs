@@ -3,7 +3,7 @@
 use super::graph::Graph;
 use crate::expression::{Binding, Expression, Projection};
 use crate::record::Fields;
-use crate::topology::plan::{Edge, Function, JoinKind, Verb};
+use crate::topology::plan::{Aggregate, Edge, Function, JoinKind, Verb};
 
 /// Which part of its values each source must decode, in order of the sources.
 pub(super) fn needed(graph: &Graph) -> Vec<Fields> {
@@ -46,6 +46,10 @@ fn of_input(graph: &Graph, of_nodes: &[Fields], edge: &Edge) -> Fields {
         Some(Verb::TableTableJoin { value, .. }) => {
             value.uses(&Binding::Local(edge.input)).unwrap_or_else(Fields::none)
         }
+        Some(Verb::Aggregate(Aggregate { function: Function::Cogroup(cogroup), .. })) => {
+            let add = cogroup.add.get(edge.input);
+            add.and_then(|add| add.uses(&Binding::Value)).unwrap_or_else(Fields::none)
+        }
         _ => of_nodes.get(edge.node).cloned().unwrap_or(Fields::All),
     }
 }
@@ -81,8 +85,13 @@ fn of_verb(verb: &Verb, after: Fields) -> Fields {
             add(&mut fields, of_projection(input));
             add(&mut fields, into.as_ref().and_then(of_projection));
         }
-        // Rows are stored, and serve queries: whole.
-        Verb::ToTable { .. } => return Fields::All,
+        Verb::Deduplicate { by, .. } => {
+            add(&mut fields, by.as_ref().and_then(|by| of_expression(&by.expression)));
+            fields.merge(&after);
+        }
+        // Rows are stored, and serve queries: whole. So are the changes of those that are grouped.
+        Verb::ToTable { .. } | Verb::GroupBy(_) => return Fields::All,
+        Verb::Aggregate(aggregate) if aggregate.changes => return Fields::All,
         Verb::Aggregate(aggregate) => return of_function(&aggregate.function),
         Verb::StreamTableJoin { value, .. } => add(&mut fields, value.uses(&Binding::Local(0))),
         Verb::TableTableJoin { .. } => return Fields::All,
@@ -102,9 +111,9 @@ fn of_function(function: &Function) -> Fields {
                 add(&mut fields, argument.uses(&Binding::Value).cloned());
             }
         }
-        // The first value becomes the state.
-        Function::Reduce { .. } => return Fields::All,
-        Function::Fold { init, add: next, call, merge: _, result } => {
+        // The first value becomes the state. What a cogroup reads differs by input.
+        Function::Reduce { .. } | Function::Cogroup(_) => return Fields::All,
+        Function::Fold { init, add: next, call, result, .. } => {
             add(&mut fields, init.uses(&Binding::Value));
             add(&mut fields, next.uses(&Binding::Value));
             add(&mut fields, call.as_ref().and_then(|call| call.input.uses(&Binding::Value)));
@@ -121,7 +130,8 @@ fn add(fields: &mut Fields, used: Option<Fields>) {
 }
 
 /// Has old values sent along where something after needs them, as Kafka Streams does: the sides of a left or
-/// outer join from which unmatched rows may come, filters, and whatever stands between them and the rows.
+/// outer join from which unmatched rows may come, filters, groupings of tables, and whatever stands between them and the
+/// rows.
 pub(super) fn send_old_values(graph: &mut Graph) {
     let mut wanted = vec![false; graph.nodes.len()];
     for index in (0..graph.nodes.len()).rev() {
@@ -131,7 +141,7 @@ pub(super) fn send_old_values(graph: &mut Graph) {
             match graph.nodes.get(edge.node).map(|node| &node.verb) {
                 Some(Verb::TableTableJoin { kind, .. }) => follows || *kind != JoinKind::Inner,
                 // A filter knows by them which rows never passed, and hands on no deletion of one.
-                Some(Verb::Filter { table: true, .. }) => true,
+                Some(Verb::GroupBy(_) | Verb::Filter { table: true, .. }) => true,
                 Some(Verb::Map { table: true, .. }) => follows,
                 _ => false,
             }
@@ -140,7 +150,11 @@ pub(super) fn send_old_values(graph: &mut Graph) {
             *slot = after;
         }
         match graph.nodes.get_mut(index).map(|node| &mut node.verb) {
-            Some(Verb::ToTable { sends_old, .. } | Verb::TableTableJoin { sends_old, .. }) => *sends_old = after,
+            Some(
+                Verb::ToTable { sends_old, .. }
+                | Verb::TableTableJoin { sends_old, .. }
+                | Verb::Filter { table: true, sends_old, .. },
+            ) => *sends_old = after,
             Some(Verb::Aggregate(aggregate)) => aggregate.sends_old = after,
             _ => {}
         }

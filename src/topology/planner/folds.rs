@@ -8,20 +8,35 @@ use super::shapes::{difference, misfits};
 use crate::expression::{Binding, Projection, Scope};
 use crate::record::Shape;
 use crate::topology::plan::{FoldCall, Function};
+use crate::topology::spec::scalars::Template;
 use crate::topology::spec::{FoldCallSpec, FoldSpec, WindowKind, WindowSpec};
-use crate::yaml::Diagnostic;
+use crate::yaml::{Diagnostic, Span};
 
 /// Widening a state that does not settle within so many rounds never will.
 const MAX_ROUNDS: usize = 8;
 
+/// What `merge` sees: the key, and the states of two sessions. `scope` is that of a record.
+pub(super) fn merge_scope(scope: &Scope, state: &Shape) -> Scope {
+    let both = Scope::new().with("key", Binding::Key, scope.shape("key").cloned().unwrap_or(Shape::Any));
+    both.with("acc", Binding::Local(0), state.clone()).with("other", Binding::Local(1), state.clone())
+}
+
 impl Planner<'_> {
     /// A fold over a stream.
-    pub(super) fn fold(&mut self, fold: &FoldSpec, flow: &Flow, window: Option<&WindowSpec>) -> Computed {
-        if !self.check_merge(fold, window) {
+    pub(super) fn fold_stream(&mut self, fold: &FoldSpec, flow: &Flow, window: Option<&WindowSpec>) -> Computed {
+        if !self.check_merge(fold.merge.as_ref(), &fold.span, "a fold", window) {
             return Computed::unknown();
         }
-        let scope = record_scope(flow);
-        let init = self.template(&fold.init, &scope);
+        if let Some(subtract) = &fold.subtract {
+            let problem = Diagnostic::new(subtract.0.label.clone(), "`subtract` is for grouped tables");
+            self.problems.report(problem.help("leave it out: nothing leaves a stream"));
+        }
+        self.fold(fold, &record_scope(flow))
+    }
+
+    /// A fold; `scope` is what its expressions see beside the state.
+    pub(super) fn fold(&mut self, fold: &FoldSpec, scope: &Scope) -> Computed {
+        let init = self.template(&fold.init, scope);
         let mut state = init.as_ref().map_or(Shape::Any, |init| init.shape().clone());
         for _ in 0..MAX_ROUNDS {
             let with_state = scope.clone().with("acc", Binding::Local(0), state.clone());
@@ -31,7 +46,7 @@ impl Planner<'_> {
             };
             let call = match &fold.call {
                 Some(call) => {
-                    let Some(call) = self.fold_call(call, flow, add.shape()) else { return Computed::unknown() };
+                    let Some(call) = self.fold_call(call, scope, add.shape()) else { return Computed::unknown() };
                     let Some(widest) = wider.unify(call.into.shape()) else {
                         return self.unsettled(fold, "call", &wider, call.into.shape());
                     };
@@ -42,10 +57,9 @@ impl Planner<'_> {
             };
             let merge = match &fold.merge {
                 Some(template) => {
-                    let both = Scope::new().with("key", Binding::Key, flow.key.shape.clone());
-                    let both = both.with("acc", Binding::Local(0), state.clone());
-                    let both = both.with("other", Binding::Local(1), state.clone());
-                    let Some(merge) = self.template(template, &both) else { return Computed::unknown() };
+                    let Some(merge) = self.template(template, &merge_scope(scope, &state)) else {
+                        return Computed::unknown();
+                    };
                     let Some(widest) = wider.unify(merge.shape()) else {
                         return self.unsettled(fold, "merge", &wider, merge.shape());
                     };
@@ -54,12 +68,25 @@ impl Planner<'_> {
                 }
                 None => None,
             };
+            let subtract = fold.subtract.as_ref().map(|subtract| self.template(subtract, &with_state));
+            if matches!(subtract, Some(None)) {
+                return Computed::unknown();
+            }
+            let subtract = subtract.flatten();
+            if let Some(subtract) = &subtract {
+                // Null deletes the group; it is no state.
+                let given = if *subtract.shape() == Shape::Null { &Shape::Never } else { subtract.shape().required() };
+                let Some(widest) = wider.unify(given) else {
+                    return self.unsettled(fold, "subtract", &wider, given);
+                };
+                wider = widest;
+            }
             if wider != state {
                 state = wider;
                 continue;
             }
             // The result is also computed when a window closes, where no record is at hand.
-            let row = Scope::new().with("key", Binding::Key, flow.key.shape.clone());
+            let row = Scope::new().with("key", Binding::Key, scope.shape("key").cloned().unwrap_or(Shape::Any));
             let row = row.with("acc", Binding::Local(0), state.clone());
             let result = fold.result.as_ref().map(|result| self.template(result, &row));
             if matches!(result, Some(None)) {
@@ -68,19 +95,26 @@ impl Planner<'_> {
             let result = result.flatten();
             let shape = result.as_ref().map_or_else(|| state.clone(), |result| result.shape().clone());
             let Some(init) = init else { return Computed { function: None, state, result: shape } };
-            let function = Function::Fold { init, add, call, merge, result };
+            let function = Function::Fold { init, add, subtract, call, merge, result };
             return Computed { function: Some(function), state, result: shape };
         }
         self.problems.report(Diagnostic::new(fold.add.0.place(), "the shape of the fold's state does not settle"));
         Computed::unknown()
     }
 
-    /// Two sessions may become one, whose state only the author can tell; other windows never do.
-    fn check_merge(&mut self, fold: &FoldSpec, window: Option<&WindowSpec>) -> bool {
+    /// Two sessions may become one, whose state only the author can tell; other windows never do. `owner` is what has
+    /// this `merge`, or has none.
+    pub(super) fn check_merge(
+        &mut self,
+        merge: Option<&Template>,
+        span: &Span,
+        owner: &str,
+        window: Option<&WindowSpec>,
+    ) -> bool {
         let session = window.filter(|window| matches!(window.kind, WindowKind::Session(_)));
-        match (&fold.merge, session) {
+        match (merge, session) {
             (None, Some(_)) => {
-                let problem = Diagnostic::new(fold.span.clone(), "a fold over sessions needs `merge`");
+                let problem = Diagnostic::new(span.clone(), format!("{owner} over sessions needs `merge`"));
                 self.problems
                     .report(problem.help("say what two sessions come to: `merge: {count: acc.count + other.count}`"));
                 false
@@ -103,8 +137,8 @@ impl Planner<'_> {
     }
 
     /// The call of a fold. `state` is what it finds, the shape that `add` gives.
-    fn fold_call(&mut self, call: &FoldCallSpec, flow: &Flow, state: &Shape) -> Option<FoldCall> {
-        let scope = record_scope(flow).with("acc", Binding::Local(0), state.clone());
+    fn fold_call(&mut self, call: &FoldCallSpec, scope: &Scope, state: &Shape) -> Option<FoldCall> {
+        let scope = scope.clone().with("acc", Binding::Local(0), state.clone());
         let agent = self.agent(&call.agent);
         let input = self.template(&call.input, &scope);
         let agent = agent?;

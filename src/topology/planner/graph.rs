@@ -5,7 +5,7 @@ use crate::expression::Expression;
 use crate::record::Shape;
 use crate::serdes::{Format, Serde};
 use crate::state::{StoreKind, StoreSpec};
-use crate::topology::plan::{Edge, OffsetReset, OnError, StoreId, Verb};
+use crate::topology::plan::{Aggregate, Edge, Function, OffsetReset, OnError, StoreId, Verb};
 use crate::window::Windows;
 
 /// Where records come out.
@@ -78,6 +78,7 @@ impl Graph {
         let index = self.nodes.len();
         let (joins, outputs) = match &verb {
             Verb::TableTableJoin { .. } => (true, 1),
+            Verb::Aggregate(Aggregate { function: Function::Cogroup(_), .. }) => (true, 1),
             Verb::Branch { conditions, default } => (false, conditions.len() + usize::from(*default)),
             _ => (false, 1),
         };

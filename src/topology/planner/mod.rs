@@ -7,10 +7,13 @@
 
 mod aggregates;
 mod assemble;
+mod cogroups;
+mod deduplicate;
 mod expressions;
 mod fields;
 mod folds;
 mod graph;
+mod grouped;
 mod joins;
 mod names;
 mod repartition;

@@ -178,7 +178,8 @@ fn references<'a>(definition: &Definition<'a>) -> Vec<&'a Name> {
         }
         Definition::Table(Some(table)) => {
             let joined = table.join.iter().flat_map(|join| join.inputs.iter().map(|(_, input)| input));
-            table.from.iter().chain(joined).chain(merged(&table.steps)).collect()
+            let cogroup = table.cogroup.iter().flat_map(|cogroup| cogroup.inputs.iter().map(|(_, input)| &input.from));
+            table.from.iter().chain(joined).chain(cogroup).chain(merged(&table.steps)).collect()
         }
         _ => Vec::new(),
     }

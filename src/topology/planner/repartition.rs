@@ -1,7 +1,7 @@
 //! Keys: how new ones are written, and where records must travel to meet others of their key.
 
 use super::Planner;
-use super::graph::{DraftPayload, DraftSource, Flow, FlowKind, KeyInfo};
+use super::graph::{DraftPayload, DraftSource, Flow, FlowKind, KeyInfo, Port};
 use crate::expression::Expression;
 use crate::log::TopicConfig;
 use crate::record::Shape;
@@ -118,7 +118,9 @@ impl Planner<'_> {
             return Flow { kind: FlowKind::Unknown, ..flow };
         }
         let store = self.new_store(store, flow.value.clone(), &flow.key.format, StoreKind::KeyValue, span);
-        let verb = Verb::ToTable { store, sends_old: false };
+        let before = if let Port::Node(node, _) = flow.port { self.graph.nodes.get(node) } else { None };
+        let filtered = before.is_some_and(|node| matches!(node.verb, Verb::Filter { table: true, .. }));
+        let verb = Verb::ToTable { store, sends_old: false, filtered };
         let port = self.graph.node(format!("{owner}/to_table"), verb, on_error, &[flow.port]);
         Flow { port, kind: FlowKind::Table(Some(store)), ..flow }
     }

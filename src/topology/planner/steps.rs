@@ -75,6 +75,7 @@ impl Planner<'_> {
             }
             Step::ToTable(_) => self.table_step(flow, place),
             Step::ToStream(_) => self.stream_of_changes(flow, index, place),
+            Step::Deduplicate(spec) => self.deduplicate(flow, spec, place),
             Step::Call(call) => self.call(flow, call, place),
         }
     }
@@ -91,7 +92,7 @@ impl Planner<'_> {
     pub(super) fn filter(&mut self, mut flow: Flow, condition: &Formula, negate: bool, place: &Place<'_>) -> Flow {
         if let Some(condition) = self.condition(condition, &record_scope(&flow)) {
             let table = flow.is_table();
-            self.chain(&mut flow, Verb::Filter { condition, negate, table }, place);
+            self.chain(&mut flow, Verb::Filter { condition, negate, table, sends_old: false }, place);
         }
         flow
     }

@@ -23,12 +23,15 @@ impl Planner<'_> {
                 let made_of_table = read.is_table() && !changes;
                 let flow = self.steps(name, steps, read, on_error);
                 if made_of_table {
-                    self.table_of_table(table, flow)
+                    self.table_of_table(name, table, flow, on_error)
                 } else {
                     self.table_of_stream(name, table, flow, on_error)
                 }
             }
-            (None, None) => Flow::unknown(),
+            (None, None) => match &table.cogroup {
+                Some(cogroup) => self.cogroup(name, table, cogroup, on_error),
+                None => Flow::unknown(),
+            },
         };
         let place =
             |node: &str| Place { owner: name, node: format!("{name}/{node}"), span: &table.span, on_error, last: true };
@@ -74,21 +77,23 @@ impl Planner<'_> {
             ("fold", table.fold.is_some()),
             ("to_table", table.to_table.is_some()),
             ("join", table.join.is_some()),
+            ("cogroup", table.cogroup.is_some()),
         ];
         let given: Vec<&str> = functions.iter().filter(|(_, given)| *given).map(|(field, _)| *field).collect();
         if given.len() > 1 {
             let message = format!("the table `{name}` is made in {} ways: {}", given.len(), list(&given));
             self.problems.report(Diagnostic::new(table.span.clone(), message).help("define a table for each"));
         }
-        if table.join.is_none() && table.from.is_none() {
+        if table.join.is_none() && table.from.is_none() && table.cogroup.is_none() {
             let problem = Diagnostic::new(table.span.clone(), format!("the table `{name}` is made from nothing"));
-            self.problems.report(problem.help("give it `from` or `join`"));
+            self.problems.report(problem.help("give it `from`, `join` or `cogroup`"));
         }
         if table.join.is_some() {
             let others = [
                 ("from", table.from.is_some()),
                 ("steps", table.steps.is_some()),
                 ("group_by", table.group_by.is_some()),
+                ("group_value", table.group_value.is_some()),
                 ("window", table.window.is_some()),
             ];
             for (field, _) in others.iter().filter(|(_, given)| *given) {
@@ -96,10 +101,23 @@ impl Planner<'_> {
                 self.problems.report(problem.help("define another table or stream for it"));
             }
         }
-        let aggregates = table.aggregate.is_some() || table.reduce.is_some() || table.fold.is_some();
+        if table.cogroup.is_some() {
+            let others = [
+                ("from", table.from.is_some()),
+                ("steps", table.steps.is_some()),
+                ("group_by", table.group_by.is_some()),
+                ("group_value", table.group_value.is_some()),
+            ];
+            for (field, _) in others.iter().filter(|(_, given)| *given) {
+                let problem = Diagnostic::new(table.span.clone(), format!("a table with `cogroup` has no `{field}`"));
+                self.problems.report(problem.help("each of its `inputs` has its own"));
+            }
+        }
+        let aggregates =
+            table.aggregate.is_some() || table.reduce.is_some() || table.fold.is_some() || table.cogroup.is_some();
         if !aggregates && let Some(window) = &table.window {
             let problem = Diagnostic::new(window.span.clone(), "a window needs an aggregation");
-            self.problems.report(problem.help("add `aggregate`, `reduce` or `fold`"));
+            self.problems.report(problem.help("add `aggregate`, `reduce`, `fold` or `cogroup`"));
         }
         if let Some(emit) = table.emit.as_ref().filter(|emit| emit.on_close)
             && table.window.is_none()
@@ -122,21 +140,13 @@ impl Planner<'_> {
         }
     }
 
-    fn table_of_table(&mut self, table: &TableSpec, flow: Flow) -> Flow {
-        let grouping = table.group_by.as_ref().map(|formula| formula.0.label.clone());
-        let aggregates = table.aggregate.is_some() || table.reduce.is_some() || table.fold.is_some();
-        if grouping.is_some() || aggregates {
-            let place = grouping.unwrap_or_else(|| table.span.clone());
-            let problem = Diagnostic::new(place, "grouping and aggregating a table is not supported yet");
-            self.problems.report(problem.help("aggregate its changes: start the steps with `- to_stream`"));
-            return Flow::unknown();
-        }
-        flow
-    }
-
     fn table_of_stream(&mut self, name: &str, table: &TableSpec, flow: Flow, on_error: OnError) -> Flow {
         let span = &table.span;
         let mut flow = flow;
+        if let Some(value) = &table.group_value {
+            let problem = Diagnostic::new(value.0.label.clone(), "`group_value` is for grouped tables");
+            self.problems.report(problem.help("make it a step: `- map_values: ...`"));
+        }
         if let Some(key) = &table.group_by {
             let node = format!("{name}/group_by");
             flow = self.select_key(flow, key, &Place { owner: name, node, span, on_error, last: false });
@@ -154,7 +164,7 @@ impl Planner<'_> {
             flow = self.repartition(flow, &what);
         }
         if table.aggregate.is_some() || table.reduce.is_some() || table.fold.is_some() {
-            return self.aggregation(name, table, flow, on_error);
+            return self.aggregation(name, table, flow, &[], on_error);
         }
         if table.window.is_some() || flow.is_unknown() {
             return Flow::unknown();

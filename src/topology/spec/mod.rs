@@ -8,7 +8,7 @@ mod windows;
 
 pub(crate) use lower::{Lower, Name, Named};
 pub(crate) use nodes::*;
-pub(crate) use steps::{BranchSpec, CallSpec, MapSpec, Step, StepSpec};
+pub(crate) use steps::{BranchSpec, CallSpec, DeduplicateSpec, MapSpec, Step, StepSpec};
 pub(crate) use windows::{WindowKind, WindowSpec};
 
 use lower::{choice, mapping};

@@ -32,16 +32,20 @@ mapping! {
         optional from: Name,
         /// What is done to each record before that.
         optional steps: Vec<StepSpec>,
-        /// The key to group by; the current key if not given.
+        /// The key to group by; the current key if not given. On a table, the group of each row.
         optional group_by: Formula,
+        /// What each row of a table is in its group; the row itself if not given.
+        optional group_value: Template,
         /// The windows to group by.
         optional window: WindowSpec,
         /// Aggregates by the names of their fields in the result.
         optional aggregate: Named<AggregateCall>,
-        /// Combines the result so far (`acc`) with each next value (`value`).
+        /// Combines the result so far (`acc`) with each next value (`value`). On a grouped table `{add, subtract}`.
         optional reduce: Template,
         /// Builds up a state from the records of each key.
         optional fold: FoldSpec,
+        /// Builds up one state from the records of several streams.
+        optional cogroup: CogroupSpec,
         /// The last value of each key. This is what a table made from a stream is when nothing else is said.
         optional to_table: Nothing,
         /// Tables that are joined by their common key.
@@ -59,7 +63,7 @@ mapping! {
         /// What happens to a record on which an expression fails.
         optional on_error: OnErrorSpec,
     }
-    later ["cogroup", "suppress", "versioned"]
+    later ["suppress", "versioned"]
 }
 
 mapping! {
@@ -69,6 +73,8 @@ mapping! {
         required init: Template,
         /// The state after a record: `acc` is the state before it.
         required add: Template,
+        /// The state without a row that left its group: `acc` is the state before. For grouped tables.
+        optional subtract: Template,
         /// An agent that is asked after each record; its answer goes into the state.
         optional call: FoldCallSpec,
         /// The state of two sessions that a record joins: `acc` is that of the earlier, `other` that of the later one.
@@ -76,7 +82,35 @@ mapping! {
         /// The row, of the state `acc`; the state itself if not given.
         optional result: Template,
     }
-    later ["subtract"]
+    later []
+}
+
+mapping! {
+    /// Builds up one state from the records of several streams.
+    CogroupSpec = "a cogroup" {
+        /// The streams by names of their own.
+        required inputs: Named<CogroupInputSpec>,
+        /// The state before the first record of a key; `key` is in scope.
+        required init: Template,
+        /// The state of two sessions that a record joins: `acc` is that of the earlier, `other` that of the later one.
+        optional merge: Template,
+        /// The row, of the state `acc`; the state itself if not given.
+        optional result: Template,
+    }
+    later []
+}
+
+mapping! {
+    /// A stream whose records go into a cogroup.
+    CogroupInputSpec = "an input of a cogroup" {
+        /// The stream or source.
+        required from: Name,
+        /// The key to group by; the current key if not given.
+        optional group_by: Formula,
+        /// The state after a record: `acc` is the state before it.
+        required add: Template,
+    }
+    later []
 }
 
 mapping! {

@@ -345,6 +345,6 @@ impl Lower for AggregateCall {
 }
 leaf_schema!(AggregateCall, "AggregateCall", {
     "type": "string",
-    "pattern": "^(count|count_if|sum|min|max|avg|first|last|collect|top_k)\\(.*\\)$",
-    "description": "count(), count_if(condition), sum(x), min(x), max(x), avg(x), first(x), last(x), collect(x, limit) or top_k(x, k)."
+    "pattern": "^(count|count_if|sum|min|max|avg|stddev|first|last|collect|collect_set|top_k|approx_distinct|approx_quantile)\\(.*\\)$",
+    "description": "count(), count_if(condition), sum(x), min(x), max(x), avg(x), stddev(x), first(x), last(x), collect(x, limit), collect_set(x, limit), top_k(x, k), approx_distinct(x) or approx_quantile(x, q)."
 });

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::lower::{Lower, Name, Named, check_name, mapping, verbs};
-use super::scalars::{Count, Formula, Message, Nothing, Template};
+use super::scalars::{Count, Formula, Message, Millis, Nothing, Template};
 use crate::yaml::{Content, Node, Span};
 use crate::yaml::{Diagnostic, Problems, suggest};
 
@@ -39,10 +39,12 @@ verbs! {
         ToTable = "to_table"(Nothing),
         /// Makes a stream of a table's changes. Must come first.
         ToStream = "to_stream"(Nothing),
+        /// Keeps the first record of each key, or of what `by` gives, within a time.
+        Deduplicate = "deduplicate"(DeduplicateSpec),
         /// Asks an agent.
         Call = "call"(CallSpec),
     }
-    later ["deduplicate", "process", "process_values", "suppress", "flat_transform", "transform", "cogroup", "print"]
+    later ["process", "process_values", "suppress", "flat_transform", "transform", "cogroup", "print"]
 }
 
 mapping! {
@@ -65,6 +67,19 @@ mapping! {
         optional name: Name,
     }
     later ["key", "partitioner"]
+}
+
+mapping! {
+    /// Keeps the first record of several like it.
+    DeduplicateSpec = "`deduplicate`" {
+        /// What makes records alike; the key if not given.
+        optional by: Formula,
+        /// How far apart in event time they are at the most.
+        required within: Millis,
+        /// The name of its store; `STREAM-deduplicate` if not given.
+        optional name: Name,
+    }
+    later []
 }
 
 mapping! {
