@@ -8,7 +8,7 @@ use crate::log::TopicConfig;
 use crate::record::Fields;
 use crate::serdes::internal::Codec;
 use crate::serdes::{Format, Serde, TopicSerde};
-use crate::state::{StoreKind, StoreSpec};
+use crate::state::StoreSpec;
 use crate::topology::plan::{Encoding, Topic, Topology, Verb};
 
 use super::load::{self, Loaded, SchemaArguments};
@@ -107,9 +107,7 @@ impl Formats {
         let mut key = self.part(key_format)?;
         let mut value = self.part(value_format)?;
         if let Some(store) = stores(self.topology()).find(|store| store.changelog.as_deref() == Some(topic)) {
-            if matches!(store.kind, StoreKind::Window { .. }) {
-                key = Part::Windowed(Box::new(key));
-            }
+            key = Part::of_store(store.kind, key);
             value = Part::Internal(Codec::new(&store.shape));
         } else if let Some(codec) = repartition_codec(self.topology(), topic) {
             value = Part::Internal(codec);
@@ -121,7 +119,7 @@ impl Formats {
     pub(super) fn store_key(&self, store: &StoreSpec) -> anyhow::Result<Part> {
         let changelog = store.changelog.as_deref().and_then(|changelog| self.topic(changelog));
         let key = self.part(changelog.map(|topic| &topic.key))?;
-        Ok(if matches!(store.kind, StoreKind::Window { .. }) { Part::Windowed(Box::new(key)) } else { key })
+        Ok(Part::of_store(store.kind, key))
     }
 
     /// How the keys of a store are written.

@@ -13,6 +13,7 @@ mod filter;
 mod flat_map;
 mod fold;
 mod join_stream_table;
+mod join_streams;
 mod join_tables;
 mod map;
 mod merge;
@@ -111,6 +112,14 @@ pub trait Operator: Send {
 
     /// Sets the operator's own stream time to what it was at the last commit.
     fn restore_stream_time(&mut self, _timestamp: Timestamp) {}
+
+    /// Numbers beside stream time that the operator goes on from, by name; kept as stream time is.
+    fn progress(&self) -> Vec<(&'static str, i64)> {
+        Vec::new()
+    }
+
+    /// Sets a number to what it was at the last commit.
+    fn restore_progress(&mut self, _name: &str, _value: i64) {}
 }
 
 /// Makes the operator of a node.
@@ -144,6 +153,7 @@ pub fn build(node: &Node) -> Box<dyn Operator> {
         Verb::StreamTableJoin { kind, table, value } => {
             Box::new(join_stream_table::StreamTableJoin { kind: *kind, table: *table, value: value.clone() })
         }
+        Verb::StreamStreamJoin(plan) => Box::new(join_streams::StreamStreamJoin::new(plan.clone())),
         Verb::TableTableJoin { kind, stores, value, sends_old } => {
             Box::new(join_tables::TableTableJoin::new(*kind, stores.clone(), value.clone(), *sends_old))
         }

@@ -33,7 +33,7 @@ impl Absence {
     pub(super) fn after(kind: StoreKind, last: Option<&[u8]>) -> Absence {
         match kind {
             StoreKind::KeyValue => Absence::Keys { complete: last.is_none() },
-            StoreKind::Window { .. } => match last.map(parse_window_key) {
+            StoreKind::Window { .. } | StoreKind::Join { .. } => match last.map(parse_window_key) {
                 None => Absence::Windows { newest: None, complete: Vec::new() },
                 Some(Some((start, _))) => Absence::Windows { newest: Some(start), complete: Vec::new() },
                 // No key of ours.

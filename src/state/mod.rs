@@ -16,6 +16,7 @@ mod directory;
 mod encoded;
 mod error;
 mod instance;
+mod join;
 mod overlay;
 mod reader;
 mod rocksdb;
@@ -43,6 +44,7 @@ use self::rocksdb::{Batch, ColumnFamily, Database, Resources};
 pub use checkpoint::Checkpoint;
 pub use directory::StateDirectory;
 pub use error::{Result, StateError};
+pub use join::{JoinRow, join_key, parse_join_key};
 pub use reader::{StoreSummary, TaskReader, list_applications, list_tasks};
 pub use task_stores::{Scan, TaskStores};
 pub use verify::{Difference, Fold, Verification, verify};
@@ -72,6 +74,11 @@ pub enum StoreKind {
         /// deletes what is older.
         retention: i64,
     },
+    /// The records of an input of a stream–stream join, under [`join_key`].
+    Join {
+        /// How long a record is kept, in milliseconds of the input's time. Who writes the store deletes what is older.
+        retention: i64,
+    },
 }
 
 impl StoreKind {
@@ -80,6 +87,7 @@ impl StoreKind {
         match self {
             StoreKind::KeyValue => "key-value",
             StoreKind::Window { .. } => "window",
+            StoreKind::Join { .. } => "join",
         }
     }
 }

@@ -99,6 +99,9 @@ impl Default for TaskOptions {
     }
 }
 
+/// Between the name of a node and that of a number it goes on from. No name of a node has it.
+const PROGRESS: char = '#';
+
 /// What a task is made of.
 pub struct TaskParts {
     /// The application's name.
@@ -117,7 +120,7 @@ pub struct TaskParts {
     pub options: TaskOptions,
     /// The next offset of each source, in the order of the sub-topology's sources.
     pub positions: Vec<i64>,
-    /// The operators' own stream times at the last commit, by node name.
+    /// The operators' own stream times at the last commit, by node name, and what else they go on from.
     pub stream_times: BTreeMap<String, Timestamp>,
     /// Whether the positions are all committed. Those that are not are to be, even before the first record: from
     /// then on the task starts there however often it is opened, and counts as having come so far.
@@ -192,6 +195,11 @@ impl Task {
         for (node, operator) in subtopology.nodes.iter().zip(&mut self.operators) {
             if let Some(time) = self.committed.stream_times.get(&node.name) {
                 operator.restore_stream_time(*time);
+            }
+            let prefix = format!("{}{PROGRESS}", node.name);
+            let saved = self.committed.stream_times.range(prefix.clone()..);
+            for (name, value) in saved.map_while(|(name, value)| Some((name.strip_prefix(&prefix)?, value))) {
+                operator.restore_progress(name, *value);
             }
         }
     }

@@ -8,6 +8,7 @@ mod planner;
 pub mod requirements;
 mod schema;
 pub(crate) mod spec;
+pub mod stream_join;
 
 use crate::agents::Agents;
 use crate::serdes::SchemaRegistry;

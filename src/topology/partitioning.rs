@@ -197,7 +197,9 @@ fn co_partitioned(subtopology: &Subtopology) -> Vec<BTreeSet<usize>> {
             sources.extend(filled_by.get(table).into_iter().flatten());
             Some(sources)
         }
-        Verb::ToTable { .. } | Verb::Aggregate(_) | Verb::TableTableJoin { .. } => Some(sources),
+        Verb::ToTable { .. } | Verb::Aggregate(_) | Verb::TableTableJoin { .. } | Verb::StreamStreamJoin(_) => {
+            Some(sources)
+        }
         _ => None,
     };
     subtopology.nodes.iter().map(|node| &node.verb).zip(reaching).filter_map(of_node).collect()

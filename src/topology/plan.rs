@@ -13,6 +13,8 @@ use crate::serdes::{Deserializer, Format, Serializer};
 use crate::state::StoreSpec;
 use crate::window::TimeWindows;
 
+use super::stream_join::StreamJoin;
+
 /// A whole application, checked.
 #[derive(Clone, Debug)]
 pub struct Topology {
@@ -278,6 +280,8 @@ pub enum Verb {
         /// The joined value; the stream's value is local 0, the table's local 1 (null where there is none).
         value: Projection,
     },
+    /// Two streams joined by their common key, within a span of time.
+    StreamStreamJoin(StreamJoin),
     /// Tables joined by their common key; input `n` has its rows in `stores[n]`, which the inputs keep
     /// themselves (they are [`Verb::ToTable`] or aggregates upstream).
     TableTableJoin {

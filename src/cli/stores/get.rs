@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::Value as Json;
 
 use crate::serdes::{Format, TopicSerde};
-use crate::state::{StoreKind, parse_window_key, window_key};
+use crate::state::{StoreKind, parse_join_key, parse_window_key, window_key};
 use crate::time::Timestamp;
 
 use super::super::Outcome;
@@ -43,10 +43,10 @@ impl GetArguments {
                 found = true;
                 Ok(writeln!(stdout, "{}", entries.line(task, &self.store, key, value)?)?)
             };
-            let windowed = spec.is_some_and(|spec| matches!(spec.kind, StoreKind::Window { .. }));
-            if windowed && self.window.is_none() {
+            let kind = spec.map_or(StoreKind::KeyValue, |spec| spec.kind);
+            if kind != StoreKind::KeyValue && self.window.is_none() {
                 task.each(&self.store, Bound::Unbounded, |stored, value| {
-                    if parse_window_key(stored).is_some_and(|(_, of)| of == key.as_ref()) {
+                    if is_of(kind, stored, &key) {
                         show(stored, value)?;
                     }
                     Ok(true)
@@ -80,5 +80,13 @@ impl GetArguments {
         let serde = TopicSerde::new(format, &Format::Bytes, formats.schemas())?;
         let encoded = serde.encode_key(&json).with_context(|| format!("{} is not a key ({format})", self.key))?;
         encoded.ok_or_else(|| anyhow!("null is not a key"))
+    }
+}
+
+/// Whether a row of a store of windows or of a join is one of a key.
+fn is_of(kind: StoreKind, stored: &[u8], key: &[u8]) -> bool {
+    match kind {
+        StoreKind::Join { .. } => parse_join_key(stored).is_some_and(|row| row.key == key),
+        _ => parse_window_key(stored).is_some_and(|(_, of)| of == key),
     }
 }

@@ -94,6 +94,7 @@ fn stores(part: &Subtopology) -> Vec<Value> {
             let (kind, retention) = match store.kind {
                 StoreKind::KeyValue => ("key-value", None),
                 StoreKind::Window { retention } => ("window", Some(retention)),
+                StoreKind::Join { retention } => ("join", Some(retention)),
             };
             let changelog = store.changelog.as_deref();
             json!({"name": store.name, "kind": kind, "retention_ms": retention, "changelog": changelog})

@@ -67,6 +67,7 @@ fn subtopology(text: &mut String, part: &Subtopology) {
         let kind = match store.kind {
             StoreKind::KeyValue => "key-value".to_owned(),
             StoreKind::Window { retention } => format!("window, kept {}", format_duration(retention)),
+            StoreKind::Join { retention } => format!("join, kept {}", format_duration(retention)),
         };
         let changelog = store.changelog.as_deref().unwrap_or("none");
         push(text, 1, &format!("store {}: {kind}, changelog {changelog}", store.name));

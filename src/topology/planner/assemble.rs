@@ -131,6 +131,7 @@ fn stores_of(verb: &mut Verb) -> Vec<&mut StoreId> {
         Verb::ToTable { store, .. } => vec![store],
         Verb::Aggregate(aggregate) => vec![&mut aggregate.store],
         Verb::StreamTableJoin { table, .. } => vec![table],
+        Verb::StreamStreamJoin(join) => join.stores_mut().collect(),
         Verb::TableTableJoin { stores, .. } => stores.iter_mut().collect(),
         _ => Vec::new(),
     }

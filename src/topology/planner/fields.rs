@@ -82,7 +82,7 @@ fn of_verb(verb: &Verb, after: Fields) -> Fields {
             add(&mut fields, into.as_ref().and_then(of_projection));
         }
         // Rows are stored, and serve queries: whole.
-        Verb::ToTable { .. } => return Fields::All,
+        Verb::ToTable { .. } | Verb::StreamStreamJoin(_) => return Fields::All,
         Verb::Aggregate(aggregate) => return of_function(&aggregate.function),
         Verb::StreamTableJoin { value, .. } => add(&mut fields, value.uses(&Binding::Local(0))),
         Verb::TableTableJoin { .. } => return Fields::All,

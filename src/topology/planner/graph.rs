@@ -77,7 +77,7 @@ impl Graph {
     pub(super) fn node(&mut self, name: String, verb: Verb, on_process_error: OnError, inputs: &[Port]) -> Port {
         let index = self.nodes.len();
         let (joins, outputs) = match &verb {
-            Verb::TableTableJoin { .. } => (true, 1),
+            Verb::TableTableJoin { .. } | Verb::StreamStreamJoin(_) => (true, 1),
             Verb::Branch { conditions, default } => (false, conditions.len() + usize::from(*default)),
             _ => (false, 1),
         };

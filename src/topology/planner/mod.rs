@@ -18,6 +18,7 @@ mod shapes;
 mod sinks;
 mod sources;
 mod steps;
+mod stream_joins;
 mod streams;
 mod tables;
 mod topics;

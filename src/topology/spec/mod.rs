@@ -1,10 +1,12 @@
 //! The language as types: one annotated definition gives parsing, its documentation and its JSON Schema.
 
+mod joins;
 pub(crate) mod lower;
 mod nodes;
 pub(crate) mod scalars;
 mod steps;
 
+pub(crate) use joins::{JoinKindSpec, JoinSpec, WithinSpec};
 pub(crate) use lower::{Lower, Name, Named};
 pub(crate) use nodes::*;
 pub(crate) use steps::{BranchSpec, CallSpec, MapSpec, Step, StepSpec};
