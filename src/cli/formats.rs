@@ -117,14 +117,16 @@ impl Formats {
 
     /// Reads the keys of a store: written as in its changelog.
     pub(super) fn store_key(&self, store: &StoreSpec) -> anyhow::Result<Part> {
-        let changelog = store.changelog.as_deref().and_then(|changelog| self.topic(changelog));
-        let key = self.part(changelog.map(|topic| &topic.key))?;
+        let key = self.part(self.store_key_format(store))?;
         Ok(Part::of_store(store.kind, key))
     }
 
     /// How the keys of a store are written.
     pub(super) fn store_key_format(&self, store: &StoreSpec) -> Option<&Format> {
-        store.changelog.as_deref().and_then(|changelog| self.topic(changelog)).map(|topic| &topic.key)
+        let globals = self.topology().globals.iter();
+        let of_global = globals.filter(|table| table.store.name == store.name).map(|table| &*table.source.topic);
+        let topic = store.changelog.as_deref().or_else(|| of_global.into_iter().next());
+        topic.and_then(|topic| self.topic(topic)).map(|topic| &topic.key)
     }
 
     /// The schemas.
@@ -142,7 +144,8 @@ impl Formats {
 
 /// All stores of a topology.
 pub(super) fn stores(topology: &Topology) -> impl Iterator<Item = &StoreSpec> {
-    topology.subtopologies.iter().flat_map(|subtopology| &subtopology.stores)
+    let globals = topology.globals.iter().map(|table| &table.store);
+    topology.subtopologies.iter().flat_map(|subtopology| &subtopology.stores).chain(globals)
 }
 
 fn repartition_codec(topology: &Topology, topic: &str) -> Option<Codec> {

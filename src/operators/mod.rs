@@ -12,6 +12,7 @@ mod emission;
 mod filter;
 mod flat_map;
 mod fold;
+mod join_stream_global;
 mod join_stream_table;
 mod join_streams;
 mod join_tables;
@@ -29,7 +30,7 @@ use crate::metrics::{Counters, DropReason};
 use crate::record::{Key, Record, Value};
 use crate::serdes::SerdeError;
 use crate::sink::{CollectError, RecordCollector};
-use crate::state::{StateError, TaskStores};
+use crate::state::{GlobalTables, StateError, StateValue, TaskStores};
 use crate::time::Timestamp;
 use crate::topology::plan::{Aggregate, Function, Node, Verb};
 
@@ -37,6 +38,8 @@ use crate::topology::plan::{Aggregate, Function, Node, Verb};
 pub struct OperatorContext<'a> {
     /// The stores of the task.
     pub stores: &'a mut TaskStores,
+    /// The global tables, where the application has any.
+    pub globals: Option<&'a GlobalTables>,
     /// What is written to topics.
     pub collector: &'a mut RecordCollector,
     /// What is counted.
@@ -53,6 +56,12 @@ impl OperatorContext<'_> {
     /// Hands a record on.
     pub fn forward(&mut self, record: Record) {
         self.emitted.push((0, record));
+    }
+
+    /// What a global table holds under a key.
+    pub fn global_row(&self, table: usize, key: &[u8]) -> Result<Option<StateValue>> {
+        let missing = || StateError::IllegalState("a task was opened without the global tables it looks up".to_owned());
+        Ok(self.globals.ok_or_else(missing)?.get(table, key)?)
     }
 
     /// Hands a record on through one of several outputs.
@@ -153,6 +162,7 @@ pub fn build(node: &Node) -> Box<dyn Operator> {
         Verb::StreamTableJoin { kind, table, value } => {
             Box::new(join_stream_table::StreamTableJoin { kind: *kind, table: *table, value: value.clone() })
         }
+        Verb::StreamGlobalJoin(plan) => Box::new(join_stream_global::StreamGlobalJoin::new(plan.clone())),
         Verb::StreamStreamJoin(plan) => Box::new(join_streams::StreamStreamJoin::new(plan.clone())),
         Verb::TableTableJoin { kind, stores, value, sends_old } => {
             Box::new(join_tables::TableTableJoin::new(*kind, stores.clone(), value.clone(), *sends_old))

@@ -13,6 +13,7 @@
 
 mod commit;
 mod error;
+mod global;
 mod offsets;
 mod open;
 mod process;
@@ -31,12 +32,13 @@ use crate::operators::{self, Operator, OperatorError};
 use crate::record::{Record, TopicPartition};
 use crate::sink::{DeadLetterWriter, Partitions, RecordCollector};
 use crate::source::{Next, PartitionGroup, SourceDecoder};
-use crate::state::TaskStores;
+use crate::state::{GlobalTables, TaskStores};
 use crate::time::Timestamp;
 use crate::topology::plan::{DeadLetters, Edge, Subtopology};
 
 pub use commit::Commit;
 pub use error::TaskError;
+pub use global::{GlobalError, GlobalReader, open_globals};
 pub use offsets::OffsetMetadata;
 pub use open::{OpenError, TaskOpener};
 pub use restore::{Opening, StoreRestore};
@@ -112,6 +114,8 @@ pub struct TaskParts {
     pub partition: i32,
     /// Its stores, restored.
     pub stores: TaskStores,
+    /// The global tables, where the application has any.
+    pub globals: Option<Arc<GlobalTables>>,
     /// How many partitions each topic has that it writes to.
     pub partitions: Arc<Partitions>,
     /// Where dead letters go.
@@ -135,6 +139,7 @@ pub struct Task {
     options: TaskOptions,
     operators: Vec<Box<dyn Operator>>,
     stores: TaskStores,
+    globals: Option<Arc<GlobalTables>>,
     inputs: PartitionGroup,
     collector: RecordCollector,
     dead_letters: Option<DeadLetterWriter>,
@@ -171,6 +176,7 @@ impl Task {
             application,
             operators: Vec::new(),
             stores,
+            globals: parts.globals,
             inputs: PartitionGroup::new(sources),
             collector: RecordCollector::new(partitions, options.max_record_bytes),
             dead_letters: dead_letters.as_ref().map(DeadLetterWriter::new),

@@ -2,6 +2,7 @@
 
 mod describe;
 mod error_event;
+pub mod global;
 pub mod partitioning;
 pub mod plan;
 mod planner;

@@ -13,6 +13,7 @@ use crate::serdes::{Deserializer, Format, Serializer};
 use crate::state::StoreSpec;
 use crate::window::TimeWindows;
 
+use super::global::{GlobalJoin, GlobalTable};
 use super::stream_join::StreamJoin;
 
 /// A whole application, checked.
@@ -24,6 +25,8 @@ pub struct Topology {
     pub description: String,
     /// Parts that share no stream; each runs as one task per partition.
     pub subtopologies: Vec<Arc<Subtopology>>,
+    /// Tables that every process keeps whole, beside its tasks.
+    pub globals: Vec<GlobalTable>,
     /// Every topic that is read or written, by name.
     pub topics: Vec<Topic>,
     /// Where dead letters go; `None`: nowhere is configured, and no policy asks for it.
@@ -280,6 +283,8 @@ pub enum Verb {
         /// The joined value; the stream's value is local 0, the table's local 1 (null where there is none).
         value: Projection,
     },
+    /// A stream looks up a global table.
+    StreamGlobalJoin(GlobalJoin),
     /// Two streams joined by their common key, within a span of time.
     StreamStreamJoin(StreamJoin),
     /// Tables joined by their common key; input `n` has its rows in `stores[n]`, which the inputs keep

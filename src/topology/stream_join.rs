@@ -25,6 +25,11 @@ pub struct StreamJoin {
 
 impl StreamJoin {
     /// All stores.
+    pub fn stores(&self) -> impl Iterator<Item = StoreId> {
+        self.rows.into_iter().chain(self.unmatched.into_iter().flatten())
+    }
+
+    /// All stores, to be numbered anew.
     pub fn stores_mut(&mut self) -> impl Iterator<Item = &mut StoreId> {
         self.rows.iter_mut().chain(self.unmatched.iter_mut().flatten())
     }

@@ -87,6 +87,10 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
         Verb::StreamTableJoin { kind, table, value } => {
             format!("{} join with {}: {}", join(*kind), store(table), projection(value))
         }
+        Verb::StreamGlobalJoin(plan) => {
+            let (kind, on) = (join(plan.kind), source(&plan.on));
+            format!("{kind} join with the global table {} on {on}: {}", plan.name, projection(&plan.value))
+        }
         Verb::StreamStreamJoin(plan) => {
             let [left, right] = plan.rows.map(|id| store(&id));
             let within = plan.window;

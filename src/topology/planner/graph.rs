@@ -5,6 +5,7 @@ use crate::expression::Expression;
 use crate::record::Shape;
 use crate::serdes::{Format, Serde};
 use crate::state::{StoreKind, StoreSpec};
+use crate::topology::global::GlobalTable;
 use crate::topology::plan::{Edge, OffsetReset, OnError, StoreId, Verb};
 use crate::window::TimeWindows;
 
@@ -64,6 +65,7 @@ pub(super) struct Graph {
     pub(super) sources: Vec<DraftSource>,
     pub(super) nodes: Vec<DraftNode>,
     pub(super) stores: Vec<DraftStore>,
+    pub(super) globals: Vec<GlobalTable>,
 }
 
 impl Graph {
@@ -71,6 +73,13 @@ impl Graph {
     pub(super) fn source(&mut self, source: DraftSource) -> Port {
         self.sources.push(source);
         Port::Source(self.sources.len() - 1)
+    }
+
+    /// The source that reads a topic.
+    pub(super) fn reader_of(&self, topic: &str) -> Option<&str> {
+        let tables = self.globals.iter().map(|table| (&*table.source.topic, table.source.name.as_str()));
+        let mut sources = self.sources.iter().map(|source| (source.topic.as_str(), source.name.as_str())).chain(tables);
+        sources.find(|(read, _)| *read == topic).map(|(_, name)| name)
     }
 
     /// Adds a node that takes records from `inputs`; gives its first output.
@@ -132,6 +141,8 @@ pub(super) enum FlowKind {
     Stream,
     /// Changes of a table, which may have its rows in a store.
     Table(Option<StoreId>),
+    /// The rows of a global table, by its position; only joins read them.
+    Global(usize),
     /// There is a mistake, which has been reported: everything is accepted.
     Unknown,
 }

@@ -22,7 +22,7 @@ impl Planner<'_> {
     pub(super) fn inputs<'s>(&mut self, join: &'s JoinSpec) -> Option<Vec<JoinInput<'s>>> {
         let mut inputs: Vec<JoinInput<'s>> = Vec::new();
         for (alias, name) in join.inputs.iter() {
-            let flow = self.names.read(name, self.problems);
+            let flow = self.names.read_input(name, self.problems);
             // A stream may: its records lie apart in time.
             let itself = flow.kind != FlowKind::Stream;
             if let Some(other) = inputs.iter().find(|other| itself && other.name.text == name.text) {
@@ -126,6 +126,7 @@ impl Planner<'_> {
     ) -> Flow {
         let kind = kind_of(join);
         self.refuse_within(join);
+        self.refuse_on(join);
         let Some(mut inputs) = self.inputs(join) else { return Flow::unknown() };
         let nullable: Vec<bool> = (0..inputs.len())
             .map(|position| match kind {
@@ -135,9 +136,13 @@ impl Planner<'_> {
             })
             .collect();
         for input in &mut inputs {
-            if input.flow.kind == FlowKind::Stream {
-                let message = format!("`{}` is a stream; a join under `tables` joins tables", input.name.text);
-                let help = "make a table of it, or define the join under `streams`";
+            let refused = match input.flow.kind {
+                FlowKind::Stream => Some(("stream", "make a table of it, or define the join under `streams`")),
+                FlowKind::Global(_) => Some(("global table", "make it a `table`, or join a stream with it")),
+                _ => None,
+            };
+            if let Some((what, help)) = refused {
+                let message = format!("`{}` is a {what}; a join under `tables` joins tables", input.name.text);
                 self.problems.report(Diagnostic::new(input.name.span.clone(), message).help(help));
                 input.flow = Flow { kind: FlowKind::Unknown, ..input.flow.clone() };
                 continue;

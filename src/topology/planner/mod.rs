@@ -10,6 +10,7 @@ mod assemble;
 mod expressions;
 mod fields;
 mod folds;
+mod global_joins;
 mod graph;
 mod joins;
 mod names;

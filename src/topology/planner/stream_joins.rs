@@ -14,7 +14,7 @@ use crate::topology::stream_join::{JoinWindow, StreamJoin};
 use crate::yaml::Diagnostic;
 
 impl Planner<'_> {
-    /// A join under `streams`: of two streams, or of a stream with a table.
+    /// A join under `streams`: of two streams, or of a stream with a table or a global table.
     pub(super) fn stream_join(
         &mut self,
         name: &str,
@@ -23,6 +23,10 @@ impl Planner<'_> {
         on_error: OnError,
     ) -> Flow {
         let Some(inputs) = self.inputs(join) else { return Flow::unknown() };
+        if inputs.iter().any(|input| matches!(input.flow.kind, FlowKind::Global(_))) {
+            return self.stream_global_join(name, join, inputs, value, on_error);
+        }
+        self.refuse_on(join);
         let streams = inputs.iter().filter(|input| input.flow.kind == FlowKind::Stream).count();
         let tables = inputs.iter().filter(|input| input.flow.is_table()).count();
         if streams < 2 && (tables > 0 || join.within.is_none()) {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::lower::{Lower, Name, Named, choice, mapping};
-use super::scalars::Millis;
+use super::scalars::{Formula, Millis};
 use crate::yaml::{Content, Node, Problems, Span};
 
 choice! {
@@ -30,8 +30,11 @@ mapping! {
         required inputs: Named<Name>,
         /// How far apart the records of two streams may lie.
         optional within: WithinSpec,
+        /// The key that is looked up in a global table, of the stream's value by its alias; the stream's key if not
+        /// given.
+        optional on: Formula,
     }
-    later ["on", "grace"]
+    later ["grace"]
 }
 
 mapping! {

@@ -138,8 +138,10 @@ choice! {
         Stream = "stream",
         /// Each record is the new row of its key; a null value deletes it.
         Table = "table",
+        /// As a table, but every process of the application keeps all partitions of it. Streams look it up.
+        GlobalTable = "global_table",
     }
-    later ["global_table"]
+    later []
 }
 
 choice! {
