@@ -8,7 +8,7 @@ use crate::log::TopicConfig;
 use crate::record::Fields;
 use crate::serdes::internal::Codec;
 use crate::serdes::{Format, Serde, TopicSerde};
-use crate::state::{StoreKind, StoreSpec};
+use crate::state::StoreSpec;
 use crate::topology::plan::{Encoding, Topic, Topology, Verb};
 
 use super::load::{self, Loaded, SchemaArguments};
@@ -107,7 +107,7 @@ impl Formats {
         let mut key = self.part(key_format)?;
         let mut value = self.part(value_format)?;
         if let Some(store) = stores(self.topology()).find(|store| store.changelog.as_deref() == Some(topic)) {
-            key = by_layout(store.kind, key);
+            key = Part::of_store(store.kind, key);
             value = Part::Internal(Codec::new(&store.shape));
         } else if let Some(codec) = repartition_codec(self.topology(), topic) {
             value = Part::Internal(codec);
@@ -117,14 +117,16 @@ impl Formats {
 
     /// Reads the keys of a store: written as in its changelog.
     pub(super) fn store_key(&self, store: &StoreSpec) -> anyhow::Result<Part> {
-        let changelog = store.changelog.as_deref().and_then(|changelog| self.topic(changelog));
-        let key = self.part(changelog.map(|topic| &topic.key))?;
-        Ok(by_layout(store.kind, key))
+        let key = self.part(self.store_key_format(store))?;
+        Ok(Part::of_store(store.kind, key))
     }
 
     /// How the keys of a store are written.
     pub(super) fn store_key_format(&self, store: &StoreSpec) -> Option<&Format> {
-        store.changelog.as_deref().and_then(|changelog| self.topic(changelog)).map(|topic| &topic.key)
+        let globals = self.topology().globals.iter();
+        let of_global = globals.filter(|table| table.store.name == store.name).map(|table| &*table.source.topic);
+        let topic = store.changelog.as_deref().or_else(|| of_global.into_iter().next());
+        topic.and_then(|topic| self.topic(topic)).map(|topic| &topic.key)
     }
 
     /// The schemas.
@@ -140,18 +142,10 @@ impl Formats {
     }
 }
 
-/// What the keys of a store are made of, given how records' keys are written.
-fn by_layout(kind: StoreKind, key: Part) -> Part {
-    match kind {
-        StoreKind::Window { .. } => Part::Windowed(Box::new(key)),
-        StoreKind::Session { .. } => Part::Session(Box::new(key)),
-        StoreKind::KeyValue | StoreKind::Internal => key,
-    }
-}
-
 /// All stores of a topology.
 pub(super) fn stores(topology: &Topology) -> impl Iterator<Item = &StoreSpec> {
-    topology.subtopologies.iter().flat_map(|subtopology| &subtopology.stores)
+    let globals = topology.globals.iter().map(|table| &table.store);
+    topology.subtopologies.iter().flat_map(|subtopology| &subtopology.stores).chain(globals)
 }
 
 fn repartition_codec(topology: &Topology, topic: &str) -> Option<Codec> {

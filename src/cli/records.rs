@@ -15,7 +15,7 @@ use crate::serdes::internal::Codec;
 use crate::serdes::json::to_json;
 use crate::serdes::{Deserializer, Format, SchemaRegistry, Serde, SerdeError, TopicSerde};
 use crate::sink::partition_for;
-use crate::state::{parse_session_key, parse_window_key};
+use crate::state::{StoreKind, parse_join_key, parse_session_key, parse_window_key};
 use crate::testing::InputRecord;
 use crate::time::Timestamp;
 
@@ -27,6 +27,8 @@ pub(super) enum Part {
     Windowed(Box<Part>),
     /// A session's end and start, then the key.
     Session(Box<Part>),
+    /// The key of a row of a stream–stream join.
+    Joined(Box<Part>),
     /// By the engine's internal encoding.
     Internal(Codec),
     /// By what the bytes look like: Avro with the id of a schema that is known, JSON, text.
@@ -46,6 +48,16 @@ impl Part {
         Ok(Part::Guess(by_id))
     }
 
+    /// Reads the keys of a store, given what reads the keys of records.
+    pub(super) fn of_store(kind: StoreKind, key: Part) -> Part {
+        match kind {
+            StoreKind::KeyValue | StoreKind::Internal => key,
+            StoreKind::Window { .. } => Part::Windowed(Box::new(key)),
+            StoreKind::Session { .. } => Part::Session(Box::new(key)),
+            StoreKind::Join { .. } => Part::Joined(Box::new(key)),
+        }
+    }
+
     /// The bytes as JSON.
     pub(super) fn decode(&self, bytes: &Bytes) -> Result<Json, SerdeError> {
         match self {
@@ -59,6 +71,13 @@ impl Part {
                 Some((session, key)) => {
                     let key = inner.decode(&bytes.slice_ref(key))?;
                     Ok(json!({ "window_start": session.start, "window_end": session.end, "key": key }))
+                }
+                None => inner.decode(bytes),
+            },
+            Part::Joined(inner) => match parse_join_key(bytes) {
+                Some(row) => {
+                    let key = inner.decode(&row.key.into())?;
+                    Ok(json!({ "timestamp": row.timestamp, "number": row.number, "key": key }))
                 }
                 None => inner.decode(bytes),
             },

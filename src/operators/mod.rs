@@ -16,7 +16,9 @@ mod filter;
 mod flat_map;
 mod fold;
 mod group_by;
+mod join_stream_global;
 mod join_stream_table;
+mod join_streams;
 mod join_tables;
 mod map;
 mod merge;
@@ -32,7 +34,7 @@ use crate::metrics::{Counters, DropReason};
 use crate::record::{Key, Record, Value};
 use crate::serdes::SerdeError;
 use crate::sink::{CollectError, RecordCollector};
-use crate::state::{StateError, TaskStores};
+use crate::state::{GlobalTables, StateError, StateValue, TaskStores};
 use crate::time::Timestamp;
 use crate::topology::plan::{Aggregate, Function, Node, Verb};
 use aggregate::{Aggregation, Combine};
@@ -42,6 +44,8 @@ use aggregate_changes::{ChangeAggregation, Subtract};
 pub struct OperatorContext<'a> {
     /// The stores of the task.
     pub stores: &'a mut TaskStores,
+    /// The global tables, where the application has any.
+    pub globals: Option<&'a GlobalTables>,
     /// What is written to topics.
     pub collector: &'a mut RecordCollector,
     /// What is counted.
@@ -58,6 +62,12 @@ impl OperatorContext<'_> {
     /// Hands a record on.
     pub fn forward(&mut self, record: Record) {
         self.emitted.push((0, record));
+    }
+
+    /// What a global table holds under a key.
+    pub fn global_row(&self, table: usize, key: &[u8]) -> Result<Option<StateValue>> {
+        let missing = || StateError::IllegalState("a task was opened without the global tables it looks up".to_owned());
+        Ok(self.globals.ok_or_else(missing)?.get(table, key)?)
     }
 
     /// Hands a record on through one of several outputs.
@@ -138,6 +148,14 @@ pub trait Operator: Send {
 
     /// Sets the operator's own stream time to what it was at the last commit.
     fn restore_stream_time(&mut self, _timestamp: Timestamp) {}
+
+    /// Numbers beside stream time that the operator goes on from, by name; kept as stream time is.
+    fn progress(&self) -> Vec<(&'static str, i64)> {
+        Vec::new()
+    }
+
+    /// Sets a number to what it was at the last commit.
+    fn restore_progress(&mut self, _name: &str, _value: i64) {}
 }
 
 /// Makes the operator of a node.
@@ -174,6 +192,8 @@ pub fn build(node: &Node) -> Box<dyn Operator> {
         Verb::StreamTableJoin { kind, table, value } => {
             Box::new(join_stream_table::StreamTableJoin { kind: *kind, table: *table, value: value.clone() })
         }
+        Verb::StreamGlobalJoin(plan) => Box::new(join_stream_global::StreamGlobalJoin::new(plan.clone())),
+        Verb::StreamStreamJoin(plan) => Box::new(join_streams::StreamStreamJoin::new(plan.clone())),
         Verb::TableTableJoin { kind, stores, value, sends_old } => {
             Box::new(join_tables::TableTableJoin::new(*kind, stores.clone(), value.clone(), *sends_old))
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::board::Board;
 use super::connections::{Connections, ThreadParts};
+use super::global_thread::GlobalThread;
 use super::mailbox::Mailbox;
 use super::maintenance::Maintenance;
 use super::shared::{Running, Shared};
@@ -18,7 +19,7 @@ use crate::log::{Log, LogConsumer};
 use crate::metrics::Counters;
 use crate::record::TopicPartition;
 use crate::state::StateDirectory;
-use crate::task::TaskOpener;
+use crate::task::{TaskOpener, open_globals};
 use crate::time::Clock;
 use crate::topology::plan::Topology;
 
@@ -32,7 +33,7 @@ pub struct Application {
     shared: Arc<Shared>,
     /// What the stream threads are made of, and what they share.
     parts: ThreadParts,
-    /// The stream threads, and the one for maintenance.
+    /// The stream threads, the one for maintenance, and the one for global tables.
     threads: Vec<JoinHandle<()>>,
     watcher: Box<dyn LogConsumer>,
     inputs: Vec<TopicPartition>,
@@ -50,7 +51,9 @@ impl Application {
         options: &ApplicationOptions,
     ) -> Result<Application, RuntimeError> {
         let (topics, tasks) = prepare_topics(topology, log.admin().as_ref(), options.create_topics)?;
-        let opener = TaskOpener::new(topology, &topics, options.task.clone(), state);
+        let globals = open_globals(topology, &state)?;
+        let mut opener = TaskOpener::new(topology, &topics, options.task.clone(), state);
+        opener.globals = globals.clone();
         let shared = Arc::new(Shared::default());
         let parts = ThreadParts {
             name: String::new(),
@@ -72,7 +75,13 @@ impl Application {
             rounds: topology.subtopologies.len() + 1,
             parts,
         };
-        match application.spawn() {
+        let follower = globals.map(|tables| GlobalThread {
+            parts: ThreadParts { name: format!("{}-global", topology.name), ..application.parts.clone() },
+            topology: topology.clone(),
+            topics,
+            tables,
+        });
+        match application.spawn(follower) {
             Ok(()) => Ok(application),
             Err(error) => match application.stop() {
                 // What a thread failed with is the cause of what follows from it.
@@ -82,7 +91,14 @@ impl Application {
         }
     }
 
-    fn spawn(&mut self) -> Result<(), RuntimeError> {
+    fn spawn(&mut self, follower: Option<GlobalThread>) -> Result<(), RuntimeError> {
+        if let Some(follower) = follower {
+            let running = self.shared.clone();
+            self.run(follower.parts.name.clone(), move || {
+                let _running = Running(running);
+                follower.run();
+            })?;
+        }
         // All join the group before the first asks for its tasks, so that no task is opened only to move on.
         let mut members = Vec::new();
         for number in 0..self.parts.options.threads.max(1) {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::error::{Classified, ErrorClass};
 use crate::log::LogError;
+use crate::state::StateError;
 use crate::task::transaction::CommitError;
-use crate::task::{OpenError, TaskError, TaskId};
+use crate::task::{GlobalError, OpenError, TaskError, TaskId};
 use crate::topology::partitioning::PartitioningError;
 
 /// What stops an application, or a thread of it.
@@ -39,6 +40,12 @@ pub enum RuntimeError {
     /// A task stopped.
     #[error(transparent)]
     Task(#[from] TaskError),
+    /// The global tables could not be kept up to date.
+    #[error(transparent)]
+    Global(#[from] GlobalError),
+    /// The directory of the global tables could not be opened.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// A commit failed.
     #[error(transparent)]
     Commit(#[from] CommitError),

@@ -10,6 +10,7 @@ mod backoff;
 mod board;
 mod connections;
 mod error;
+mod global_thread;
 mod mailbox;
 mod maintenance;
 mod opening;

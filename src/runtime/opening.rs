@@ -17,6 +17,9 @@ use crate::topology::plan::Subtopology;
 /// Time between two lines of the log about a task that cannot be opened yet.
 const REPORT_INTERVAL: Duration = Duration::from_secs(30);
 
+/// How often a task looks whether the global tables are there.
+const GLOBALS_INTERVAL: Duration = Duration::from_millis(50);
+
 /// What opening one task takes.
 pub(super) struct OpenJob {
     /// The thread that asks for it.
@@ -59,6 +62,10 @@ impl OpenJob {
                 Ok((parts, restored)) => return Ok(Box::new(Opened { parts, restored, rebuilt })),
                 Err(error) => error,
             };
+            if matches!(error, OpenError::GlobalsBehind { .. }) {
+                self.opening.wait(GLOBALS_INTERVAL);
+                continue;
+            }
             match error.class() {
                 ErrorClass::Retry => {
                     if backoff.is_due_for_report(REPORT_INTERVAL) {

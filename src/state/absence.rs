@@ -34,12 +34,14 @@ impl Absence {
         match kind {
             StoreKind::KeyValue | StoreKind::Internal => Absence::Keys { complete: last.is_none() },
             // The keys of sessions begin with their end.
-            StoreKind::Window { .. } | StoreKind::Session { .. } => match last.map(parse_window_key) {
-                None => Absence::Windows { newest: None, complete: Vec::new() },
-                Some(Some((start, _))) => Absence::Windows { newest: Some(start), complete: Vec::new() },
-                // No key of ours.
-                Some(None) => Absence::Windows { newest: Some(Timestamp::MAX), complete: Vec::new() },
-            },
+            StoreKind::Window { .. } | StoreKind::Session { .. } | StoreKind::Join { .. } => {
+                match last.map(parse_window_key) {
+                    None => Absence::Windows { newest: None, complete: Vec::new() },
+                    Some(Some((start, _))) => Absence::Windows { newest: Some(start), complete: Vec::new() },
+                    // No key of ours.
+                    Some(None) => Absence::Windows { newest: Some(Timestamp::MAX), complete: Vec::new() },
+                }
+            }
         }
     }
 

@@ -12,10 +12,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::checkpoint::{Identity, StoreIdentity};
 use super::error::from_io;
 use super::instance::Instance;
-use super::{Batch, Codec, Database, MemoryUsage, Resources, Result, StateError, StateOptions, StoreSpec, TaskStores};
+use super::{
+    Batch, Codec, Database, GlobalTables, MemoryUsage, Resources, Result, StateError, StateOptions, StoreSpec,
+    TaskStores,
+};
 
 /// The key of the identity in the metadata.
 pub(super) const IDENTITY_KEY: &[u8] = b"identity";
+
+/// The directory of the global tables: no task has such a name.
+const GLOBAL: &str = "global";
 
 /// One application's state in this process. Cloning shares it.
 #[derive(Clone)]
@@ -114,6 +120,19 @@ impl StateDirectory {
     /// Opens the stores of a task, named as in Kafka Streams `<sub-topology>_<partition>`. A new store is added; a
     /// directory that was written by somebody else, or that holds other stores or other values than `specs`, is refused.
     pub fn open_task(&self, task: &str, specs: &[StoreSpec]) -> Result<TaskStores> {
+        let (database, reservation) = self.open_database(task, specs)?;
+        TaskStores::new(database, specs, Arc::clone(&self.shared), reservation)
+    }
+
+    /// Opens the global tables, in a directory of their own beside those of the tasks; otherwise as
+    /// [`StateDirectory::open_task`].
+    pub fn open_globals(&self, specs: &[StoreSpec]) -> Result<GlobalTables> {
+        let (database, reservation) = self.open_database(GLOBAL, specs)?;
+        Ok(GlobalTables::new(database, specs, self.shared.options.flush_bytes, reservation))
+    }
+
+    /// Opens a database, as that of a task, with its stores.
+    fn open_database(&self, task: &str, specs: &[StoreSpec]) -> Result<(Database, Reservation)> {
         check_name("a task", task)?;
         specs.iter().try_for_each(|spec| check_name("a store", &spec.name))?;
         let path = self.path.join(task);
@@ -144,7 +163,7 @@ impl StateDirectory {
         for spec in specs.iter().filter(|spec| !present.contains(&spec.name)) {
             database.create_store(resources, options, &spec.name)?;
         }
-        TaskStores::new(database, specs, Arc::clone(&self.shared), reservation)
+        Ok((database, reservation))
     }
 
     /// The tasks that have state in this directory, open or not.

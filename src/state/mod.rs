@@ -15,7 +15,9 @@ mod checkpoint;
 mod directory;
 mod encoded;
 mod error;
+mod global;
 mod instance;
+mod join;
 mod overlay;
 mod reader;
 mod rocksdb;
@@ -43,6 +45,8 @@ use self::rocksdb::{Batch, ColumnFamily, Database, Resources};
 pub use checkpoint::Checkpoint;
 pub use directory::StateDirectory;
 pub use error::{Result, StateError};
+pub use global::{GlobalChange, GlobalTables};
+pub use join::{JoinRow, join_key, parse_join_key};
 pub use reader::{StoreSummary, TaskReader, list_applications, list_tasks};
 pub use task_stores::{Scan, TaskStores};
 pub use verify::{Difference, Fold, Verification, verify};
@@ -80,6 +84,11 @@ pub enum StoreKind {
     },
     /// What the engine keeps to find its way: the keys are laid out as the operator that owns the store needs them.
     Internal,
+    /// The records of an input of a stream–stream join, under [`join_key`].
+    Join {
+        /// How long a record is kept, in milliseconds of the input's time. Who writes the store deletes what is older.
+        retention: i64,
+    },
 }
 
 impl StoreKind {
@@ -90,6 +99,7 @@ impl StoreKind {
             StoreKind::Window { .. } => "window",
             StoreKind::Session { .. } => "session",
             StoreKind::Internal => "internal",
+            StoreKind::Join { .. } => "join",
         }
     }
 }

@@ -88,7 +88,7 @@ impl Overlay {
     }
 
     /// The changed entries between two keys, in the order of their keys. The bounds must be in order.
-    pub(super) fn range(&mut self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> impl Iterator<Item = &Entry> {
+    pub(super) fn range(&mut self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> impl DoubleEndedIterator<Item = &Entry> {
         for slot in self.dirty.get(self.sorted_up_to..).unwrap_or_default() {
             self.sorted.insert(self.cache.entry(*slot).key.clone(), *slot);
         }

@@ -220,6 +220,19 @@ impl Database {
         Cursor { iterator, path: &self.path }
     }
 
+    /// As [`Database::cursor`], without an upper bound and standing on the last entry.
+    pub(super) fn cursor_from_last(&self, family: &ColumnFamily, from: Bound<&[u8]>) -> Cursor<'_> {
+        let mut options = ReadOptions::default();
+        match from {
+            Bound::Included(key) => options.set_iterate_lower_bound(key),
+            Bound::Excluded(key) => options.set_iterate_lower_bound(successor(key)),
+            Bound::Unbounded => {}
+        }
+        let mut iterator = self.db.raw_iterator_cf_opt(family, options);
+        iterator.seek_to_last();
+        Cursor { iterator, path: &self.path }
+    }
+
     /// The greatest key of a store; `None` when it is empty.
     pub(super) fn last_key(&self, family: &ColumnFamily) -> Result<Option<Vec<u8>>> {
         let mut iterator = self.db.raw_iterator_cf(family);
@@ -290,6 +303,13 @@ impl Cursor<'_> {
     pub(super) fn advance(&mut self) {
         if self.iterator.valid() {
             self.iterator.next();
+        }
+    }
+
+    /// Goes to the entry before.
+    pub(super) fn retreat(&mut self) {
+        if self.iterator.valid() {
+            self.iterator.prev();
         }
     }
 }

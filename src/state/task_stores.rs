@@ -1,5 +1,7 @@
 //! All stores of one task: reads, uncommitted changes, the commit, the restore.
 
+mod last;
+
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::vec::Drain;
 
-use super::{CommittedPosition, OffsetMetadata, Task, TaskError};
+use super::{CommittedPosition, OffsetMetadata, PROGRESS, Task, TaskError};
 use crate::log::{CommittedOffset, ProducerRecord};
 use crate::metrics::Counters;
 use crate::record::TopicPartition;
@@ -64,7 +64,13 @@ impl Task {
 
     fn stream_times(&self) -> BTreeMap<String, Timestamp> {
         let nodes = self.subtopology.nodes.iter().zip(&self.operators);
-        nodes.filter_map(|(node, operator)| Some((node.name.clone(), operator.stream_time()?))).collect()
+        let mut times = BTreeMap::new();
+        for (node, operator) in nodes {
+            times.extend(operator.stream_time().map(|time| (node.name.clone(), time)));
+            let progress = operator.progress().into_iter();
+            times.extend(progress.map(|(name, value)| (format!("{}{PROGRESS}{name}", node.name), value)));
+        }
+        times
     }
 
     /// The log has committed: makes the changes part of the stores, with the checkpoint, at once (invariant

@@ -13,6 +13,7 @@
 
 mod commit;
 mod error;
+mod global;
 mod offsets;
 mod open;
 mod process;
@@ -31,12 +32,13 @@ use crate::operators::{self, Operator, OperatorError};
 use crate::record::{Record, TopicPartition};
 use crate::sink::{DeadLetterWriter, Partitions, RecordCollector};
 use crate::source::{Next, PartitionGroup, SourceDecoder};
-use crate::state::TaskStores;
+use crate::state::{GlobalTables, TaskStores};
 use crate::time::Timestamp;
 use crate::topology::plan::{DeadLetters, Edge, Subtopology};
 
 pub use commit::Commit;
 pub use error::TaskError;
+pub use global::{GlobalError, GlobalReader, open_globals};
 pub use offsets::OffsetMetadata;
 pub use open::{OpenError, TaskOpener};
 pub use restore::{Opening, StoreRestore};
@@ -99,6 +101,9 @@ impl Default for TaskOptions {
     }
 }
 
+/// Between the name of a node and that of a number it goes on from. No name of a node has it.
+const PROGRESS: char = '#';
+
 /// What a task is made of.
 pub struct TaskParts {
     /// The application's name.
@@ -109,6 +114,8 @@ pub struct TaskParts {
     pub partition: i32,
     /// Its stores, restored.
     pub stores: TaskStores,
+    /// The global tables, where the application has any.
+    pub globals: Option<Arc<GlobalTables>>,
     /// How many partitions each topic has that it writes to.
     pub partitions: Arc<Partitions>,
     /// Where dead letters go.
@@ -117,7 +124,7 @@ pub struct TaskParts {
     pub options: TaskOptions,
     /// The next offset of each source, in the order of the sub-topology's sources.
     pub positions: Vec<i64>,
-    /// The operators' own stream times at the last commit, by node name.
+    /// The operators' own stream times at the last commit, by node name, and what else they go on from.
     pub stream_times: BTreeMap<String, Timestamp>,
     /// Whether the positions are all committed. Those that are not are to be, even before the first record: from
     /// then on the task starts there however often it is opened, and counts as having come so far.
@@ -132,6 +139,7 @@ pub struct Task {
     options: TaskOptions,
     operators: Vec<Box<dyn Operator>>,
     stores: TaskStores,
+    globals: Option<Arc<GlobalTables>>,
     inputs: PartitionGroup,
     collector: RecordCollector,
     dead_letters: Option<DeadLetterWriter>,
@@ -168,6 +176,7 @@ impl Task {
             application,
             operators: Vec::new(),
             stores,
+            globals: parts.globals,
             inputs: PartitionGroup::new(sources),
             collector: RecordCollector::new(partitions, options.max_record_bytes),
             dead_letters: dead_letters.as_ref().map(DeadLetterWriter::new),
@@ -192,6 +201,11 @@ impl Task {
         for (node, operator) in subtopology.nodes.iter().zip(&mut self.operators) {
             if let Some(time) = self.committed.stream_times.get(&node.name) {
                 operator.restore_stream_time(*time);
+            }
+            let prefix = format!("{}{PROGRESS}", node.name);
+            let saved = self.committed.stream_times.range(prefix.clone()..);
+            for (name, value) in saved.map_while(|(name, value)| Some((name.strip_prefix(&prefix)?, value))) {
+                operator.restore_progress(name, *value);
             }
         }
     }

@@ -12,7 +12,8 @@ use crate::time::Timestamp;
 /// The metadata of a committed offset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OffsetMetadata {
-    /// Stream time of each operator that keeps one, by node name, in milliseconds since the epoch.
+    /// Stream time of each operator that keeps one, by node name, in milliseconds since the epoch, and what else
+    /// it goes on from, by node name and name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub times: BTreeMap<String, Timestamp>,
 }

@@ -9,7 +9,7 @@ use crate::error::{Classified, ErrorClass};
 use crate::log::{Log, LogConsumer, LogError, TopicConfig};
 use crate::record::TopicPartition;
 use crate::sink::{Partitions, Target};
-use crate::state::{StateDirectory, TaskStores};
+use crate::state::{GlobalTables, StateDirectory, TaskStores};
 use crate::time::{ManualClock, Timestamp};
 use crate::topology::plan::{DeadLetters, OffsetReset, Subtopology, Topology};
 
@@ -26,6 +26,8 @@ pub struct TaskOpener {
     pub options: TaskOptions,
     /// Where their stores are.
     pub state: StateDirectory,
+    /// The global tables, where the application has any; they must be caught up before a task begins.
+    pub globals: Option<Arc<GlobalTables>>,
     /// How long a tombstone stays in each changelog, in milliseconds.
     pub tombstones_kept: Arc<BTreeMap<String, i64>>,
 }
@@ -77,6 +79,12 @@ pub enum OpenError {
         /// Where the changelog begins.
         beginning: i64,
     },
+    /// The global tables are still being read.
+    #[error("task {task} waits until the application's global tables hold what their topics held at the start")]
+    GlobalsBehind {
+        /// The task.
+        task: TaskId,
+    },
     /// It was asked to end before it was done; what is restored stays for the next time.
     #[error("task {task} is not opened any more: it was given up while it was being restored")]
     Cancelled {
@@ -91,6 +99,7 @@ impl Classified for OpenError {
             OpenError::Log { source, .. } => source.class(),
             OpenError::Task(error) => error.class(),
             OpenError::Ahead { .. } | OpenError::Hole { .. } => ErrorClass::TaskCorrupted,
+            OpenError::GlobalsBehind { .. } => ErrorClass::Retry,
             OpenError::Cancelled { .. } => ErrorClass::TaskMigrated,
         }
     }
@@ -119,6 +128,7 @@ impl TaskOpener {
             dead_letters: topology.dead_letters.clone(),
             options,
             state,
+            globals: None,
             tombstones_kept: Arc::new(kept),
         }
     }
@@ -162,6 +172,9 @@ impl TaskOpener {
         opening: &Opening,
     ) -> Result<(TaskParts, u64), OpenError> {
         let task = TaskId { subtopology: subtopology.id, partition };
+        if self.globals.as_ref().is_some_and(|globals| !globals.is_caught_up()) {
+            return Err(OpenError::GlobalsBehind { task });
+        }
         let mut consumer = OpenError::of_log(task, log.consumer(Some(&self.application)))?;
         let start = OpenError::of_log(task, Start::read(subtopology, partition, consumer.as_ref()))?;
         let mut stores = self.open_stores(task, subtopology, opening.now())?;
@@ -172,6 +185,7 @@ impl TaskOpener {
             subtopology: subtopology.clone(),
             partition,
             stores,
+            globals: self.globals.clone(),
             partitions: self.partitions.clone(),
             dead_letters: self.dead_letters.clone(),
             options: self.options.clone(),

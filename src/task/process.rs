@@ -132,6 +132,7 @@ impl Task {
         let operator = self.operators.get_mut(node)?;
         let mut context = OperatorContext {
             stores: &mut self.stores,
+            globals: self.globals.as_deref(),
             collector: &mut self.collector,
             counters: &mut self.counters,
             caching: self.options.caching,

@@ -17,7 +17,9 @@ use crate::serdes::{Format, SchemaRegistry, SerdeError, TopicSerde};
 use crate::sink::partition_for;
 use crate::state::{StateDirectory, StateError, StateOptions};
 use crate::task::transaction::{self, CommitError, CommitObserver, CommitStep};
-use crate::task::{OpenError, Task, TaskError, TaskId, TaskOpener, TaskOptions};
+use crate::task::{
+    GlobalError, GlobalReader, OpenError, Task, TaskError, TaskId, TaskOpener, TaskOptions, open_globals,
+};
 use crate::time::{Clock, ManualClock, Timestamp};
 use crate::topology::partitioning::{self, PartitioningError};
 use crate::topology::plan::{Topic, TopicRole, Topology};
@@ -101,6 +103,9 @@ pub enum DriverError {
     /// A store failed.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The global tables failed.
+    #[error(transparent)]
+    Global(#[from] GlobalError),
     /// There is no such store.
     #[error("there is no store `{store}`; there are {known}")]
     UnknownStore {
@@ -124,6 +129,7 @@ pub struct TopologyDriver {
     log: Arc<EmbeddedLog>,
     opener: TaskOpener,
     tasks: Vec<Task>,
+    globals: Option<GlobalReader>,
     /// Which task and which of its sources a partition feeds.
     routes: BTreeMap<TopicPartition, (usize, usize)>,
     consumer: Box<dyn LogConsumer>,
@@ -162,11 +168,15 @@ impl TopologyDriver {
         }
         let task_options = TaskOptions { caching: options.caching, max_timestamp_ahead: None, ..Default::default() };
         let state = StateDirectory::in_memory(&topology.name, StateOptions::default())?;
-        let opener = TaskOpener::new(&topology, &topics, task_options, state);
+        let globals = open_globals(&topology, &state)?;
+        let mut opener = TaskOpener::new(&topology, &topics, task_options, state);
+        opener.globals = globals.clone();
+        let reader = |tables| GlobalReader::new(&topology, &topics, tables, log.as_ref(), 0, None);
         let mut driver = TopologyDriver {
             consumer: log.consumer(Some(&topology.name))?,
             producer: log.transactional_producer(&topology.name)?,
             feeder: log.transactional_producer("input")?,
+            globals: globals.map(reader).transpose()?,
             log,
             opener,
             tasks: Vec::new(),
@@ -183,6 +193,7 @@ impl TopologyDriver {
             topics,
             serdes,
         };
+        driver.read_globals()?;
         driver.open_tasks()?;
         Ok(driver)
     }
@@ -373,6 +384,7 @@ impl TopologyDriver {
     /// Fetches, processes and (without caching) commits until nothing more follows.
     fn settle(&mut self) -> Result<(), DriverError> {
         loop {
+            self.read_globals()?;
             let fetched = self.fetch()?;
             let mut processed = 0;
             for task in 0..self.tasks.len() {
@@ -399,6 +411,13 @@ impl TopologyDriver {
                 return Ok(total);
             }
         }
+    }
+
+    /// Brings the global tables up to date.
+    fn read_globals(&mut self) -> Result<(), DriverError> {
+        let Some(reader) = &mut self.globals else { return Ok(()) };
+        while reader.poll(BATCH, Duration::ZERO, self.clock.now(), &mut self.counters)? > 0 {}
+        Ok(())
     }
 
     fn fetch(&mut self) -> Result<bool, DriverError> {

@@ -2,12 +2,14 @@
 
 mod describe;
 mod error_event;
+pub mod global;
 pub mod partitioning;
 pub mod plan;
 mod planner;
 pub mod requirements;
 mod schema;
 pub(crate) mod spec;
+pub mod stream_join;
 mod table_plan;
 
 use crate::agents::Agents;

@@ -200,6 +200,7 @@ fn co_partitioned(subtopology: &Subtopology) -> Vec<BTreeSet<usize>> {
         Verb::ToTable { .. }
         | Verb::Aggregate(_)
         | Verb::TableTableJoin { .. }
+        | Verb::StreamStreamJoin(_)
         | Verb::Deduplicate { by: None, .. } => Some(sources),
         _ => None,
     };

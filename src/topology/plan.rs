@@ -15,6 +15,9 @@ use crate::window::Windows;
 
 pub use super::table_plan::{Cogroup, DEDUPLICATE_RETENTION, GroupBy, NEW, OLD};
 
+use super::global::{GlobalJoin, GlobalTable};
+use super::stream_join::StreamJoin;
+
 /// A whole application, checked.
 #[derive(Clone, Debug)]
 pub struct Topology {
@@ -24,6 +27,8 @@ pub struct Topology {
     pub description: String,
     /// Parts that share no stream; each runs as one task per partition.
     pub subtopologies: Vec<Arc<Subtopology>>,
+    /// Tables that every process keeps whole, beside its tasks.
+    pub globals: Vec<GlobalTable>,
     /// Every topic that is read or written, by name.
     pub topics: Vec<Topic>,
     /// Where dead letters go; `None`: nowhere is configured, and no policy asks for it.
@@ -297,6 +302,10 @@ pub enum Verb {
         /// The joined value; the stream's value is local 0, the table's local 1 (null where there is none).
         value: Projection,
     },
+    /// A stream looks up a global table.
+    StreamGlobalJoin(GlobalJoin),
+    /// Two streams joined by their common key, within a span of time.
+    StreamStreamJoin(StreamJoin),
     /// Tables joined by their common key; input `n` has its rows in `stores[n]`, which the inputs keep
     /// themselves (they are [`Verb::ToTable`] or aggregates upstream).
     TableTableJoin {

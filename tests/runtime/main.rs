@@ -1,6 +1,7 @@
 //! Applications on a log in memory: what they read, how they end, what they trust when they start again.
 
 mod doubles;
+mod global;
 mod maintenance;
 mod recovery;
 mod restore;

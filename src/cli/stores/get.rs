@@ -1,5 +1,6 @@
 //! `signalstream stores get`.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::ops::Bound;
 
@@ -9,7 +10,7 @@ use clap::Args;
 use serde_json::Value as Json;
 
 use crate::serdes::{Format, TopicSerde};
-use crate::state::{StoreKind, parse_session_key, parse_window_key, window_key};
+use crate::state::{StoreKind, parse_join_key, parse_session_key, parse_window_key, window_key};
 use crate::time::Timestamp;
 
 use super::super::Outcome;
@@ -43,16 +44,17 @@ impl GetArguments {
                 found = true;
                 Ok(writeln!(stdout, "{}", entries.line(task, &self.store, key, value)?)?)
             };
-            let kind = spec.map(|spec| spec.kind);
+            let kind = spec.map_or(StoreKind::KeyValue, |spec| spec.kind);
             // Of a session only its start is given, and its end comes first.
-            let session = matches!(kind, Some(StoreKind::Session { .. }));
-            if session || (matches!(kind, Some(StoreKind::Window { .. })) && self.window.is_none()) {
+            let looks = match kind {
+                StoreKind::KeyValue | StoreKind::Internal => false,
+                StoreKind::Window { .. } => self.window.is_none(),
+                StoreKind::Session { .. } | StoreKind::Join { .. } => true,
+            };
+            if looks {
                 task.each(&self.store, Bound::Unbounded, |stored, value| {
-                    let (start, of) = match parse_session_key(stored).filter(|_| session) {
-                        Some((window, of)) => (Some(window.start), Some(of)),
-                        None => parse_window_key(stored).map(|(start, of)| (Some(start), Some(of))).unwrap_or_default(),
-                    };
-                    if of == Some(key.as_ref()) && (self.window.is_none() || self.window == start) {
+                    let (start, of) = parts(kind, stored);
+                    if of.as_deref() == Some(key.as_ref()) && (self.window.is_none() || self.window == start) {
                         show(stored, value)?;
                     }
                     Ok(true)
@@ -86,5 +88,16 @@ impl GetArguments {
         let serde = TopicSerde::new(format, &Format::Bytes, formats.schemas())?;
         let encoded = serde.encode_key(&json).with_context(|| format!("{} is not a key ({format})", self.key))?;
         encoded.ok_or_else(|| anyhow!("null is not a key"))
+    }
+}
+
+/// The start of a row's window, if it has one, and its key.
+fn parts(kind: StoreKind, stored: &[u8]) -> (Option<Timestamp>, Option<Cow<'_, [u8]>>) {
+    match kind {
+        StoreKind::Join { .. } => (None, parse_join_key(stored).map(|row| row.key.into())),
+        StoreKind::Session { .. } => {
+            parse_session_key(stored).map(|(window, of)| (Some(window.start), Some(of.into()))).unwrap_or_default()
+        }
+        _ => parse_window_key(stored).map(|(start, of)| (Some(start), Some(of.into()))).unwrap_or_default(),
     }
 }

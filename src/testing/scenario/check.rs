@@ -182,6 +182,10 @@ impl<'a> Known<'a> {
             }
         }
         let mut refuse = |message: &str| problems.report(Diagnostic::new(expectation.span.clone(), message));
+        if expectation.key.is_some() && matches!(store.kind, StoreKind::Join { .. }) {
+            refuse("a key may have many rows in a store of a stream\u{2013}stream join; expect a `count`");
+            return;
+        }
         let of_row = expectation.value.is_some() || expectation.timestamp.is_some();
         match &expectation.key {
             None if of_row || expectation.absent.is_some() || expectation.window.is_some() => {

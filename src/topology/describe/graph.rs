@@ -65,6 +65,12 @@ fn picture(topology: &Topology) -> Picture {
                 Verb::Aggregate(aggregate) => vec![aggregate.store],
                 Verb::StreamTableJoin { table, .. } => vec![*table],
                 Verb::TableTableJoin { stores, .. } => stores.clone(),
+                Verb::StreamStreamJoin(join) => join.stores().collect(),
+                Verb::StreamGlobalJoin(join) => {
+                    let read = topology.globals.get(join.table).map(|table| topic(&table.source.topic));
+                    picture.arrows.extend(read.map(|topic| (topic, node_id(number))));
+                    Vec::new()
+                }
                 _ => Vec::new(),
             };
             picture.uses.extend(stores.iter().map(|store| (node_id(number), format!("s{}t{store}", part.id))));

@@ -39,11 +39,24 @@ pub(super) fn render(topology: &Topology) -> String {
             })
         })
         .collect();
+    let globals: Vec<Value> = topology
+        .globals
+        .iter()
+        .map(|table| {
+            json!({
+                "name": table.source.name,
+                "topic": &*table.source.topic,
+                "timestamp": table.source.timestamp.as_ref().map(|timestamp| timestamp.source()),
+                "on_decode_error": policy(table.source.on_decode_error),
+            })
+        })
+        .collect();
     let dead_letters = topology.dead_letters.as_ref().map(|dead_letters| dead_letters.topic.to_string());
     let plan = json!({
         "topology": topology.name,
         "description": topology.description,
         "dead_letters": dead_letters,
+        "global_tables": globals,
         "subtopologies": parts,
         "topics": topics,
     });
@@ -94,7 +107,7 @@ fn stores(part: &Subtopology) -> Vec<Value> {
             let kind = store.kind.as_str();
             let retention = match store.kind {
                 StoreKind::KeyValue | StoreKind::Internal => None,
-                StoreKind::Window { retention } | StoreKind::Session { retention } => {
+                StoreKind::Window { retention } | StoreKind::Session { retention } | StoreKind::Join { retention } => {
                     Some(retention).filter(|retention| *retention < i64::MAX)
                 }
             };

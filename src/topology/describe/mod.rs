@@ -90,6 +90,22 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
         Verb::StreamTableJoin { kind, table, value } => {
             format!("{} join with {}: {}", join(*kind), store(table), projection(value))
         }
+        Verb::StreamGlobalJoin(plan) => {
+            let (kind, on) = (join(plan.kind), source(&plan.on));
+            format!("{kind} join with the global table {} on {on}: {}", plan.name, projection(&plan.value))
+        }
+        Verb::StreamStreamJoin(plan) => {
+            let [left, right] = plan.rows.map(|id| store(&id));
+            let within = plan.window;
+            format!(
+                "{} join of {left} and {right} within {} before, {} after, grace {}: {}",
+                join(plan.kind),
+                format_duration(within.before),
+                format_duration(within.after),
+                format_duration(within.grace),
+                projection(&plan.value)
+            )
+        }
         Verb::TableTableJoin { kind, stores, value, sends_old } => {
             let stores: Vec<String> = stores.iter().map(store).collect();
             format!("{} join of {}: {}{}", join(*kind), stores.join(", "), projection(value), old(*sends_old))

@@ -16,6 +16,17 @@ pub(super) fn render(topology: &Topology) -> String {
     if !topology.description.is_empty() {
         push(&mut text, 1, &topology.description);
     }
+    if !topology.globals.is_empty() {
+        text.push('\n');
+        push(&mut text, 0, "in every process");
+    }
+    for table in &topology.globals {
+        let source = &table.source;
+        let personal = if source.personal_data { ", personal data" } else { "" };
+        let errors = policy(source.on_decode_error);
+        let line = format!("global table {}: read {}{personal}, decode errors: {errors}", source.name, source.topic);
+        push(&mut text, 1, &line);
+    }
     for part in &topology.subtopologies {
         text.push('\n');
         let tasks = partitioning::tasks(part, &topics);
@@ -67,7 +78,7 @@ fn subtopology(text: &mut String, part: &Subtopology) {
         let kind = match store.kind {
             StoreKind::KeyValue | StoreKind::Internal => store.kind.as_str().to_owned(),
             StoreKind::Window { retention: i64::MAX } => "window, kept forever".to_owned(),
-            StoreKind::Window { retention } | StoreKind::Session { retention } => {
+            StoreKind::Window { retention } | StoreKind::Session { retention } | StoreKind::Join { retention } => {
                 format!("{}, kept {}", store.kind, format_duration(retention))
             }
         };

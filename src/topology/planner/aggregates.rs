@@ -97,7 +97,7 @@ impl Planner<'_> {
         let Some(serde) = self.serde_of(&key.format, &table.span) else { return broken };
         let retention = match kind {
             StoreKind::Window { retention } | StoreKind::Session { retention } => retention,
-            StoreKind::KeyValue | StoreKind::Internal => 0,
+            StoreKind::KeyValue | StoreKind::Internal | StoreKind::Join { .. } => 0,
         };
         let verb = Verb::Aggregate(Aggregate {
             store,

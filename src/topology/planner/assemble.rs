@@ -55,6 +55,7 @@ impl Planner<'_> {
             name: self.application,
             description: self.spec.description.as_ref().map(|text| text.0.clone()).unwrap_or_default(),
             subtopologies: parts.into_iter().map(Arc::new).collect(),
+            globals: graph.globals,
             topics: self.topics.used.into_values().collect(),
             dead_letters,
         };
@@ -69,8 +70,10 @@ impl Planner<'_> {
     /// The changelogs of all stores, and how strictly topics of personal data are kept. No changelog has a retention, windows' included: its records carry event time, so
     /// that what is live may be of any age. What has expired gets a tombstone, and compaction takes it away.
     fn add_changelogs(&mut self) {
-        for source in self.graph.sources.iter().filter(|source| source.personal_data) {
-            let topic = self.topics.used.get_mut(&source.topic);
+        let sources = self.graph.sources.iter().map(|source| (source.personal_data, source.topic.as_str()));
+        let globals = self.graph.globals.iter().map(|table| (table.source.personal_data, &*table.source.topic));
+        for (_, topic) in sources.chain(globals).filter(|(personal_data, _)| *personal_data) {
+            let topic = self.topics.used.get_mut(topic);
             if let Some(topic) = topic.filter(|topic| topic.config.compacted) {
                 topic.config = strict(topic.config.clone());
                 topic.asks.delete_retention = true;
@@ -131,6 +134,7 @@ fn stores_of(verb: &mut Verb) -> Vec<&mut StoreId> {
         Verb::ToTable { store, .. } | Verb::Deduplicate { store, .. } => vec![store],
         Verb::Aggregate(aggregate) => std::iter::once(&mut aggregate.store).chain(&mut aggregate.index).collect(),
         Verb::StreamTableJoin { table, .. } => vec![table],
+        Verb::StreamStreamJoin(join) => join.stores_mut().collect(),
         Verb::TableTableJoin { stores, .. } => stores.iter_mut().collect(),
         _ => Vec::new(),
     }

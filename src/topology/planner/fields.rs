@@ -90,10 +90,14 @@ fn of_verb(verb: &Verb, after: Fields) -> Fields {
             fields.merge(&after);
         }
         // Rows are stored, and serve queries: whole. So are the changes of those that are grouped.
-        Verb::ToTable { .. } | Verb::GroupBy(_) => return Fields::All,
+        Verb::ToTable { .. } | Verb::GroupBy(_) | Verb::StreamStreamJoin(_) => return Fields::All,
         Verb::Aggregate(aggregate) if aggregate.changes => return Fields::All,
         Verb::Aggregate(aggregate) => return of_function(&aggregate.function),
         Verb::StreamTableJoin { value, .. } => add(&mut fields, value.uses(&Binding::Local(0))),
+        Verb::StreamGlobalJoin(join) => {
+            add(&mut fields, join.on.uses(&Binding::Local(0)).cloned());
+            add(&mut fields, join.value.uses(&Binding::Local(0)));
+        }
         Verb::TableTableJoin { .. } => return Fields::All,
         Verb::Sink(sink) => match &sink.map {
             Some(map) => add(&mut fields, of_projection(map)),

@@ -5,6 +5,7 @@ use crate::expression::Expression;
 use crate::record::Shape;
 use crate::serdes::{Format, Serde};
 use crate::state::{StoreKind, StoreSpec};
+use crate::topology::global::GlobalTable;
 use crate::topology::plan::{Aggregate, Edge, Function, OffsetReset, OnError, StoreId, Verb};
 use crate::window::Windows;
 
@@ -64,6 +65,7 @@ pub(super) struct Graph {
     pub(super) sources: Vec<DraftSource>,
     pub(super) nodes: Vec<DraftNode>,
     pub(super) stores: Vec<DraftStore>,
+    pub(super) globals: Vec<GlobalTable>,
 }
 
 impl Graph {
@@ -73,11 +75,18 @@ impl Graph {
         Port::Source(self.sources.len() - 1)
     }
 
+    /// The source that reads a topic.
+    pub(super) fn reader_of(&self, topic: &str) -> Option<&str> {
+        let tables = self.globals.iter().map(|table| (&*table.source.topic, table.source.name.as_str()));
+        let mut sources = self.sources.iter().map(|source| (source.topic.as_str(), source.name.as_str())).chain(tables);
+        sources.find(|(read, _)| *read == topic).map(|(_, name)| name)
+    }
+
     /// Adds a node that takes records from `inputs`; gives its first output.
     pub(super) fn node(&mut self, name: String, verb: Verb, on_process_error: OnError, inputs: &[Port]) -> Port {
         let index = self.nodes.len();
         let (joins, outputs) = match &verb {
-            Verb::TableTableJoin { .. } => (true, 1),
+            Verb::TableTableJoin { .. } | Verb::StreamStreamJoin(_) => (true, 1),
             Verb::Aggregate(Aggregate { function: Function::Cogroup(_), .. }) => (true, 1),
             Verb::Branch { conditions, default } => (false, conditions.len() + usize::from(*default)),
             _ => (false, 1),
@@ -133,6 +142,8 @@ pub(super) enum FlowKind {
     Stream,
     /// Changes of a table, which may have its rows in a store.
     Table(Option<StoreId>),
+    /// The rows of a global table, by its position; only joins read them.
+    Global(usize),
     /// There is a mistake, which has been reported: everything is accepted.
     Unknown,
 }

@@ -11,19 +11,21 @@ use crate::topology::spec::{JoinKindSpec, JoinSpec, Name};
 use crate::yaml::Diagnostic;
 
 /// An input of a join.
-struct JoinInput<'s> {
-    alias: &'s Name,
-    name: &'s Name,
-    flow: Flow,
+pub(super) struct JoinInput<'s> {
+    pub(super) alias: &'s Name,
+    pub(super) name: &'s Name,
+    pub(super) flow: Flow,
 }
 
 impl Planner<'_> {
     /// Reads the inputs of a join. `None`: there are not enough of them, which has been reported.
-    fn inputs<'s>(&mut self, join: &'s JoinSpec) -> Option<Vec<JoinInput<'s>>> {
+    pub(super) fn inputs<'s>(&mut self, join: &'s JoinSpec) -> Option<Vec<JoinInput<'s>>> {
         let mut inputs: Vec<JoinInput<'s>> = Vec::new();
         for (alias, name) in join.inputs.iter() {
-            let flow = self.names.read(name, self.problems);
-            if let Some(other) = inputs.iter().find(|other| other.name.text == name.text) {
+            let flow = self.names.read_input(name, self.problems);
+            // A stream may: its records lie apart in time.
+            let itself = flow.kind != FlowKind::Stream;
+            if let Some(other) = inputs.iter().find(|other| itself && other.name.text == name.text) {
                 let message = format!("`{}` is joined with itself", name.text);
                 let problem = Diagnostic::new(name.span.clone(), message);
                 self.problems.report(problem.help(format!("use the alias `{}` for both", other.alias.text)));
@@ -53,11 +55,11 @@ impl Planner<'_> {
         &mut self,
         name: &str,
         join: &JoinSpec,
+        mut inputs: Vec<JoinInput<'_>>,
         value: Option<&Template>,
         on_error: OnError,
     ) -> Flow {
         let kind = kind_of(join);
-        let Some(mut inputs) = self.inputs(join) else { return Flow::unknown() };
         if kind == JoinKind::Outer {
             let problem = Diagnostic::new(join.span.clone(), "a stream joins a table as `inner` or `left`");
             self.problems
@@ -103,9 +105,6 @@ impl Planner<'_> {
         let streams = inputs.iter().filter(|input| input.flow.kind == FlowKind::Stream).count();
         let tables = inputs.iter().filter(|input| input.flow.is_table()).count();
         let (message, help) = match (inputs, streams, tables) {
-            (_, 2.., _) => {
-                ("stream\u{2013}stream joins are not supported yet", "make a table of one: the last value of each key")
-            }
             (_, 0, 2..) => ("only tables are joined here", "define the join under `tables`"),
             ([first, _], 1, 1) if first.flow.is_table() => {
                 ("the first input of a join in `streams` is the stream, the second the table", "swap them")
@@ -126,6 +125,8 @@ impl Planner<'_> {
         on_error: OnError,
     ) -> Flow {
         let kind = kind_of(join);
+        self.refuse_within(join);
+        self.refuse_on(join);
         let Some(mut inputs) = self.inputs(join) else { return Flow::unknown() };
         let nullable: Vec<bool> = (0..inputs.len())
             .map(|position| match kind {
@@ -135,9 +136,13 @@ impl Planner<'_> {
             })
             .collect();
         for input in &mut inputs {
-            if input.flow.kind == FlowKind::Stream {
-                let message = format!("`{}` is a stream; a join under `tables` joins tables", input.name.text);
-                let help = "make a table of it, or define the join under `streams`";
+            let refused = match input.flow.kind {
+                FlowKind::Stream => Some(("stream", "make a table of it, or define the join under `streams`")),
+                FlowKind::Global(_) => Some(("global table", "make it a `table`, or join a stream with it")),
+                _ => None,
+            };
+            if let Some((what, help)) = refused {
+                let message = format!("`{}` is a {what}; a join under `tables` joins tables", input.name.text);
                 self.problems.report(Diagnostic::new(input.name.span.clone(), message).help(help));
                 input.flow = Flow { kind: FlowKind::Unknown, ..input.flow.clone() };
                 continue;
@@ -195,7 +200,7 @@ impl Planner<'_> {
     }
 
     /// Rows meet only where keys are written alike and topics have as many partitions.
-    fn check_keys(&mut self, inputs: &[JoinInput<'_>]) {
+    pub(super) fn check_keys(&mut self, inputs: &[JoinInput<'_>]) {
         let known: Vec<&JoinInput<'_>> = inputs.iter().filter(|input| !input.flow.is_unknown()).collect();
         let Some((first, others)) = known.split_first() else { return };
         for other in others {
@@ -222,7 +227,7 @@ impl Planner<'_> {
     }
 
     /// The value of a joined record or row.
-    fn joined_value(
+    pub(super) fn joined_value(
         &mut self,
         inputs: &[JoinInput<'_>],
         value: Option<&Template>,
@@ -255,13 +260,18 @@ impl Planner<'_> {
     }
 
     /// Checks the value of a join whose inputs have mistakes.
-    fn joined_unknown(&mut self, inputs: &[JoinInput<'_>], value: Option<&Template>, nullable: &[bool]) -> Flow {
+    pub(super) fn joined_unknown(
+        &mut self,
+        inputs: &[JoinInput<'_>],
+        value: Option<&Template>,
+        nullable: &[bool],
+    ) -> Flow {
         let value = self.joined_value(inputs, value, nullable);
         Flow { value: value.map_or(Shape::Any, |value| value.shape().clone()), ..Flow::unknown() }
     }
 }
 
-fn kind_of(join: &JoinSpec) -> JoinKind {
+pub(super) fn kind_of(join: &JoinSpec) -> JoinKind {
     match join.kind {
         None | Some(JoinKindSpec::Inner) => JoinKind::Inner,
         Some(JoinKindSpec::Left) => JoinKind::Left,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
-use super::graph::Flow;
+use super::graph::{Flow, FlowKind};
 use crate::topology::spec::{Name, SourceSpec, Step, StepSpec, StreamSpec, TableSpec, TopologySpec};
 use crate::yaml::{Content, Node, Span};
 use crate::yaml::{Diagnostic, Problems, list, nearest, suggest};
@@ -94,8 +94,20 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// What a reference reads. A name that does not exist is reported, with the nearest one.
+    /// What a reference reads. A name that does not exist is reported, with the nearest one; so is a global table.
     pub(super) fn read(&mut self, name: &Name, problems: &mut Problems) -> Flow {
+        let flow = self.read_input(name, problems);
+        if !matches!(flow.kind, FlowKind::Global(_)) {
+            return flow;
+        }
+        let message = format!("`{}` is a global table; streams look it up in a `join`", name.text);
+        let help = "make it a `table` source to read its changes";
+        problems.report(Diagnostic::new(name.span.clone(), message).help(help));
+        Flow { kind: FlowKind::Unknown, ..flow }
+    }
+
+    /// What an input of a join reads: a global table, too.
+    pub(super) fn read_input(&mut self, name: &Name, problems: &mut Problems) -> Flow {
         if let Some(entity) = self.entities.get_mut(&name.text) {
             entity.read = true;
             if let Definition::Stream(Some(stream)) = entity.definition

@@ -32,13 +32,16 @@ impl Planner<'_> {
         let policies = self.policies(source.on_error.as_ref(), &possible);
         let (key, value) = (key?, value?);
         let topic = &source.topic.0;
-        if let Some(other) = self.graph.sources.iter().find(|other| other.topic == topic.text) {
-            let message = format!("the topic `{}` is read by the source `{}` already", topic.text, other.name);
-            self.problems.report(Diagnostic::new(topic.span.clone(), message).help(format!("use `{}`", other.name)));
+        if let Some(other) = self.graph.reader_of(&topic.text).map(str::to_owned) {
+            let message = format!("the topic `{}` is read by the source `{other}` already", topic.text);
+            self.problems.report(Diagnostic::new(topic.span.clone(), message).help(format!("use `{other}`")));
             return None;
         }
         let timestamp = self.timestamp(source, key.shape(), value.shape());
         self.use_topic(topic, TopicRole::Source, &key.format, &value.format);
+        if source.kind == Some(SourceKind::GlobalTable) {
+            return Some(self.global_table(name, source, (&key, &value), timestamp, policies.decode));
+        }
         let port = self.graph.source(DraftSource {
             name: name.to_owned(),
             topic: topic.text.clone(),
@@ -65,7 +68,7 @@ impl Planner<'_> {
         };
         match source.kind {
             Some(SourceKind::Table) => Some(self.materialize(flow, name, name, policies.process, span)),
-            Some(SourceKind::Stream) | None => Some(flow),
+            Some(SourceKind::Stream | SourceKind::GlobalTable) | None => Some(flow),
         }
     }
 

@@ -35,7 +35,7 @@ impl Planner<'_> {
             let place = Place { owner: name, node: format!("{name}/merge"), span, on_error, last: steps.is_empty() };
             self.merge(None, names, &place)
         } else if let Some(join) = &stream.join {
-            self.stream_table_join(name, join, stream.map_values.as_ref(), on_error)
+            self.stream_join(name, join, stream.map_values.as_ref(), on_error)
         } else {
             let problem = Diagnostic::new(span.clone(), format!("the stream `{name}` starts from nothing"));
             self.problems.report(problem.help("give it `from`, `merge` or `join`"));

@@ -1,11 +1,13 @@
 //! The language as types: one annotated definition gives parsing, its documentation and its JSON Schema.
 
+mod joins;
 pub(crate) mod lower;
 mod nodes;
 pub(crate) mod scalars;
 mod steps;
 mod windows;
 
+pub(crate) use joins::{JoinKindSpec, JoinSpec, WithinSpec};
 pub(crate) use lower::{Lower, Name, Named};
 pub(crate) use nodes::*;
 pub(crate) use steps::{BranchSpec, CallSpec, DeduplicateSpec, MapSpec, Step, StepSpec};
@@ -138,8 +140,10 @@ choice! {
         Stream = "stream",
         /// Each record is the new row of its key; a null value deletes it.
         Table = "table",
+        /// As a table, but every process of the application keeps all partitions of it. Streams look it up.
+        GlobalTable = "global_table",
     }
-    later ["global_table"]
+    later []
 }
 
 choice! {

@@ -1,7 +1,8 @@
 //! Streams and tables: what they are made from.
 
 use super::OnErrorSpec;
-use super::lower::{Name, Named, choice, mapping};
+use super::joins::JoinSpec;
+use super::lower::{Name, Named, mapping};
 use super::scalars::{AggregateCall, Formula, Millis, Nothing, Template};
 use super::steps::StepSpec;
 use super::windows::{EmitSpec, WindowSpec};
@@ -13,7 +14,7 @@ mapping! {
         optional from: Name,
         /// The streams whose records it takes, as they come.
         optional merge: Vec<Name>,
-        /// A stream (the first input) that looks up a table (the second).
+        /// Two streams that are joined, or a stream (the first input) that looks up a table (the second).
         optional join: JoinSpec,
         /// The value of a joined record; in scope are the inputs by their aliases, `key` and `timestamp`.
         optional map_values: Template,
@@ -124,30 +125,6 @@ mapping! {
         required into: Name,
     }
     later ["retry", "timeout", "on_failure", "max_in_flight", "ordered"]
-}
-
-choice! {
-    /// Which rows a join has.
-    JoinKindSpec = "a kind of join" {
-        /// Those for which all inputs have a value.
-        Inner = "inner",
-        /// Those for which the first input has a value; the others may be null.
-        Left = "left",
-        /// Those for which any input has a value; all may be null.
-        Outer = "outer",
-    }
-    later ["right", "cross"]
-}
-
-mapping! {
-    /// Joins inputs by their common key.
-    JoinSpec = "a join" {
-        /// Which rows there are; `inner` if not given.
-        optional kind: JoinKindSpec,
-        /// The inputs by their aliases.
-        required inputs: Named<Name>,
-    }
-    later ["within", "on", "grace"]
 }
 
 mapping! {
