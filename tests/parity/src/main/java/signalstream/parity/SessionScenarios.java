@@ -29,6 +29,7 @@ final class SessionScenarios {
 
     static void register(Scenarios scenarios) {
         scenarios.add("session", builder -> texts(sessions(builder, SESSIONS)));
+        scenarios.add("session_headers", builder -> texts(sessions(builder, SESSIONS)));
         scenarios.add("session_no_grace", builder ->
                 texts(sessions(builder, SessionWindows.ofInactivityGapWithNoGrace(ofSeconds(10)))));
         scenarios.add("session_on_close", SessionScenarios::closed);
