@@ -62,6 +62,6 @@ impl GlobalThread {
             polled?;
             *backoff = Backoff::default();
         }
-        reader.close()
+        reader.close(clock.now())
     }
 }

@@ -131,6 +131,11 @@ impl StateDirectory {
         Ok(GlobalTables::new(database, specs, self.shared.options.flush_bytes, reservation))
     }
 
+    /// Removes the global tables, to have them read again from their topics; fine when there are none.
+    pub fn remove_globals(&self) -> Result<()> {
+        self.remove_task(GLOBAL)
+    }
+
     /// Opens a database, as that of a task, with its stores.
     fn open_database(&self, task: &str, specs: &[StoreSpec]) -> Result<(Database, Reservation)> {
         check_name("a task", task)?;

@@ -14,6 +14,9 @@ use crate::time::Timestamp;
 use crate::topology::global::GlobalTable;
 use crate::topology::plan::{OnError, Topology};
 
+/// How often it is noted that nothing was left to read, in milliseconds.
+const NOTE_INTERVAL: i64 = 60_000;
+
 /// Why global tables cannot be kept up to date.
 #[derive(Debug, thiserror::Error)]
 pub enum GlobalError {
@@ -68,13 +71,24 @@ pub struct GlobalReader {
     checkpoint: Checkpoint,
 }
 
-/// Opens the stores of a topology's global tables; `None` where it has none.
+/// Opens the stores of a topology's global tables, empty when they cannot be used; `None` where it has none.
 pub fn open_globals(topology: &Topology, state: &StateDirectory) -> Result<Option<Arc<GlobalTables>>, StateError> {
     if topology.globals.is_empty() {
         return Ok(None);
     }
     let specs: Vec<StoreSpec> = topology.globals.iter().map(|table| table.store.clone()).collect();
-    Ok(Some(Arc::new(state.open_globals(&specs)?)))
+    let tables = match state.open_globals(&specs) {
+        // They are copies of topics: what they were written as before does not bind.
+        Err(
+            error @ (StateError::OtherShape { .. } | StateError::UnknownStores { .. } | StateError::Corrupt { .. }),
+        ) => {
+            tracing::info!(application = topology.name, %error, "the global tables are built anew from their topics");
+            state.remove_globals()?;
+            state.open_globals(&specs)?
+        }
+        opened => opened?,
+    };
+    Ok(Some(Arc::new(tables)))
 }
 
 impl GlobalReader {
@@ -101,10 +115,11 @@ impl GlobalReader {
                 inputs.insert(at, Input { table, decoder, end });
             }
         }
-        let mut checkpoint = tables.checkpoint()?.unwrap_or_default();
+        let begun = || Checkpoint { wall_clock: now, ..Checkpoint::default() };
+        let mut checkpoint = tables.checkpoint()?.unwrap_or_else(begun);
         if let Some(reason) = unusable(&checkpoint, topology, topics, &inputs, &beginnings, now) {
             tracing::info!(application = topology.name, reason, "the global tables are built anew from their topics");
-            checkpoint = Checkpoint { wall_clock: now, ..Checkpoint::default() };
+            checkpoint = begun();
             tables.clear(&checkpoint)?;
         }
         for (at, beginning) in &beginnings {
@@ -137,13 +152,26 @@ impl GlobalReader {
                 changes.extend(change(&self.plans[input.table], input, &batch.partition, raw, now, counters)?);
             }
             self.checkpoint.input_offsets.insert(batch.partition.clone(), batch.position);
-            self.checkpoint.wall_clock = now;
             self.tables.apply(input.table, &changes, &self.checkpoint)?;
         }
         if !self.tables.is_caught_up() && self.has_caught_up() {
             self.tables.set_caught_up();
         }
+        if now.saturating_sub(self.checkpoint.wall_clock) >= NOTE_INTERVAL {
+            self.note_end(now)?;
+        }
         Ok(count)
+    }
+
+    /// Where nothing is left to read, notes when that was: the tombstones that come from then on are all to be seen yet.
+    fn note_end(&mut self, now: Timestamp) -> Result<(), GlobalError> {
+        let known = |at| self.consumer.known_end(at);
+        let position = |at| self.checkpoint.input_offsets.get(at).copied().unwrap_or(0);
+        if self.inputs.keys().all(|at| known(at).is_some_and(|end| position(at) >= end)) {
+            self.checkpoint.wall_clock = now;
+            self.tables.apply(0, &[], &self.checkpoint)?;
+        }
+        Ok(())
     }
 
     /// Whether everything has been applied that was in the topics when the reader began.
@@ -153,7 +181,8 @@ impl GlobalReader {
     }
 
     /// Writes the tables to files, so that the next start has little to read.
-    pub fn close(self) -> Result<(), GlobalError> {
+    pub fn close(mut self, now: Timestamp) -> Result<(), GlobalError> {
+        self.note_end(now)?;
         Ok(self.tables.flush()?)
     }
 }

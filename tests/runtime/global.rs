@@ -97,6 +97,48 @@ fn a_global_table_is_found_again_and_goes_on_from_where_it_was() {
     assert_eq!(found(&log), ["1", "1", "2", "4"]);
 }
 
+/// Runs [`LOOKED_UP`] at a time of day until a record more has found a row, or none has.
+fn run_at(now: Timestamp, log: &Arc<EmbeddedLog>, state: StateDirectory) {
+    let clock = Arc::new(TestClock(SystemClock::new(), Some(now)));
+    let application = Application::start(&plan(LOOKED_UP), log.clone(), state, clock, &options()).unwrap();
+    look_up(log, 0, "old");
+    let started = Instant::now();
+    application.wait_until_caught_up(|_| started.elapsed() < Duration::from_secs(30)).unwrap();
+    application.stop().unwrap();
+}
+
+#[test]
+fn a_global_table_away_for_longer_than_its_topic_keeps_tombstones_is_read_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let (topology, log) = (plan(LOOKED_UP), log(&SIZES));
+    let state = || StateDirectory::open(directory.path(), &topology.name, StateOptions::default()).unwrap();
+    write_keys(&log, "rows", 0, &["old".to_owned()], "1");
+    run_at(NOW, &log, state());
+    // A row that is gone from the topic shows which of both it was.
+    let end = log.consumer(None).unwrap().end_offset(&TopicPartition::new("rows", 0)).unwrap();
+    log.admin().delete_records(&TopicPartition::new("rows", 0), end).unwrap();
+    run_at(NOW + DAY - 1, &log, state());
+    run_at(NOW + 2 * DAY - 2, &log, state());
+    assert_eq!(found(&log).len(), 3);
+    run_at(NOW + 3 * DAY - 2, &log, state());
+    assert_eq!(found(&log).len(), 3);
+}
+
+#[test]
+fn a_global_table_of_other_values_than_before_is_read_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = log(&SIZES);
+    write_keys(&log, "rows", 0, &["old".to_owned()], "1");
+    for format in ["json", "string"] {
+        let text = LOOKED_UP.replace("kind: global_table", &format!("kind: global_table, value: {format}"));
+        let topology = plan(&text);
+        let state = StateDirectory::open(directory.path(), &topology.name, StateOptions::default()).unwrap();
+        look_up(&log, 0, "old");
+        run_to_the_end(&topology, &log, state, &options());
+    }
+    assert_eq!(found(&log), ["1", "\"1\""]);
+}
+
 #[test]
 fn what_a_global_table_cannot_read_stops_the_application_and_says_where_it_is() {
     let (topology, log) = (plan(LOOKED_UP), log(&SIZES));
