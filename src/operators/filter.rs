@@ -5,13 +5,12 @@ use crate::expression::{Expression, Input};
 use crate::record::{Record, Value};
 
 /// On a stream a record that does not pass is gone. On a table it becomes a tombstone, unless its row is
-/// known never to have passed: which takes old rows, and these come only where something further down needs them
-/// (Kafka Streams' `KTableFilter`).
+/// known never to have passed: which takes old rows, and these come where rows are stored upstream (Kafka Streams'
+/// `KTableFilter` since KAFKA-10077).
 pub(super) struct Filter {
     pub(super) condition: Expression,
     pub(super) negate: bool,
     pub(super) table: bool,
-    pub(super) sends_old: bool,
 }
 
 impl Filter {
@@ -30,7 +29,7 @@ impl Operator for Filter {
         if !self.table {
             return Ok(if passes { Passage::To(0) } else { Passage::Ended });
         }
-        if let Some(old) = record.old.take().filter(|_| self.sends_old) {
+        if let Some(old) = record.old.take() {
             // An old row on which the condition fails is as good as unknown; the new row counts.
             let passed = self.passes(&old, record).ok();
             record.old = passed.map(|passed| if passed { old } else { Value::Null });

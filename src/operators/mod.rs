@@ -161,9 +161,8 @@ pub trait Operator: Send {
 /// Makes the operator of a node.
 pub fn build(node: &Node) -> Box<dyn Operator> {
     match &node.verb {
-        Verb::Filter { condition, negate, table, sends_old } => {
-            let condition = condition.clone();
-            Box::new(filter::Filter { condition, negate: *negate, table: *table, sends_old: *sends_old })
+        Verb::Filter { condition, negate, table } => {
+            Box::new(filter::Filter { condition: condition.clone(), negate: *negate, table: *table })
         }
         Verb::Map { key, value, table } => {
             Box::new(map::Map { key: key.clone(), value: value.clone(), table: *table, buffer: Vec::new() })

@@ -219,9 +219,6 @@ pub enum Verb {
         negate: bool,
         /// Whether it filters a table.
         table: bool,
-        /// On a table, whether to hand on the old value with the new one, and to say nothing of rows that pass
-        /// neither before nor after.
-        sends_old: bool,
     },
     /// `map`, `map_values`, `select_key`. On a table (`table`), null values stay null and `old` is mapped too.
     Map {

@@ -154,11 +154,7 @@ pub(super) fn send_old_values(graph: &mut Graph) {
             *slot = after;
         }
         match graph.nodes.get_mut(index).map(|node| &mut node.verb) {
-            Some(
-                Verb::ToTable { sends_old, .. }
-                | Verb::TableTableJoin { sends_old, .. }
-                | Verb::Filter { table: true, sends_old, .. },
-            ) => *sends_old = after,
+            Some(Verb::ToTable { sends_old, .. } | Verb::TableTableJoin { sends_old, .. }) => *sends_old = after,
             Some(Verb::Aggregate(aggregate)) => aggregate.sends_old = after,
             _ => {}
         }
