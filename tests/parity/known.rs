@@ -6,7 +6,10 @@ pub(crate) const PENDING: &[(&str, &str)] = &[
     ("sliding_on_close", "sliding windows are not there yet"),
     ("unlimited", "unlimited windows are not there yet"),
     ("session", "session windows are not there yet"),
-    ("session_headers", "session windows are not there yet; changes of sessions will keep headers, which Kafka Streams drops"),
+    (
+        "session_headers",
+        "session windows are not there yet; changes of sessions will keep headers, which Kafka Streams drops",
+    ),
     ("session_no_grace", "session windows are not there yet"),
     ("session_on_close", "session windows are not there yet"),
     ("session_count", "session windows are not there yet"),
