@@ -41,20 +41,20 @@ fn differences(scenario: &Scenario, engine: &Engine, golden: &Golden, sequences:
     (count > 0).then(|| format!("{}: {count} of {} sequences differ\n{text}", scenario.name, sequences.len()))
 }
 
-/// What is wrong with a scenario, given what is known of it.
-fn verdict(scenario: &Scenario, golden: &Golden, sequences: &[Sequence]) -> Option<String> {
-    let name = scenario.name.as_str();
-    let pending = PENDING.iter().find(|(pending, _)| *pending == name);
-    let decided = DECIDED.iter().any(|(decided, _)| *decided == name);
-    let outcome = Engine::new(scenario).map(|engine| differences(scenario, &engine, golden, sequences));
-    match (outcome, pending) {
-        (Ok(None), Some(_)) => Some(format!("{name} is as in Kafka Streams: take it from PENDING in known.rs")),
-        (Err(_) | Ok(Some(_)), Some(_)) => None,
-        (Err(problems), None) => Some(format!("{name} is refused:\n{problems}")),
-        (Ok(None), None) if decided => Some(format!("{name} is as in Kafka Streams: take it from DECIDED in known.rs")),
-        (Ok(Some(_)), None) if decided => None,
-        (Ok(difference), None) => difference,
+/// What differs between the engine and Kafka Streams; a topology that is refused differs.
+fn compared(scenario: &Scenario, golden: &Golden, sequences: &[Sequence]) -> Option<String> {
+    match Engine::new(scenario) {
+        Ok(engine) => differences(scenario, &engine, golden, sequences),
+        Err(problems) => Some(format!("{} is refused:\n{problems}", scenario.name)),
     }
+}
+
+fn compared_by_hand(scenario: &Scenario) -> Option<String> {
+    compared(scenario, &Golden::by_hand(&scenario.name), &scenario.by_hand())
+}
+
+fn is_in(table: &[(&str, &str)], scenario: &Scenario) -> bool {
+    table.iter().any(|(name, _)| *name == scenario.name)
 }
 
 /// Does something for every scenario, and fails with everything that is wrong.
@@ -81,12 +81,27 @@ fn check(wrong: impl Fn(&Scenario) -> Option<String> + Sync) {
 
 #[test]
 fn what_was_written_by_hand_comes_out_as_in_kafka_streams() {
-    check(|scenario| verdict(scenario, &Golden::by_hand(&scenario.name), &scenario.by_hand()));
+    check(|scenario| match compared_by_hand(scenario) {
+        _ if is_in(PENDING, scenario) => None,
+        difference if !is_in(DECIDED, scenario) => difference,
+        Some(_) => None,
+        None => Some(format!("{} is as in Kafka Streams: take it from DECIDED in known.rs", scenario.name)),
+    });
 }
 
 #[test]
 fn random_sequences_come_out_as_in_kafka_streams() {
-    check(|scenario| verdict(scenario, &Golden::random(&scenario.name), &generate::sequences(scenario)));
+    check(|scenario| {
+        if is_in(DECIDED, scenario) {
+            return None;
+        }
+        let compare = || compared(scenario, &Golden::random(&scenario.name), &generate::sequences(scenario));
+        if !is_in(PENDING, scenario) {
+            return compare();
+        }
+        let equal = compared_by_hand(scenario).is_none() && compare().is_none();
+        equal.then(|| format!("{} is as in Kafka Streams: take it from PENDING in known.rs", scenario.name))
+    });
 }
 
 /// Over three partitions, with two threads, killed on the way.
@@ -95,7 +110,7 @@ fn a_killed_application_of_several_threads_ends_where_kafka_streams_does() {
     let killed = AtomicUsize::new(0);
     let ran = AtomicUsize::new(0);
     check(|scenario| {
-        let known = PENDING.iter().chain(DECIDED).any(|(known, _)| *known == scenario.name);
+        let known = is_in(PENDING, scenario) || is_in(DECIDED, scenario);
         let sequence = spread::sequence(scenario).filter(|_| !known)?;
         let (ours, kills) = spread::run(scenario, &sequence);
         killed.fetch_add(kills, Ordering::Relaxed);
