@@ -82,7 +82,7 @@ fn of_verb(verb: &Verb, after: Fields) -> Fields {
             add(&mut fields, into.as_ref().and_then(of_projection));
         }
         // Rows are stored, and serve queries: whole.
-        Verb::ToTable { .. } => return Fields::All,
+        Verb::ToTable { .. } | Verb::Suppress(_) => return Fields::All,
         Verb::Aggregate(aggregate) => return of_function(&aggregate.function),
         Verb::StreamTableJoin { value, .. } => add(&mut fields, value.uses(&Binding::Local(0))),
         Verb::TableTableJoin { .. } => return Fields::All,
@@ -130,6 +130,8 @@ pub(super) fn send_old_values(graph: &mut Graph) {
             let follows = wanted.get(edge.node).copied().unwrap_or(false);
             match graph.nodes.get(edge.node).map(|node| &node.verb) {
                 Some(Verb::TableTableJoin { kind, .. }) => follows || *kind != JoinKind::Inner,
+                // Held back, several changes become one, which is from the row before the first of them.
+                Some(Verb::Suppress(_)) => true,
                 Some(Verb::Filter { table: true, .. } | Verb::Map { table: true, .. }) => follows,
                 _ => false,
             }

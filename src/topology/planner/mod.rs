@@ -19,6 +19,7 @@ mod sinks;
 mod sources;
 mod steps;
 mod streams;
+mod suppress;
 mod tables;
 mod topics;
 mod windows;

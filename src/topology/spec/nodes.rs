@@ -4,7 +4,7 @@ use super::OnErrorSpec;
 use super::lower::{Name, Named, choice, mapping};
 use super::scalars::{AggregateCall, Formula, Millis, Nothing, Template};
 use super::steps::StepSpec;
-use super::windows::{EmitSpec, WindowSpec};
+use super::windows::{EmitSpec, SuppressSpec, WindowSpec};
 
 mapping! {
     /// A stream: one of `from`, `merge` or `join`, then steps.
@@ -54,12 +54,14 @@ mapping! {
         optional filter_not: Formula,
         /// When changes are handed on.
         optional emit: EmitSpec,
+        /// Holds changes back, after all else.
+        optional suppress: SuppressSpec,
         /// How rows are stored. A table with a store may be left without readers: it serves queries.
         optional store: StoreSpecification,
         /// What happens to a record on which an expression fails.
         optional on_error: OnErrorSpec,
     }
-    later ["cogroup", "suppress", "versioned"]
+    later ["cogroup", "versioned"]
 }
 
 mapping! {
