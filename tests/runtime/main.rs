@@ -4,6 +4,7 @@ mod doubles;
 mod maintenance;
 mod recovery;
 mod restore;
+mod wall_clock;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
