@@ -25,6 +25,7 @@ mod merge;
 mod peek;
 mod reduce;
 mod sink;
+mod suppress;
 mod to_stream;
 mod to_table;
 
@@ -104,6 +105,9 @@ pub enum OperatorError {
     /// A record could not be written to its topic.
     #[error(transparent)]
     Collect(#[from] CollectError),
+    /// The author wants the task to stop here, whatever else is said about errors.
+    #[error("{0}")]
+    Stop(String),
     /// A store failed. Never the record's fault: it stops the task.
     #[error(transparent)]
     State(#[from] StateError),
@@ -140,6 +144,17 @@ pub trait Operator: Send {
 
     /// Hands on what was held back since the last commit.
     fn flush(&mut self, _context: &mut OperatorContext<'_>) {}
+
+    /// Whether the operator does something at times of the wall clock.
+    fn follows_wall_clock(&self) -> bool {
+        false
+    }
+
+    /// Tells the wall clock to an operator that follows it, which does what is due; a part of it, where that is much.
+    /// Returns whether it did anything: then it is to be told again, as soon as there is room for what it hands on.
+    fn wall_clock(&mut self, _now: Timestamp, _context: &mut OperatorContext<'_>) -> Result<bool> {
+        Ok(false)
+    }
 
     /// The operator's own stream time, if it keeps one.
     fn stream_time(&self) -> Option<Timestamp> {
@@ -188,6 +203,7 @@ pub fn build(node: &Node) -> Box<dyn Operator> {
             let has_readers = node.outputs.iter().any(|output| !output.is_empty());
             build_aggregate(plan, has_readers)
         }
+        Verb::Suppress(plan) => Box::new(suppress::SuppressChanges::new(plan)),
         Verb::StreamTableJoin { kind, table, value } => {
             Box::new(join_stream_table::StreamTableJoin { kind: *kind, table: *table, value: value.clone() })
         }

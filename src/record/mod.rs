@@ -4,6 +4,7 @@
 //! structs are counted references. [`Shape`] describes at plan time what a value will be at run time.
 
 mod fields;
+mod provenance;
 mod shape;
 mod value;
 
@@ -16,6 +17,7 @@ use crate::time::Timestamp;
 use crate::window::Window;
 
 pub use fields::Fields;
+pub use provenance::Provenance;
 pub use shape::{EnumShape, Field, Shape, StructShape};
 pub use value::{MapValue, StructValue, Text, Value};
 

@@ -3,6 +3,8 @@
 //! The planner makes it from a topology's YAML; `task/` builds operators from it. Nothing here depends on
 //! how the topology was written down, and nothing in it can fail for a reason the planner could have found.
 
+mod emission;
+
 use std::sync::Arc;
 
 use crate::agents::Agent;
@@ -14,6 +16,7 @@ use crate::state::StoreSpec;
 use crate::window::Windows;
 
 pub use super::table_plan::{Cogroup, DEDUPLICATE_RETENTION, GroupBy, NEW, OLD};
+pub use emission::{Emit, Suppress, Until, WhenFull};
 
 use super::global::{GlobalJoin, GlobalTable};
 use super::stream_join::StreamJoin;
@@ -290,6 +293,8 @@ pub enum Verb {
     GroupBy(GroupBy),
     /// Groups by the current key and aggregates.
     Aggregate(Aggregate),
+    /// Holds the changes of a table back.
+    Suppress(Suppress),
     /// A stream looks up a table.
     StreamTableJoin {
         /// Inner or left.
@@ -343,6 +348,9 @@ pub struct Aggregate {
     pub index: Option<StoreId>,
     /// When results are handed on.
     pub emit: Emit,
+    /// Which rows have changed since changes were last handed on, for [`Emit::Every`]. Keys are those of the rows;
+    /// values are of the shape [`Aggregate::pending_shape`].
+    pub pending: Option<StoreId>,
     /// What is computed.
     pub function: Function,
     /// Whether to hand on the old value with the new one.
@@ -356,17 +364,9 @@ pub struct Aggregate {
     pub key: Deserializer,
 }
 
-/// When results are handed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Emit {
-    /// At each update; with caching on, once per key and commit.
-    OnUpdate,
-    /// Once, when the window has closed (its end and grace have passed).
-    OnClose,
-}
-
 /// What an aggregation computes.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a plan has few nodes and is built once")]
 pub enum Function {
     /// `aggregate:` named aggregates side by side. The state is a struct with one field per aggregate.
     Named {

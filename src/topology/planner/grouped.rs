@@ -120,6 +120,7 @@ impl Planner<'_> {
             windows: None,
             index: None,
             emit: Emit::OnUpdate,
+            pending: None,
             function,
             sends_old: false,
             changes: true,

@@ -24,6 +24,7 @@ mod sources;
 mod steps;
 mod stream_joins;
 mod streams;
+mod suppress;
 mod tables;
 mod topics;
 mod windows;

@@ -5,7 +5,7 @@ use super::graph::{Flow, FlowKind};
 use super::repartition::Repartitioning;
 use super::steps::Place;
 use crate::topology::plan::OnError;
-use crate::topology::spec::{Step, TableSpec, WindowKind};
+use crate::topology::spec::{EmitKind, Step, TableSpec, WindowKind};
 use crate::yaml::Span;
 use crate::yaml::{Diagnostic, list};
 
@@ -43,6 +43,9 @@ impl Planner<'_> {
         }
         if let Some(condition) = &table.filter_not {
             flow = self.filter(flow, condition, true, &place("filter_not"));
+        }
+        if let Some(suppress) = &table.suppress {
+            flow = self.suppress(flow, suppress, &place("suppress"));
         }
         match flow.kind {
             FlowKind::Table(None) if table.store.is_some() && flow.windows.is_none() => {
@@ -119,14 +122,23 @@ impl Planner<'_> {
             let problem = Diagnostic::new(window.span.clone(), "a window needs an aggregation");
             self.problems.report(problem.help("add `aggregate`, `reduce`, `fold` or `cogroup`"));
         }
-        if let Some(emit) = table.emit.as_ref().filter(|emit| emit.on_close)
+        if let Some(EmitKind::Every(interval)) = table.emit.as_ref().map(|emit| &emit.kind) {
+            if !aggregates {
+                let problem = Diagnostic::new(interval.span.clone(), "`emit: {every: …}` is for aggregations");
+                self.problems.report(problem.help("add `aggregate`, `reduce` or `fold`, or leave it out"));
+            }
+            if interval.value <= 0 {
+                self.problems.report(Diagnostic::new(interval.span.clone(), "the interval must be longer than zero"));
+            }
+        }
+        if let Some(emit) = table.emit.as_ref().filter(|emit| emit.is_on_close())
             && table.window.is_none()
         {
             let problem =
                 Diagnostic::new(emit.span.clone(), "`emit: on_close` needs a window: nothing else ever closes");
             self.problems.report(problem.help("add a `window`, or write `on_update`"));
         }
-        if let Some(emit) = table.emit.as_ref().filter(|emit| emit.on_close)
+        if let Some(emit) = table.emit.as_ref().filter(|emit| emit.is_on_close())
             && table.window.as_ref().is_some_and(|window| matches!(window.kind, WindowKind::Unlimited(_)))
         {
             let problem = Diagnostic::new(emit.span.clone(), "an unlimited window never closes");

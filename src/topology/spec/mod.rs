@@ -11,7 +11,7 @@ pub(crate) use joins::{JoinKindSpec, JoinSpec, WithinSpec};
 pub(crate) use lower::{Lower, Name, Named};
 pub(crate) use nodes::*;
 pub(crate) use steps::{BranchSpec, CallSpec, DeduplicateSpec, MapSpec, Step, StepSpec};
-pub(crate) use windows::{WindowKind, WindowSpec};
+pub(crate) use windows::{EmitKind, SuppressSpec, UntilSpec, WhenFullSpec, WindowKind, WindowSpec};
 
 use lower::{choice, mapping};
 use scalars::{Count, FormatSpec, Formula, Millis, Prose, Retention, Template, TopicName};
