@@ -12,6 +12,7 @@ pub(super) struct Filter {
     pub(super) negate: bool,
     pub(super) table: bool,
     pub(super) sends_old: bool,
+    pub(super) versioned: bool,
 }
 
 impl Filter {
@@ -37,7 +38,7 @@ impl Operator for Filter {
             // An old row on which the condition fails is as good as unknown; the new row counts.
             let passed = self.passes(&old, &record).ok();
             record.old = passed.map(|passed| if passed { old } else { Value::Null });
-            if passed == Some(false) && !passes {
+            if passed == Some(false) && !passes && !self.versioned {
                 return Ok(());
             }
         }

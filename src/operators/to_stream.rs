@@ -9,6 +9,7 @@ pub(super) struct ToStream;
 impl Operator for ToStream {
     fn process(&mut self, _input: usize, mut record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
         record.old = None;
+        record.latest = true;
         context.forward(record);
         Ok(())
     }

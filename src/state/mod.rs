@@ -23,6 +23,7 @@ mod size;
 mod store;
 mod task_stores;
 mod verify;
+mod versioned;
 mod window;
 
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use error::{Result, StateError};
 pub use reader::{StoreSummary, TaskReader, list_applications, list_tasks};
 pub use task_stores::{Scan, TaskStores};
 pub use verify::{Difference, Fold, Verification, verify};
+pub use versioned::{Versions, Written};
 pub use window::{parse_window_key, window_bound, window_key};
 
 /// A store as the topology declares it.

@@ -65,6 +65,11 @@ fn picture(topology: &Topology) -> Picture {
                 Verb::Aggregate(aggregate) => vec![aggregate.store],
                 Verb::StreamTableJoin { table, .. } => vec![*table],
                 Verb::TableTableJoin { stores, .. } => stores.clone(),
+                Verb::VersionedTable { versions, .. } => vec![versions.latest, versions.history],
+                Verb::StreamVersionedJoin(join) => {
+                    let wait = join.wait.map(|(store, _)| store);
+                    [join.versions.latest, join.versions.history].into_iter().chain(wait).collect()
+                }
                 _ => Vec::new(),
             };
             picture.uses.extend(stores.iter().map(|store| (node_id(number), format!("s{}t{store}", part.id))));

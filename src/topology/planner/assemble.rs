@@ -132,6 +132,11 @@ fn stores_of(verb: &mut Verb) -> Vec<&mut StoreId> {
         Verb::Aggregate(aggregate) => vec![&mut aggregate.store],
         Verb::StreamTableJoin { table, .. } => vec![table],
         Verb::TableTableJoin { stores, .. } => stores.iter_mut().collect(),
+        Verb::VersionedTable { versions, .. } => vec![&mut versions.latest, &mut versions.history],
+        Verb::StreamVersionedJoin(join) => {
+            let wait = join.wait.as_mut().map(|(store, _)| store);
+            [&mut join.versions.latest, &mut join.versions.history].into_iter().chain(wait).collect()
+        }
         _ => Vec::new(),
     }
 }

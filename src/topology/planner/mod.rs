@@ -24,6 +24,7 @@ mod steps;
 mod streams;
 mod tables;
 mod topics;
+mod versioned;
 
 use std::collections::BTreeSet;
 

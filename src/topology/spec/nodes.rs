@@ -68,7 +68,7 @@ mapping! {
         /// What happens to a record on which an expression fails.
         optional on_error: OnErrorSpec,
     }
-    later ["suppress", "versioned"]
+    later ["suppress"]
 }
 
 mapping! {
@@ -147,8 +147,10 @@ mapping! {
         optional kind: JoinKindSpec,
         /// The inputs by their aliases.
         required inputs: Named<Name>,
+        /// How long a record of the stream waits for a versioned table to be complete.
+        optional grace: Millis,
     }
-    later ["within", "on", "grace"]
+    later ["within", "on"]
 }
 
 mapping! {
@@ -158,8 +160,10 @@ mapping! {
         optional name: Name,
         /// How long windows are kept; at least size + grace, which is the default.
         optional retention: Millis,
+        /// Keeps the versions of each row for this long, for lookups as of a time.
+        optional versioned: Millis,
     }
-    later ["versioned", "history", "changelog", "caching", "kind"]
+    later ["history", "changelog", "caching", "kind"]
 }
 
 /// When the changes of a table are handed on.
