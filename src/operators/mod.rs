@@ -18,6 +18,7 @@ mod fold;
 mod group_by;
 mod join_stream_global;
 mod join_stream_table;
+mod join_stream_versioned;
 mod join_streams;
 mod join_tables;
 mod map;
@@ -28,6 +29,7 @@ mod sink;
 mod suppress;
 mod to_stream;
 mod to_table;
+mod versioned;
 
 use crate::agents::AgentError;
 use crate::expression::EvaluationError;
@@ -176,8 +178,9 @@ pub trait Operator: Send {
 /// Makes the operator of a node.
 pub fn build(node: &Node) -> Box<dyn Operator> {
     match &node.verb {
-        Verb::Filter { condition, negate, table } => {
-            Box::new(filter::Filter { condition: condition.clone(), negate: *negate, table: *table })
+        Verb::Filter { condition, negate, table, versioned } => {
+            let condition = condition.clone();
+            Box::new(filter::Filter { condition, negate: *negate, table: *table, versioned: *versioned })
         }
         Verb::Map { key, value, table } => {
             Box::new(map::Map { key: key.clone(), value: value.clone(), table: *table, buffer: Vec::new() })
@@ -196,6 +199,10 @@ pub fn build(node: &Node) -> Box<dyn Operator> {
         }
         Verb::Deduplicate { by, within, store } => Box::new(deduplicate::Deduplicate::new(by.clone(), *within, *store)),
         Verb::ToTable { store, sends_old, filtered } => Box::new(to_table::ToTable::new(*store, *sends_old, *filtered)),
+        Verb::VersionedTable { versions, sends_old } => {
+            Box::new(versioned::VersionedTable { versions: *versions, sends_old: *sends_old })
+        }
+        Verb::StreamVersionedJoin(plan) => Box::new(join_stream_versioned::StreamVersionedJoin::new(plan.clone())),
         Verb::ToStream => Box::new(to_stream::ToStream),
         Verb::GroupBy(plan) => Box::new(group_by::GroupBy::new(plan.clone())),
         Verb::Aggregate(plan) => {

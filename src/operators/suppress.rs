@@ -267,6 +267,7 @@ impl SuppressChanges {
             timestamp: row.timestamp,
             headers,
             origin,
+            latest: true,
         };
         match key {
             Ok(_) => context.forward(record),

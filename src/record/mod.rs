@@ -125,6 +125,8 @@ pub struct Record {
     pub value: Value,
     /// On a table whose consumers need it, the value before the change. `None`: not known.
     pub old: Option<Value>,
+    /// Whether it is the newest of its key. Only a versioned table hands on changes that are not.
+    pub latest: bool,
     /// Event time, milliseconds since the epoch.
     pub timestamp: Timestamp,
     /// Headers of the input record.

@@ -12,10 +12,10 @@ use crate::expression::{Expression, Projection};
 use crate::log::TopicConfig;
 use crate::record::{Fields, Shape};
 use crate::serdes::{Deserializer, Format, Serializer};
-use crate::state::StoreSpec;
+use crate::state::{StoreSpec, Versions};
 use crate::window::Windows;
 
-pub use super::table_plan::{Cogroup, DEDUPLICATE_RETENTION, GroupBy, NEW, OLD};
+pub use super::table_plan::{Cogroup, DEDUPLICATE_RETENTION, GroupBy, NEW, OLD, VersionedJoin};
 pub use emission::{Emit, Suppress, Until, WhenFull};
 
 use super::global::{GlobalJoin, GlobalTable};
@@ -222,6 +222,8 @@ pub enum Verb {
         negate: bool,
         /// Whether it filters a table.
         table: bool,
+        /// Whether the rows are those of a versioned table, of which something is said always.
+        versioned: bool,
     },
     /// `map`, `map_values`, `select_key`. On a table (`table`), null values stay null and `old` is mapped too.
     Map {
@@ -286,6 +288,15 @@ pub enum Verb {
         /// Whether its rows come out of a filter, which has nothing to say of rows that were not there and are not.
         filtered: bool,
     },
+    /// As [`Verb::ToTable`], with the versions of each key over a time.
+    VersionedTable {
+        /// Holds the versions.
+        versions: Versions,
+        /// Whether to hand on the old value with the new one.
+        sends_old: bool,
+    },
+    /// A stream looks up a versioned table, as it was at the record's time.
+    StreamVersionedJoin(VersionedJoin),
     /// A table's changes as a stream.
     ToStream,
     /// `group_by` on a table: what a change takes from one group and adds to another, as records of the groups. Values

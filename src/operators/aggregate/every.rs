@@ -132,6 +132,7 @@ impl<F: Combine> Aggregation<F> {
             timestamp,
             headers,
             origin,
+            latest: true,
         };
         match value {
             Ok(_) => self.hand_on(record, context),

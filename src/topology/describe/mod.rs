@@ -73,6 +73,15 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
             format!("deduplicate{by} within {} in {}", format_duration(*within), store(id))
         }
         Verb::ToTable { store: id, sends_old, .. } => format!("to_table in {}{}", store(id), old(*sends_old)),
+        Verb::VersionedTable { versions, sends_old } => {
+            let kept = format_duration(versions.retention);
+            format!("to_table in {}, versions of {kept}{}", store(&versions.latest), old(*sends_old))
+        }
+        Verb::StreamVersionedJoin(plan) => {
+            let grace = plan.wait.map(|(_, grace)| format!(", grace {}", format_duration(grace))).unwrap_or_default();
+            let table = store(&plan.versions.latest);
+            format!("{} join with {table} as of its time{grace}: {}", join(plan.kind), projection(&plan.value))
+        }
         Verb::ToStream => "to_stream".to_owned(),
         Verb::GroupBy(group) => {
             let value = group.value.as_ref().map(|value| format!(", value = {}", projection(value)));

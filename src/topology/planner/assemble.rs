@@ -139,6 +139,11 @@ fn stores_of(verb: &mut Verb) -> Vec<&mut StoreId> {
         Verb::StreamTableJoin { table, .. } => vec![table],
         Verb::StreamStreamJoin(join) => join.stores_mut().collect(),
         Verb::TableTableJoin { stores, .. } => stores.iter_mut().collect(),
+        Verb::VersionedTable { versions, .. } => vec![&mut versions.latest, &mut versions.history],
+        Verb::StreamVersionedJoin(join) => {
+            let wait = join.wait.as_mut().map(|(store, _)| store);
+            [&mut join.versions.latest, &mut join.versions.history].into_iter().chain(wait).collect()
+        }
         _ => Vec::new(),
     }
 }

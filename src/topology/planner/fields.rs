@@ -90,9 +90,14 @@ fn of_verb(verb: &Verb, after: Fields) -> Fields {
             fields.merge(&after);
         }
         // Rows are stored, and serve queries: whole. So are the changes of those that are grouped.
-        Verb::ToTable { .. } | Verb::GroupBy(_) | Verb::StreamStreamJoin(_) | Verb::Suppress(_) => return Fields::All,
+        Verb::ToTable { .. }
+        | Verb::VersionedTable { .. }
+        | Verb::GroupBy(_)
+        | Verb::StreamStreamJoin(_)
+        | Verb::Suppress(_) => return Fields::All,
         Verb::Aggregate(aggregate) if aggregate.changes => return Fields::All,
         Verb::Aggregate(aggregate) => return of_function(&aggregate.function),
+        Verb::StreamVersionedJoin(join) => add(&mut fields, join.value.uses(&Binding::Local(0))),
         Verb::StreamTableJoin { value, .. } => add(&mut fields, value.uses(&Binding::Local(0))),
         Verb::StreamGlobalJoin(join) => {
             add(&mut fields, join.on.uses(&Binding::Local(0)).cloned());
@@ -155,7 +160,11 @@ pub(super) fn send_old_values(graph: &mut Graph) {
             *slot = after;
         }
         match graph.nodes.get_mut(index).map(|node| &mut node.verb) {
-            Some(Verb::ToTable { sends_old, .. } | Verb::TableTableJoin { sends_old, .. }) => *sends_old = after,
+            Some(
+                Verb::ToTable { sends_old, .. }
+                | Verb::VersionedTable { sends_old, .. }
+                | Verb::TableTableJoin { sends_old, .. },
+            ) => *sends_old = after,
             Some(Verb::Aggregate(aggregate)) => aggregate.sends_old = after,
             _ => {}
         }

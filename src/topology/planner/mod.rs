@@ -27,6 +27,7 @@ mod streams;
 mod suppress;
 mod tables;
 mod topics;
+mod versioned;
 mod windows;
 
 use std::collections::BTreeSet;

@@ -127,10 +127,12 @@ mapping! {
         optional offset_reset: OffsetResetSpec,
         /// Whether records may hold personal data; then dead letters hold nothing of their values.
         optional personal_data: bool,
+        /// How the rows of a table are stored.
+        optional store: StoreSpecification,
         /// What happens to a record that cannot be read.
         optional on_error: OnErrorSpec,
     }
-    later ["store", "partitions"]
+    later ["partitions"]
 }
 
 choice! {

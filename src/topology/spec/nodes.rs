@@ -66,7 +66,7 @@ mapping! {
         /// What happens to a record on which an expression fails.
         optional on_error: OnErrorSpec,
     }
-    later ["versioned"]
+    later []
 }
 
 mapping! {
@@ -136,6 +136,8 @@ mapping! {
         optional name: Name,
         /// How long windows are kept; at least as long as late records may need them, which is the default.
         optional retention: Millis,
+        /// Keeps the versions of each row for this long, for lookups as of a time.
+        optional versioned: Millis,
     }
-    later ["versioned", "history", "changelog", "caching", "kind"]
+    later ["history", "changelog", "caching", "kind"]
 }
