@@ -8,6 +8,7 @@ use base64::Engine;
 use bytes::Bytes;
 
 use super::InputRecord;
+use super::emitted::Emitted;
 use super::output::{OutputRecord, decode_headers, encode_headers};
 use crate::log::embedded::{EmbeddedLog, EmbeddedOptions};
 use crate::log::{Log, LogConsumer, LogError, ProducerRecord, TopicConfig, TransactionalProducer};
@@ -16,7 +17,7 @@ use crate::record::{TopicPartition, Value};
 use crate::serdes::{Format, SchemaRegistry, SerdeError, TopicSerde};
 use crate::sink::partition_for;
 use crate::state::{StateDirectory, StateError, StateOptions};
-use crate::task::transaction::{self, CommitError, CommitObserver, CommitStep};
+use crate::task::transaction::{self, CommitError, CommitStep};
 use crate::task::{
     GlobalError, GlobalReader, OpenError, Task, TaskError, TaskId, TaskOpener, TaskOptions, open_globals,
 };
@@ -481,25 +482,6 @@ impl TopologyDriver {
             }
         }
         Ok(())
-    }
-}
-
-/// Notes the records of a transaction in the order in which they were sent, and stops it where asked.
-#[derive(Default)]
-struct Emitted {
-    records: Vec<ProducerRecord>,
-    committed: bool,
-    stop_at: Option<CommitStep>,
-}
-
-impl CommitObserver for Emitted {
-    fn reached(&mut self, step: CommitStep) -> bool {
-        self.committed |= matches!(step, CommitStep::Committed | CommitStep::StoresWritten);
-        self.stop_at != Some(step)
-    }
-
-    fn sending(&mut self, record: &ProducerRecord) {
-        self.records.push(record.clone());
     }
 }
 

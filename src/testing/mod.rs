@@ -5,6 +5,7 @@
 //! byte for byte (invariant I7).
 
 mod driver;
+mod emitted;
 mod json_lines;
 mod output;
 pub mod scenario;

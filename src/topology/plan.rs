@@ -15,6 +15,7 @@ use crate::serdes::{Deserializer, Format, Serializer};
 use crate::state::{StoreSpec, Versions};
 use crate::window::Windows;
 
+pub use super::stream_join::JoinKind;
 pub use super::table_plan::{Cogroup, DEDUPLICATE_RETENTION, GroupBy, NEW, OLD, VersionedJoin};
 pub use emission::{Emit, Suppress, Until, WhenFull};
 
@@ -333,17 +334,6 @@ pub enum Verb {
     },
     /// Writes to a topic.
     Sink(Sink),
-}
-
-/// Inner, left or outer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JoinKind {
-    /// Both sides.
-    Inner,
-    /// The first side, with or without the others.
-    Left,
-    /// Any side.
-    Outer,
 }
 
 /// An aggregation of a stream by its key, windowed or not, or of the changes that a grouped table sends.

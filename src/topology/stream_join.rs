@@ -1,10 +1,21 @@
-//! The plan of a join of two streams, and the arithmetic of its window.
+//! The kinds of joins, the plan of a join of two streams, and the arithmetic of its window; part of [`super::plan`].
 
 use crate::expression::Projection;
 use crate::serdes::Deserializer;
 use crate::time::Timestamp;
 
-use super::plan::{JoinKind, StoreId};
+use super::plan::StoreId;
+
+/// Inner, left or outer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinKind {
+    /// Both sides.
+    Inner,
+    /// The first side, with or without the others.
+    Left,
+    /// Any side.
+    Outer,
+}
 
 /// Two streams joined by their common key. Both sides are in the order of the inputs.
 #[derive(Clone, Debug)]

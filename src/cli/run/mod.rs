@@ -85,8 +85,9 @@ impl RunCommand {
             return Ok(Outcome::Success);
         }
         let deployment = Deployment::new(effective)?;
-        let topologies = self.load()?;
+        // First of all, so that a stop is heard whenever it comes.
         let stop = StopRequest::listen()?;
+        let topologies = self.load()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let board = Board::new(clock.clone());
         let server = self.serve(&deployment, &board)?;

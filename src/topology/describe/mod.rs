@@ -11,6 +11,7 @@ use super::plan::{
     AggregateKind, Emit, Function, JoinKind, OnError, Subtopology, Suppress, Topic, TopicRole, Topology, Until, Verb,
     WhenFull,
 };
+use super::stream_join::{JoinWindow, StreamJoin};
 use crate::expression::{Expression, Projection};
 use crate::log::TopicConfig;
 use crate::record::Fields;
@@ -111,18 +112,7 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
             let (kind, on) = (join(plan.kind), source(&plan.on));
             format!("{kind} join with the global table {} on {on}: {}", plan.name, projection(&plan.value))
         }
-        Verb::StreamStreamJoin(plan) => {
-            let [left, right] = plan.rows.map(|id| store(&id));
-            let within = plan.window;
-            format!(
-                "{} join of {left} and {right} within {} before, {} after, grace {}: {}",
-                join(plan.kind),
-                format_duration(within.before),
-                format_duration(within.after),
-                format_duration(within.grace),
-                projection(&plan.value)
-            )
-        }
+        Verb::StreamStreamJoin(plan) => stream_join(plan, plan.rows.map(|id| store(&id))),
         Verb::TableTableJoin { kind, stores, value, sends_old } => {
             let stores: Vec<String> = stores.iter().map(store).collect();
             format!("{} join of {}: {}{}", join(*kind), stores.join(", "), projection(value), old(*sends_old))
@@ -175,6 +165,18 @@ fn windows(windows: &Windows) -> String {
 
 fn old(sends_old: bool) -> &'static str {
     if sends_old { ", with old values" } else { "" }
+}
+
+fn stream_join(plan: &StreamJoin, [left, right]: [String; 2]) -> String {
+    let JoinWindow { before, after, grace } = plan.window;
+    format!(
+        "{} join of {left} and {right} within {} before, {} after, grace {}: {}",
+        join(plan.kind),
+        format_duration(before),
+        format_duration(after),
+        format_duration(grace),
+        projection(&plan.value)
+    )
 }
 
 fn join(kind: JoinKind) -> &'static str {
