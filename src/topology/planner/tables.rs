@@ -137,14 +137,8 @@ impl Planner<'_> {
                 Diagnostic::new(emit.span.clone(), "`emit: on_close` needs a window: nothing else ever closes");
             self.problems.report(problem.help("add a `window`, or write `on_update`"));
         }
-        let made = given.iter().any(|field| *field != "to_table") || table.group_by.is_some() && aggregates;
-        if let Some(versioned) = table.store.as_ref().and_then(|store| store.versioned.as_ref())
-            && (made || table.from.as_ref().is_some_and(|from| self.is_table(from) && !starts_with_changes(table)))
-        {
-            let message = "versions are kept of tables that are the last values of a stream, and of sources";
-            let help = "make a stream of this one's changes, and a table with `versioned` of that";
-            self.problems.report(Diagnostic::new(versioned.span.clone(), message).help(help));
-        }
+        let computed = given.iter().any(|field| *field != "to_table") || table.group_by.is_some() && aggregates;
+        self.check_versions(table, computed);
         if let Some(grace) = table.join.as_ref().and_then(|join| join.grace.as_ref()) {
             let problem = Diagnostic::new(grace.span.clone(), "tables are joined as they are: there is no `grace`");
             self.problems.report(problem.help("leave it out"));
@@ -154,6 +148,17 @@ impl Planner<'_> {
         {
             let problem = Diagnostic::new(retention.span.clone(), "`retention` is for the stores of windowed tables");
             self.problems.report(problem.help("rows of other tables are kept until they are deleted"));
+        }
+    }
+
+    /// Reports versions of a table that is computed, or made of a table.
+    fn check_versions(&mut self, table: &TableSpec, computed: bool) {
+        if let Some(versioned) = table.store.as_ref().and_then(|store| store.versioned.as_ref())
+            && (computed || table.from.as_ref().is_some_and(|from| self.is_table(from) && !starts_with_changes(table)))
+        {
+            let message = "versions are kept of tables that are the last values of a stream, and of sources";
+            let help = "make a stream of this one's changes, and a table with `versioned` of that";
+            self.problems.report(Diagnostic::new(versioned.span.clone(), message).help(help));
         }
     }
 
