@@ -30,7 +30,7 @@ const SCAN_LIMIT: usize = 1_000;
 /// What is computed per group.
 pub(super) trait Combine: Send {
     /// Says which input the next records come from, where that makes a difference.
-    fn from_input(&mut self, _input: usize) {}
+    fn take_from(&mut self, _input: usize) {}
 
     /// The state with one more record in it; [`Value::Null`] deletes the group.
     fn add(&self, state: Option<Value>, record: &Record) -> Result<Value>;
@@ -241,7 +241,7 @@ impl<F: Combine> Operator for Aggregation<F> {
             context.drop_record(DropReason::NullValue);
             return Ok(());
         }
-        self.function.from_input(input);
+        self.function.take_from(input);
         match self.windows {
             Some(Windows::Time(windows)) => self.add_to_windows(windows, &record, &key, context),
             Some(Windows::Sliding(windows)) => self.add_to_sliding(windows, &record, &key, context),

@@ -19,7 +19,7 @@ impl Cogroup {
 }
 
 impl Combine for Cogroup {
-    fn from_input(&mut self, input: usize) {
+    fn take_from(&mut self, input: usize) {
         self.input = input;
     }
 

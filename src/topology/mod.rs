@@ -1,5 +1,6 @@
 //! From a topology's YAML to a checked plan, and descriptions of it.
 
+mod aggregate_plan;
 mod describe;
 mod error_event;
 pub mod global;

@@ -150,7 +150,7 @@ fn distinct_values_are_counted_exactly_while_few_and_within_a_few_percent_beyond
     let mut state = Value::Null;
     let mut worst: f64 = 0.0;
     let mut squares = 0.0;
-    let mut looks = 0.0;
+    let mut looks = 0.0_f64;
     for n in 1..=200_000_i64 {
         for _ in 0..2 {
             state = add(kind, &state, Value::text(format!("user-{n}")), None).unwrap();
@@ -166,7 +166,7 @@ fn distinct_values_are_counted_exactly_while_few_and_within_a_few_percent_beyond
         }
     }
     assert!(worst < 0.05, "the worst error is {worst}");
-    assert!((squares / looks as f64).sqrt() < 0.025, "the mean error is {}", (squares / looks as f64).sqrt());
+    assert!((squares / looks).sqrt() < 0.025, "the mean error is {}", (squares / looks).sqrt());
     assert!(matches!(&state, Value::Bytes(bytes) if bytes.len() == 4_096));
 }
 

@@ -133,6 +133,23 @@ impl Planner<'_> {
             let problem = Diagnostic::new(window.span.clone(), "a window needs an aggregation");
             self.problems.report(problem.help("add `aggregate`, `reduce`, `fold` or `cogroup`"));
         }
+        self.check_emission(table, aggregates);
+        let computed = given.iter().any(|field| *field != "to_table") || table.group_by.is_some() && aggregates;
+        self.check_versions(table, computed);
+        if let Some(grace) = table.join.as_ref().and_then(|join| join.grace.as_ref()) {
+            let problem = Diagnostic::new(grace.span.clone(), "tables are joined as they are: there is no `grace`");
+            self.problems.report(problem.help("leave it out"));
+        }
+        if let Some(retention) = table.store.as_ref().and_then(|store| store.retention.as_ref())
+            && table.window.is_none()
+        {
+            let problem = Diagnostic::new(retention.span.clone(), "`retention` is for the stores of windowed tables");
+            self.problems.report(problem.help("rows of other tables are kept until they are deleted"));
+        }
+    }
+
+    /// Reports changes handed on at times that never come.
+    fn check_emission(&mut self, table: &TableSpec, aggregates: bool) {
         if let Some(EmitKind::Every(interval)) = table.emit.as_ref().map(|emit| &emit.kind) {
             if !aggregates {
                 let problem = Diagnostic::new(interval.span.clone(), "`emit: {every: …}` is for aggregations");
@@ -155,23 +172,16 @@ impl Planner<'_> {
             let problem = Diagnostic::new(emit.span.clone(), "an unlimited window never closes");
             self.problems.report(problem.help("write `on_update`, or use windows that end"));
         }
-        let made = given.iter().any(|field| *field != "to_table") || table.group_by.is_some() && aggregates;
+    }
+
+    /// Reports versions of a table that is computed, or made of a table.
+    fn check_versions(&mut self, table: &TableSpec, computed: bool) {
         if let Some(versioned) = table.store.as_ref().and_then(|store| store.versioned.as_ref())
-            && (made || table.from.as_ref().is_some_and(|from| self.is_table(from) && !starts_with_changes(table)))
+            && (computed || table.from.as_ref().is_some_and(|from| self.is_table(from) && !starts_with_changes(table)))
         {
             let message = "versions are kept of tables that are the last values of a stream, and of sources";
             let help = "make a stream of this one's changes, and a table with `versioned` of that";
             self.problems.report(Diagnostic::new(versioned.span.clone(), message).help(help));
-        }
-        if let Some(grace) = table.join.as_ref().and_then(|join| join.grace.as_ref()) {
-            let problem = Diagnostic::new(grace.span.clone(), "tables are joined as they are: there is no `grace`");
-            self.problems.report(problem.help("leave it out"));
-        }
-        if let Some(retention) = table.store.as_ref().and_then(|store| store.retention.as_ref())
-            && table.window.is_none()
-        {
-            let problem = Diagnostic::new(retention.span.clone(), "`retention` is for the stores of windowed tables");
-            self.problems.report(problem.help("rows of other tables are kept until they are deleted"));
         }
     }
 
