@@ -9,11 +9,12 @@ mod emitted;
 mod json_lines;
 mod output;
 pub mod scenario;
-#[cfg(test)]
-mod tests {
-    mod windows;
-}
 
 pub use driver::{DriverError, DriverOptions, TopologyDriver};
 pub use json_lines::{InputLine, InputRecord, LineError, parse_line};
 pub use output::OutputRecord;
+
+#[cfg(test)]
+mod tests {
+    mod windows;
+}
