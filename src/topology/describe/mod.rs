@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use super::partitioning;
 use super::plan::{
-    AggregateKind, Emit, Function, JoinKind, OnError, Subtopology, Suppress, Topic, TopicRole, Topology, Until, Verb,
-    WhenFull,
+    Aggregate, AggregateKind, Emit, Function, JoinKind, OnError, Subtopology, Suppress, Topic, TopicRole, Topology,
+    Until, Verb, WhenFull,
 };
 use super::stream_join::{JoinWindow, StreamJoin};
 use crate::expression::{Expression, Projection};
@@ -46,6 +46,17 @@ pub fn describe(topology: &Topology, format: DescribeFormat) -> String {
 fn resolved(topology: &Topology) -> BTreeMap<String, TopicConfig> {
     partitioning::resolve(topology, &BTreeMap::new())
         .unwrap_or_else(|_| topology.topics.iter().map(|topic| (topic.name.clone(), topic.config.clone())).collect())
+}
+
+/// What an aggregation does.
+fn aggregate(plan: &Aggregate, store: &str) -> String {
+    let windows = plan.windows.map(|windows| format!(" per {}", self::windows(&windows))).unwrap_or_default();
+    let emit = match plan.emit {
+        Emit::OnUpdate => String::new(),
+        Emit::OnClose => ", on close".to_owned(),
+        Emit::Every { interval } => format!(", every {}", format_duration(interval)),
+    };
+    format!("{} in {store}{windows}{emit}{}", function(&plan.function), old(plan.sends_old))
 }
 
 /// What a node does, in a few words.
@@ -89,21 +100,7 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
             let (key, value) = (&group.key, value.unwrap_or_default());
             format!("group_by {} ({}){value}", source(&key.expression), key.format)
         }
-        Verb::Aggregate(aggregate) => {
-            let windows = aggregate.windows.map(|windows| format!(" per {}", self::windows(&windows)));
-            let emit = match aggregate.emit {
-                Emit::OnUpdate => String::new(),
-                Emit::OnClose => ", on close".to_owned(),
-                Emit::Every { interval } => format!(", every {}", format_duration(interval)),
-            };
-            let function = function(&aggregate.function);
-            format!(
-                "{function} in {}{}{emit}{}",
-                store(&aggregate.store),
-                windows.unwrap_or_default(),
-                old(aggregate.sends_old)
-            )
-        }
+        Verb::Aggregate(plan) => aggregate(plan, &store(&plan.store)),
         Verb::Suppress(suppress) => self::suppress(suppress, &store(&suppress.buffer)),
         Verb::StreamTableJoin { kind, table, value } => {
             format!("{} join with {}: {}", join(*kind), store(table), projection(value))
