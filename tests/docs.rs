@@ -119,7 +119,7 @@ fn wrapped(block: &Block) -> Option<String> {
     if verbs.iter().any(verb) {
         return Some(format!("{AROUND}streams:\n  example:\n    from: orders\n    steps:\n{indented}"));
     }
-    let fields = ["reduce:", "fold:", "aggregate:", "window:", "group_by:", "store:"];
+    let fields = ["reduce:", "fold:", "aggregate:", "window:", "group_by:", "store:", "suppress:"];
     let table = fields.iter().any(|field| first.starts_with(field));
     table.then(|| format!("{AROUND}tables:\n  example:\n      from: orders\n{indented}"))
 }

@@ -23,8 +23,14 @@ const NOT_VERBS: &[(&str, &str)] = &[
 ];
 
 /// Files of `src/operators/` that implement one verb together: a file and its verb.
-const SHARED_VERBS: &[(&str, &str)] =
-    &[("join_stream_global", "join"), ("join_stream_table", "join"), ("join_streams", "join"), ("join_tables", "join")];
+const SHARED_VERBS: &[(&str, &str)] = &[
+    ("join_stream_global", "join"),
+    ("join_stream_table", "join"),
+    ("join_stream_versioned", "join"),
+    ("join_streams", "join"),
+    ("join_tables", "join"),
+    ("versioned", "to_table"),
+];
 
 /// What only its owners may name: a pattern, the owners' paths, and whom to ask instead.
 const OWNERS: &[(&str, &[&str], &str)] = &[

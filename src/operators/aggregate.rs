@@ -6,6 +6,7 @@
 //!
 //! This file has what all kinds share, and the windows that are aligned to the epoch; `aggregate/` has the others.
 
+mod every;
 mod session;
 mod sliding;
 mod timeline;
@@ -19,6 +20,7 @@ use crate::state::{StateValue, parse_session_key, parse_window_key, window_key};
 use crate::time::{StreamTime, Timestamp};
 use crate::topology::plan::{Aggregate, Emit};
 use crate::window::{TimeWindows, UnlimitedWindow, Window, Windows};
+use every::Schedule;
 use timeline::Timeline;
 
 /// How many windows are closed per scan of the store, so that a leap in stream time needs
@@ -50,6 +52,7 @@ pub(super) struct Aggregation<F> {
     store: usize,
     windows: Option<Windows>,
     timeline: Timeline,
+    schedule: Schedule,
     retention: i64,
     emit: Emit,
     sends_old: bool,
@@ -67,6 +70,7 @@ impl<F: Combine> Aggregation<F> {
             store: plan.store,
             windows: plan.windows,
             timeline: Timeline::new(plan.index),
+            schedule: Schedule::new(plan.pending),
             retention: plan.retention,
             emit: plan.emit,
             sends_old: plan.sends_old,
@@ -89,21 +93,21 @@ impl<F: Combine> Aggregation<F> {
             let changed = (!after.value.is_null()).then(|| after.clone());
             Ok::<_, OperatorError>((std::mem::replace(row, changed), after))
         })?;
-        let old = self.sends_old.then(|| before.map(|row| row.value).unwrap_or_default());
-        self.changed(Change { window, value: after.value, old, timestamp: after.timestamp, record }, context);
-        Ok(())
+        let needs_old = self.sends_old || matches!(self.emit, Emit::Every { .. });
+        let old = needs_old.then(|| before.map(|row| row.value).unwrap_or_default());
+        self.changed(Change { window, value: after.value, old, timestamp: after.timestamp, record }, context)
     }
 
     /// Hands on the change of the row under `self.store_key`, now or when it is time.
-    fn changed(&mut self, change: Change<'_>, context: &mut OperatorContext<'_>) {
-        if self.emit == Emit::OnClose || !self.has_readers {
-            return;
+    fn changed(&mut self, change: Change<'_>, context: &mut OperatorContext<'_>) -> Result<()> {
+        match self.emit {
+            _ if !self.has_readers => {}
+            Emit::OnClose => {}
+            Emit::Every { .. } => self.note_change(change, context)?,
+            Emit::OnUpdate if context.caching => self.held.hold_change(&self.store_key, change),
+            Emit::OnUpdate => self.hand_on(change.into_record(), context),
         }
-        if context.caching {
-            self.held.hold_change(&self.store_key, change);
-        } else {
-            self.hand_on(change.into_record(), context);
-        }
+        Ok(())
     }
 
     /// Turns states into results and hands the change on.
@@ -149,7 +153,7 @@ impl<F: Combine> Aggregation<F> {
             {
                 self.close(span, record, context)?;
             }
-            self.expire(windows, before, now, context);
+            self.expire(windows, before, now, context)?;
         }
         outcome
     }
@@ -218,10 +222,12 @@ impl<F: Combine> Aggregation<F> {
         before: Option<Timestamp>,
         now: Timestamp,
         context: &mut OperatorContext<'_>,
-    ) {
+    ) -> Result<()> {
         if let Some(span) = Span::passed(windows, self.retention, before, now) {
+            self.hand_on_before(span.to, context)?;
             context.stores.expire(self.store, span.to);
         }
+        Ok(())
     }
 }
 
@@ -253,6 +259,14 @@ impl<F: Combine> Operator for Aggregation<F> {
         for change in self.held.take() {
             self.hand_on(change, context);
         }
+    }
+
+    fn follows_wall_clock(&self) -> bool {
+        matches!(self.emit, Emit::Every { .. })
+    }
+
+    fn wall_clock(&mut self, now: Timestamp, context: &mut OperatorContext<'_>) -> Result<bool> {
+        self.hand_on_when_due(now, context)
     }
 
     fn stream_time(&self) -> Option<Timestamp> {

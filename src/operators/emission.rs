@@ -27,7 +27,7 @@ impl Change<'_> {
     pub(super) fn into_record(self) -> Record {
         let Change { window, value, old, timestamp, record } = self;
         let (key, headers, origin) = (record.key.clone(), record.headers.clone(), record.origin.clone());
-        Record { key, window, value, old, timestamp, headers, origin }
+        Record { key, window, value, old, latest: true, timestamp, headers, origin }
     }
 }
 

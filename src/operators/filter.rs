@@ -11,6 +11,7 @@ pub(super) struct Filter {
     pub(super) condition: Expression,
     pub(super) negate: bool,
     pub(super) table: bool,
+    pub(super) versioned: bool,
 }
 
 impl Filter {
@@ -33,7 +34,7 @@ impl Operator for Filter {
             // An old row on which the condition fails is as good as unknown; the new row counts.
             let passed = self.passes(&old, record).ok();
             record.old = passed.map(|passed| if passed { old } else { Value::Null });
-            if passed == Some(false) && !passes {
+            if passed == Some(false) && !passes && !self.versioned {
                 return Ok(Passage::Ended);
             }
         }

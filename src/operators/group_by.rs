@@ -48,6 +48,10 @@ impl Operator for GroupBy {
             context.drop_record(DropReason::NullKey);
             return Ok(());
         }
+        if !record.latest {
+            context.drop_record(DropReason::Late);
+            return Ok(());
+        }
         let row = std::mem::take(&mut record.value);
         // A row whose group cannot be computed has never been in one.
         let old = record.old.take().and_then(|old| self.member(&old, &record).ok()).flatten();

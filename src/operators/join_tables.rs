@@ -71,6 +71,10 @@ impl Operator for TableTableJoin {
             context.drop_record(DropReason::NullKey);
             return Ok(());
         };
+        if !record.latest {
+            context.drop_record(DropReason::Late);
+            return Ok(());
+        }
         let mut timestamp = record.timestamp;
         self.rows.clear();
         for (side, store) in self.stores.iter().enumerate() {

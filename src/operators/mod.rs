@@ -18,6 +18,7 @@ mod fold;
 mod group_by;
 mod join_stream_global;
 mod join_stream_table;
+mod join_stream_versioned;
 mod join_streams;
 mod join_tables;
 mod map;
@@ -25,8 +26,10 @@ mod merge;
 mod peek;
 mod reduce;
 mod sink;
+mod suppress;
 mod to_stream;
 mod to_table;
+mod versioned;
 
 use crate::agents::AgentError;
 use crate::expression::EvaluationError;
@@ -104,6 +107,9 @@ pub enum OperatorError {
     /// A record could not be written to its topic.
     #[error(transparent)]
     Collect(#[from] CollectError),
+    /// The author wants the task to stop here, whatever else is said about errors.
+    #[error("{0}")]
+    Stop(String),
     /// A store failed. Never the record's fault: it stops the task.
     #[error(transparent)]
     State(#[from] StateError),
@@ -141,6 +147,17 @@ pub trait Operator: Send {
     /// Hands on what was held back since the last commit.
     fn flush(&mut self, _context: &mut OperatorContext<'_>) {}
 
+    /// Whether the operator does something at times of the wall clock.
+    fn follows_wall_clock(&self) -> bool {
+        false
+    }
+
+    /// Tells the wall clock to an operator that follows it, which does what is due; a part of it, where that is much.
+    /// Returns whether it did anything: then it is to be told again, as soon as there is room for what it hands on.
+    fn wall_clock(&mut self, _now: Timestamp, _context: &mut OperatorContext<'_>) -> Result<bool> {
+        Ok(false)
+    }
+
     /// The operator's own stream time, if it keeps one.
     fn stream_time(&self) -> Option<Timestamp> {
         None
@@ -161,8 +178,9 @@ pub trait Operator: Send {
 /// Makes the operator of a node.
 pub fn build(node: &Node) -> Box<dyn Operator> {
     match &node.verb {
-        Verb::Filter { condition, negate, table } => {
-            Box::new(filter::Filter { condition: condition.clone(), negate: *negate, table: *table })
+        Verb::Filter { condition, negate, table, versioned } => {
+            let condition = condition.clone();
+            Box::new(filter::Filter { condition, negate: *negate, table: *table, versioned: *versioned })
         }
         Verb::Map { key, value, table } => {
             Box::new(map::Map { key: key.clone(), value: value.clone(), table: *table, buffer: Vec::new() })
@@ -181,6 +199,10 @@ pub fn build(node: &Node) -> Box<dyn Operator> {
         }
         Verb::Deduplicate { by, within, store } => Box::new(deduplicate::Deduplicate::new(by.clone(), *within, *store)),
         Verb::ToTable { store, sends_old, filtered } => Box::new(to_table::ToTable::new(*store, *sends_old, *filtered)),
+        Verb::VersionedTable { versions, sends_old } => {
+            Box::new(versioned::VersionedTable { versions: *versions, sends_old: *sends_old })
+        }
+        Verb::StreamVersionedJoin(plan) => Box::new(join_stream_versioned::StreamVersionedJoin::new(plan.clone())),
         Verb::ToStream => Box::new(to_stream::ToStream),
         Verb::GroupBy(plan) => Box::new(group_by::GroupBy::new(plan.clone())),
         Verb::Aggregate(plan) => {
@@ -188,6 +210,7 @@ pub fn build(node: &Node) -> Box<dyn Operator> {
             let has_readers = node.outputs.iter().any(|output| !output.is_empty());
             build_aggregate(plan, has_readers)
         }
+        Verb::Suppress(plan) => Box::new(suppress::SuppressChanges::new(plan)),
         Verb::StreamTableJoin { kind, table, value } => {
             Box::new(join_stream_table::StreamTableJoin { kind: *kind, table: *table, value: value.clone() })
         }

@@ -9,6 +9,7 @@ pub(super) struct ToStream;
 impl Operator for ToStream {
     fn pass(&mut self, record: &mut Record, _context: &mut OperatorContext<'_>) -> Result<Passage> {
         record.old = None;
+        record.latest = true;
         Ok(Passage::To(0))
     }
 }

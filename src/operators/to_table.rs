@@ -26,6 +26,11 @@ impl Operator for ToTable {
             context.drop_record(DropReason::NullKey);
             return Ok(());
         };
+        if !record.latest {
+            // These are the current rows of a versioned table.
+            context.drop_record(DropReason::Late);
+            return Ok(());
+        }
         let row =
             (!record.value.is_null()).then(|| StateValue { timestamp: record.timestamp, value: record.value.clone() });
         if self.sends_old || row.is_none() {

@@ -4,6 +4,7 @@
 //! structs are counted references. [`Shape`] describes at plan time what a value will be at run time.
 
 mod fields;
+mod provenance;
 mod shape;
 mod value;
 
@@ -16,6 +17,7 @@ use crate::time::Timestamp;
 use crate::window::Window;
 
 pub use fields::Fields;
+pub use provenance::Provenance;
 pub use shape::{EnumShape, Field, Shape, StructShape};
 pub use value::{MapValue, StructValue, Text, Value};
 
@@ -123,6 +125,8 @@ pub struct Record {
     pub value: Value,
     /// On a table whose consumers need it, the value before the change. `None`: not known.
     pub old: Option<Value>,
+    /// Whether it is the newest of its key. Only a versioned table hands on changes that are not.
+    pub latest: bool,
     /// Event time, milliseconds since the epoch.
     pub timestamp: Timestamp,
     /// Headers of the input record.

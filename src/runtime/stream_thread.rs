@@ -192,6 +192,11 @@ impl StreamThread {
         let Some(Connections { fetcher, .. }) = &self.connections else { return Ok(false) };
         for task in self.tasks.values_mut() {
             note_ends(task, fetcher.as_ref());
+            while task.advance_wall_clock(now)? {
+                if task.is_full() {
+                    return Ok(true);
+                }
+            }
         }
         let mut left = TURN * self.tasks.len();
         while let Some((id, until)) = earliest(&mut self.tasks, now).filter(|_| left > 0) {

@@ -88,6 +88,7 @@ impl SourceDecoder {
             window: None,
             value,
             old: None,
+            latest: true,
             timestamp: raw.timestamp,
             headers: raw.headers.clone(),
             origin: self.origin(raw.offset),

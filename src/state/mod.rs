@@ -25,6 +25,7 @@ mod size;
 mod store;
 mod task_stores;
 mod verify;
+mod versioned;
 mod window;
 
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub use join::{JoinRow, join_key, parse_join_key};
 pub use reader::{StoreSummary, TaskReader, list_applications, list_tasks};
 pub use task_stores::{Scan, TaskStores};
 pub use verify::{Difference, Fold, Verification, verify};
+pub use versioned::{Versions, Written};
 pub use window::{index_key, index_times, parse_session_key, parse_window_key, session_key, window_bound, window_key};
 
 /// A store as the topology declares it.

@@ -26,6 +26,16 @@ pub enum TaskError {
         /// What failed.
         message: String,
     },
+    /// What an operator does at times of the wall clock failed.
+    #[error("task {task} stopped: `{node}` failed at its time: {message}")]
+    Timed {
+        /// The task.
+        task: TaskId,
+        /// The node.
+        node: String,
+        /// What failed.
+        message: String,
+    },
     /// A dead letter could not be written.
     #[error("task {task} stopped at {origin}: the dead letter could not be written: {message}")]
     DeadLetter {

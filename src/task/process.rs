@@ -123,6 +123,32 @@ impl Task {
         Ok(())
     }
 
+    /// Tells the wall clock to the operators that follow it, and works off what they hand on. Returns whether they did
+    /// anything: then there may be more, and they are to be told again, after a commit if one is due.
+    pub fn advance_wall_clock(&mut self, now: Timestamp) -> Result<bool, TaskError> {
+        let plan = self.subtopology.clone();
+        let mut any = false;
+        for node in 0..self.operators.len() {
+            if !self.operators.get(node).is_some_and(|operator| operator.follows_wall_clock()) {
+                continue;
+            }
+            let outcome = self.with_operator(node, |operator, context| operator.wall_clock(now, context));
+            self.distribute(&plan, node, now)?;
+            self.run(&plan, None, now)?;
+            match outcome {
+                Some(Ok(did)) => any |= did,
+                Some(Err(OperatorError::State(source))) => return Err(TaskError::State { task: self.id, source }),
+                Some(Err(error)) => {
+                    let node = self.subtopology.nodes.get(node).map(|node| node.name.clone()).unwrap_or_default();
+                    return Err(TaskError::Timed { task: self.id, node, message: error.to_string() });
+                }
+                None => {}
+            }
+        }
+        self.dirty |= any;
+        Ok(any)
+    }
+
     /// Lets an operator work in the context of this task.
     pub(super) fn with_operator<R>(
         &mut self,
@@ -178,6 +204,7 @@ impl Task {
             (OperatorError::Serde(_) | OperatorError::Collect(_), Verb::Sink(sink)) => {
                 ("produce", sink.on_produce_error)
             }
+            (OperatorError::Stop(_), _) => ("process", OnError::Fail),
             _ => ("process", plan.on_process_error),
         };
         if let OperatorError::State(source) = error {

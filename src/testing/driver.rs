@@ -201,7 +201,8 @@ impl TopologyDriver {
     fn open_tasks(&mut self) -> Result<(), DriverError> {
         for (subtopology, partition) in partitioning::task_list(&self.topology, &self.topics) {
             let now = self.clock.now();
-            let (task, _) = self.opener.open(self.log.as_ref(), &subtopology, partition, now)?;
+            let (mut task, _) = self.opener.open(self.log.as_ref(), &subtopology, partition, now)?;
+            task.advance_wall_clock(now)?;
             for (source, input) in task.input_partitions().enumerate() {
                 self.consumer.assign(&input, task.position(source))?;
                 self.routes.insert(input, (self.tasks.len(), source));
@@ -244,12 +245,28 @@ impl TopologyDriver {
     /// Moves the wall clock and works off everything that follows from it.
     pub fn advance_wall_clock(&mut self, by: Duration) -> Result<(), DriverError> {
         self.clock.advance(by);
+        self.unless_stopped(Self::tell_time)?;
         let interval = i64::try_from(self.options.commit_interval.as_millis()).unwrap_or(i64::MAX);
         if self.clock.now() >= self.committed_at.saturating_add(interval) {
             self.finish()
         } else {
             self.unless_stopped(Self::settle)
         }
+    }
+
+    /// Tells the tasks the wall clock, and lets them do what is due.
+    fn tell_time(&mut self) -> Result<(), DriverError> {
+        let now = self.clock.now();
+        for task in 0..self.tasks.len() {
+            while let Some(running) = self.tasks.get_mut(task)
+                && running.advance_wall_clock(now)?
+            {
+                if running.is_full() || !self.options.caching {
+                    self.commit()?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Commits until nothing is left to do.

@@ -8,6 +8,10 @@ mod driver;
 mod json_lines;
 mod output;
 pub mod scenario;
+#[cfg(test)]
+mod tests {
+    mod windows;
+}
 
 pub use driver::{DriverError, DriverOptions, TopologyDriver};
 pub use json_lines::{InputLine, InputRecord, LineError, parse_line};

@@ -188,6 +188,7 @@ fn co_partitioned(subtopology: &Subtopology) -> Vec<BTreeSet<usize>> {
         }
         match &node.verb {
             Verb::ToTable { store, .. } => filled_by.entry(*store).or_default().extend(&sources),
+            Verb::VersionedTable { versions, .. } => filled_by.entry(versions.latest).or_default().extend(&sources),
             Verb::Aggregate(aggregate) => filled_by.entry(aggregate.store).or_default().extend(&sources),
             _ => {}
         }
@@ -197,7 +198,12 @@ fn co_partitioned(subtopology: &Subtopology) -> Vec<BTreeSet<usize>> {
             sources.extend(filled_by.get(table).into_iter().flatten());
             Some(sources)
         }
+        Verb::StreamVersionedJoin(join) => {
+            sources.extend(filled_by.get(&join.versions.latest).into_iter().flatten());
+            Some(sources)
+        }
         Verb::ToTable { .. }
+        | Verb::VersionedTable { .. }
         | Verb::Aggregate(_)
         | Verb::TableTableJoin { .. }
         | Verb::StreamStreamJoin(_)

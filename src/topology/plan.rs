@@ -3,6 +3,8 @@
 //! The planner makes it from a topology's YAML; `task/` builds operators from it. Nothing here depends on
 //! how the topology was written down, and nothing in it can fail for a reason the planner could have found.
 
+mod emission;
+
 use std::sync::Arc;
 
 use crate::agents::Agent;
@@ -10,10 +12,11 @@ use crate::expression::{Expression, Projection};
 use crate::log::TopicConfig;
 use crate::record::{Fields, Shape};
 use crate::serdes::{Deserializer, Format, Serializer};
-use crate::state::StoreSpec;
+use crate::state::{StoreSpec, Versions};
 use crate::window::Windows;
 
-pub use super::table_plan::{Cogroup, DEDUPLICATE_RETENTION, GroupBy, NEW, OLD};
+pub use super::table_plan::{Cogroup, DEDUPLICATE_RETENTION, GroupBy, NEW, OLD, VersionedJoin};
+pub use emission::{Emit, Suppress, Until, WhenFull};
 
 use super::global::{GlobalJoin, GlobalTable};
 use super::stream_join::StreamJoin;
@@ -219,6 +222,8 @@ pub enum Verb {
         negate: bool,
         /// Whether it filters a table.
         table: bool,
+        /// Whether the rows are those of a versioned table, of which something is said always.
+        versioned: bool,
     },
     /// `map`, `map_values`, `select_key`. On a table (`table`), null values stay null and `old` is mapped too.
     Map {
@@ -283,6 +288,15 @@ pub enum Verb {
         /// Whether its rows come out of a filter, which has nothing to say of rows that were not there and are not.
         filtered: bool,
     },
+    /// As [`Verb::ToTable`], with the versions of each key over a time.
+    VersionedTable {
+        /// Holds the versions.
+        versions: Versions,
+        /// Whether to hand on the old value with the new one.
+        sends_old: bool,
+    },
+    /// A stream looks up a versioned table, as it was at the record's time.
+    StreamVersionedJoin(VersionedJoin),
     /// A table's changes as a stream.
     ToStream,
     /// `group_by` on a table: what a change takes from one group and adds to another, as records of the groups. Values
@@ -290,6 +304,8 @@ pub enum Verb {
     GroupBy(GroupBy),
     /// Groups by the current key and aggregates.
     Aggregate(Aggregate),
+    /// Holds the changes of a table back.
+    Suppress(Suppress),
     /// A stream looks up a table.
     StreamTableJoin {
         /// Inner or left.
@@ -343,6 +359,9 @@ pub struct Aggregate {
     pub index: Option<StoreId>,
     /// When results are handed on.
     pub emit: Emit,
+    /// Which rows have changed since changes were last handed on, for [`Emit::Every`]. Keys are those of the rows;
+    /// values are of the shape [`Aggregate::pending_shape`].
+    pub pending: Option<StoreId>,
     /// What is computed.
     pub function: Function,
     /// Whether to hand on the old value with the new one.
@@ -356,17 +375,9 @@ pub struct Aggregate {
     pub key: Deserializer,
 }
 
-/// When results are handed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Emit {
-    /// At each update; with caching on, once per key and commit.
-    OnUpdate,
-    /// Once, when the window has closed (its end and grace have passed).
-    OnClose,
-}
-
 /// What an aggregation computes.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a plan has few nodes and is built once")]
 pub enum Function {
     /// `aggregate:` named aggregates side by side. The state is a struct with one field per aggregate.
     Named {

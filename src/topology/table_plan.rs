@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use super::plan::KeyMapping;
 #[cfg(doc)]
 use super::plan::Verb;
+use super::plan::{JoinKind, KeyMapping, StoreId};
 use crate::expression::Projection;
 use crate::record::StructShape;
+use crate::serdes::Deserializer;
+use crate::state::Versions;
 
 /// The grouping of a table. Its expressions see key and value of a row alone: they are computed again of the old row
 /// when it changes, and must then give what they gave before.
@@ -40,4 +42,21 @@ pub struct Cogroup {
     pub merge: Option<Projection>,
     /// The result; `acc` is local 0. `None`: the state is the result.
     pub result: Option<Projection>,
+}
+
+/// A join of a stream with a versioned table.
+#[derive(Clone, Debug)]
+pub struct VersionedJoin {
+    /// Inner or left.
+    pub kind: JoinKind,
+    /// The table's stores.
+    pub versions: Versions,
+    /// The joined value; the stream's value is local 0, the table's local 1 (null where there is none).
+    pub value: Projection,
+    /// The window store where records wait for stream time to come so many milliseconds further; `None`: they do not.
+    pub wait: Option<(StoreId, i64)>,
+    /// The shape of a record that waits: its value, headers, and the topic, partition and offset that it came from.
+    pub waiting: Arc<StructShape>,
+    /// Reads keys back from the store.
+    pub key: Deserializer,
 }

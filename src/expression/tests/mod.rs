@@ -106,6 +106,7 @@ fn record() -> Record {
         key: Some(Key { value: "tenant-1".into(), encoded: Bytes::from_static(b"tenant-1") }),
         window: Some(Window { start: 60_000, end: 120_000 }),
         value: value(),
+        latest: true,
         old: None,
         timestamp: 90_000,
         headers: Headers::new(vec![

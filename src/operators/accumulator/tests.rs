@@ -235,7 +235,7 @@ fn whole_states_merge_field_by_field() {
     };
     let origin = Origin { source: Arc::new(TopicPartition::new("t", 0)), offset: 0 };
     let (headers, value) = (Headers::default(), Value::Null);
-    let joining = Record { key: None, window: None, value, old: None, timestamp: 0, headers, origin };
+    let joining = Record { key: None, window: None, value, old: None, timestamp: 0, headers, origin, latest: true };
     let merged = |earlier, later| named.merge(earlier, later, &joining).unwrap();
     assert_eq!(merged(state(&[1, 2]), state(&[3])), state(&[1, 2, 3]));
     assert_eq!(merged(Value::Null, state(&[3])), state(&[3]));

@@ -74,11 +74,10 @@ impl<F: Combine> Aggregation<F> {
                 record,
                 key,
             };
-            self.change_row(change, context);
+            self.change_row(change, context)?;
         }
         let change = RowChange { window: merged, before, after, timestamp: merged.end, record, key };
-        self.change_row(change, context);
-        Ok(())
+        self.change_row(change, context)
     }
 
     fn merged_state(&self, found: &[(Window, StateValue)], record: &Record) -> Result<Value> {

@@ -158,8 +158,7 @@ impl<F: Combine> Aggregation<F> {
             let state = found.left.as_ref().filter(|_| reaches);
             self.add_to(arrival, time - difference, state, false, context)?;
         }
-        self.make_right_window(arrival, found.right.as_ref(), found.starts_at(time.saturating_add(1)), context);
-        Ok(())
+        self.make_right_window(arrival, found.right.as_ref(), found.starts_at(time.saturating_add(1)), context)
     }
 
     /// Records before the time difference share the window from 0 on; the windows to their right are as any others.
@@ -187,7 +186,7 @@ impl<F: Combine> Aggregation<F> {
         if found.right.is_none() {
             found.right = shared.clone().filter(|row| row.timestamp > time);
         }
-        self.make_right_window(arrival, found.right.as_ref(), found.starts_at(time.saturating_add(1)), context);
+        self.make_right_window(arrival, found.right.as_ref(), found.starts_at(time.saturating_add(1)), context)?;
         if let Some(previous) = found.previous
             && !found.starts_at(previous + 1)
         {
@@ -204,9 +203,9 @@ impl<F: Combine> Aggregation<F> {
         right: Option<&StateValue>,
         exists: bool,
         context: &mut OperatorContext<'_>,
-    ) {
+    ) -> Result<()> {
         let time = arrival.record.timestamp;
-        let Some(row) = right.filter(|row| !exists && row.timestamp > time) else { return };
+        let Some(row) = right.filter(|row| !exists && row.timestamp > time) else { return Ok(()) };
         let change = RowChange {
             window: arrival.windows.window(time.saturating_add(1)),
             before: Value::Null,
@@ -215,7 +214,7 @@ impl<F: Combine> Aggregation<F> {
             record: arrival.record,
             key: arrival.key,
         };
-        self.change_row(change, context);
+        self.change_row(change, context)
     }
 
     /// Adds the record to the window that starts at `start`, of which `state` is what it holds, or begins with if it is not
@@ -238,7 +237,6 @@ impl<F: Combine> Aggregation<F> {
         let held = state.filter(|_| exists);
         let timestamp = held.map_or(record.timestamp, |row| row.timestamp.max(record.timestamp));
         let before = held.map(|row| row.value.clone()).unwrap_or_default();
-        self.change_row(RowChange { window, before, after, timestamp, record, key }, context);
-        Ok(())
+        self.change_row(RowChange { window, before, after, timestamp, record, key }, context)
     }
 }

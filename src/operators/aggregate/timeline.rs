@@ -57,7 +57,7 @@ pub(super) struct RowChange<'r> {
 
 impl<F: Combine> Aggregation<F> {
     /// Changes a row, its place in the index included, and hands on the change.
-    pub(super) fn change_row(&mut self, change: RowChange<'_>, context: &mut OperatorContext<'_>) {
+    pub(super) fn change_row(&mut self, change: RowChange<'_>, context: &mut OperatorContext<'_>) -> Result<()> {
         let RowChange { window, before, after, timestamp, record, key } = change;
         self.point_at(window, &key.encoded);
         let row = (!after.is_null()).then(|| StateValue { timestamp, value: after.clone() });
@@ -69,8 +69,8 @@ impl<F: Combine> Aggregation<F> {
         if let Some((time, _)) = parse_window_key(&self.store_key) {
             self.timeline.note(time);
         }
-        let old = (self.sends_old || context.caching).then_some(before);
-        self.changed(Change { window: Some(window), value: after, old, timestamp, record }, context);
+        // Known in any case: a row that came and went since the last commit is not handed on.
+        self.changed(Change { window: Some(window), value: after, old: Some(before), timestamp, record }, context)
     }
 
     /// Sets `self.store_key` to the row of a window and key.
@@ -130,6 +130,7 @@ impl<F: Combine> Aggregation<F> {
             self.timeline.open_from = Some(self.first_from(closed, context)?);
         }
         if self.timeline.rows_from.is_none_or(|from| from < expired) {
+            self.hand_on_before(expired, context)?;
             self.delete_before(expired, context)?;
         }
         Ok(())

@@ -3,6 +3,7 @@
 mod model;
 mod recovery;
 mod refusals;
+mod versioned;
 
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::path::Path;

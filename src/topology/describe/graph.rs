@@ -66,6 +66,11 @@ fn picture(topology: &Topology) -> Picture {
                 Verb::StreamTableJoin { table, .. } => vec![*table],
                 Verb::TableTableJoin { stores, .. } => stores.clone(),
                 Verb::StreamStreamJoin(join) => join.stores().collect(),
+                Verb::VersionedTable { versions, .. } => vec![versions.latest, versions.history],
+                Verb::StreamVersionedJoin(join) => {
+                    let wait = join.wait.map(|(store, _)| store);
+                    [join.versions.latest, join.versions.history].into_iter().chain(wait).collect()
+                }
                 Verb::StreamGlobalJoin(join) => {
                     let read = topology.globals.get(join.table).map(|table| topic(&table.source.topic));
                     picture.arrows.extend(read.map(|topic| (topic, node_id(number))));

@@ -7,7 +7,10 @@ mod text;
 use std::collections::BTreeMap;
 
 use super::partitioning;
-use super::plan::{AggregateKind, Emit, Function, JoinKind, OnError, Subtopology, Topic, TopicRole, Topology, Verb};
+use super::plan::{
+    AggregateKind, Emit, Function, JoinKind, OnError, Subtopology, Suppress, Topic, TopicRole, Topology, Until, Verb,
+    WhenFull,
+};
 use crate::expression::{Expression, Projection};
 use crate::log::TopicConfig;
 use crate::record::Fields;
@@ -70,6 +73,15 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
             format!("deduplicate{by} within {} in {}", format_duration(*within), store(id))
         }
         Verb::ToTable { store: id, sends_old, .. } => format!("to_table in {}{}", store(id), old(*sends_old)),
+        Verb::VersionedTable { versions, sends_old } => {
+            let kept = format_duration(versions.retention);
+            format!("to_table in {}, versions of {kept}{}", store(&versions.latest), old(*sends_old))
+        }
+        Verb::StreamVersionedJoin(plan) => {
+            let grace = plan.wait.map(|(_, grace)| format!(", grace {}", format_duration(grace))).unwrap_or_default();
+            let table = store(&plan.versions.latest);
+            format!("{} join with {table} as of its time{grace}: {}", join(plan.kind), projection(&plan.value))
+        }
         Verb::ToStream => "to_stream".to_owned(),
         Verb::GroupBy(group) => {
             let value = group.value.as_ref().map(|value| format!(", value = {}", projection(value)));
@@ -78,7 +90,11 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
         }
         Verb::Aggregate(aggregate) => {
             let windows = aggregate.windows.map(|windows| format!(" per {}", self::windows(&windows)));
-            let emit = if aggregate.emit == Emit::OnClose { ", on close" } else { "" };
+            let emit = match aggregate.emit {
+                Emit::OnUpdate => String::new(),
+                Emit::OnClose => ", on close".to_owned(),
+                Emit::Every { interval } => format!(", every {}", format_duration(interval)),
+            };
             let function = function(&aggregate.function);
             format!(
                 "{function} in {}{}{emit}{}",
@@ -87,6 +103,7 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
                 old(aggregate.sends_old)
             )
         }
+        Verb::Suppress(suppress) => self::suppress(suppress, &store(&suppress.buffer)),
         Verb::StreamTableJoin { kind, table, value } => {
             format!("{} join with {}: {}", join(*kind), store(table), projection(value))
         }
@@ -114,6 +131,24 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
             let map = sink.map.as_ref().map(|map| format!(": {}", projection(map))).unwrap_or_default();
             format!("write {}{map}", sink.topic)
         }
+    }
+}
+
+fn suppress(suppress: &Suppress, buffer: &str) -> String {
+    let until = match suppress.until {
+        Until::WindowCloses { after } => format!("its window closes, {} after its end", format_duration(after)),
+        Until::TimeLimit { limit } => format!("{} have passed", format_duration(limit)),
+    };
+    let records = suppress.max_records.map(|most| format!("{most} records"));
+    let bytes = suppress.max_bytes.map(|most| format!("{most} bytes"));
+    let most: Vec<String> = records.into_iter().chain(bytes).collect();
+    let when_full = match suppress.when_full {
+        WhenFull::EmitEarly => "early changes go on",
+        WhenFull::Stop => "stop",
+    };
+    match most.is_empty() {
+        true => format!("suppress in {buffer} until {until}"),
+        false => format!("suppress in {buffer} until {until}; beyond {}: {when_full}", most.join(" or ")),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::serdes::Format;
 use crate::state::StoreKind;
 use crate::topology::plan::{Aggregate, AggregateKind, Emit, Function, NamedAggregate, OnError, Verb};
 use crate::topology::spec::scalars::{AggregateCall, Template};
-use crate::topology::spec::{Name, Named, TableSpec};
+use crate::topology::spec::{EmitKind, Name, Named, TableSpec};
 use crate::window::Windows;
 use crate::yaml::{Content, Node};
 use crate::yaml::{Diagnostic, suggest};
@@ -92,8 +92,15 @@ impl Planner<'_> {
             self.new_store(&index, Shape::Null, &Format::Bytes, StoreKind::Internal, &table.span)
         });
         let Some(function) = computed.function else { return broken };
-        let on_close = table.emit.as_ref().is_some_and(|emit| emit.on_close);
-        let emit = if on_close { Emit::OnClose } else { Emit::OnUpdate };
+        let emit = match table.emit.as_ref().map(|emit| &emit.kind) {
+            Some(EmitKind::OnClose) => Emit::OnClose,
+            Some(EmitKind::Every(interval)) => Emit::Every { interval: interval.value },
+            Some(EmitKind::OnUpdate) | None => Emit::OnUpdate,
+        };
+        let pending = matches!(emit, Emit::Every { .. }).then(|| {
+            let pending = format!("{store_name}-changed");
+            self.new_store(&pending, Aggregate::pending_shape(), &key.format, kind, &table.span)
+        });
         let Some(serde) = self.serde_of(&key.format, &table.span) else { return broken };
         let retention = match kind {
             StoreKind::Window { retention } | StoreKind::Session { retention } => retention,
@@ -104,6 +111,7 @@ impl Planner<'_> {
             windows,
             index,
             emit,
+            pending,
             function,
             sends_old: false,
             changes: false,

@@ -132,10 +132,18 @@ fn local_edges(edges: &[Edge], cut: &Cut) -> Vec<Edge> {
 fn stores_of(verb: &mut Verb) -> Vec<&mut StoreId> {
     match verb {
         Verb::ToTable { store, .. } | Verb::Deduplicate { store, .. } => vec![store],
-        Verb::Aggregate(aggregate) => std::iter::once(&mut aggregate.store).chain(&mut aggregate.index).collect(),
+        Verb::Aggregate(aggregate) => {
+            std::iter::once(&mut aggregate.store).chain(&mut aggregate.index).chain(&mut aggregate.pending).collect()
+        }
+        Verb::Suppress(suppress) => std::iter::once(&mut suppress.buffer).chain(&mut suppress.index).collect(),
         Verb::StreamTableJoin { table, .. } => vec![table],
         Verb::StreamStreamJoin(join) => join.stores_mut().collect(),
         Verb::TableTableJoin { stores, .. } => stores.iter_mut().collect(),
+        Verb::VersionedTable { versions, .. } => vec![&mut versions.latest, &mut versions.history],
+        Verb::StreamVersionedJoin(join) => {
+            let wait = join.wait.as_mut().map(|(store, _)| store);
+            [&mut join.versions.latest, &mut join.versions.history].into_iter().chain(wait).collect()
+        }
         _ => Vec::new(),
     }
 }

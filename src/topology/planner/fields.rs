@@ -90,9 +90,14 @@ fn of_verb(verb: &Verb, after: Fields) -> Fields {
             fields.merge(&after);
         }
         // Rows are stored, and serve queries: whole. So are the changes of those that are grouped.
-        Verb::ToTable { .. } | Verb::GroupBy(_) | Verb::StreamStreamJoin(_) => return Fields::All,
+        Verb::ToTable { .. }
+        | Verb::VersionedTable { .. }
+        | Verb::GroupBy(_)
+        | Verb::StreamStreamJoin(_)
+        | Verb::Suppress(_) => return Fields::All,
         Verb::Aggregate(aggregate) if aggregate.changes => return Fields::All,
         Verb::Aggregate(aggregate) => return of_function(&aggregate.function),
+        Verb::StreamVersionedJoin(join) => add(&mut fields, join.value.uses(&Binding::Local(0))),
         Verb::StreamTableJoin { value, .. } => add(&mut fields, value.uses(&Binding::Local(0))),
         Verb::StreamGlobalJoin(join) => {
             add(&mut fields, join.on.uses(&Binding::Local(0)).cloned());
@@ -144,8 +149,9 @@ pub(super) fn send_old_values(graph: &mut Graph) {
             let follows = wanted.get(edge.node).copied().unwrap_or(false);
             match graph.nodes.get(edge.node).map(|node| &node.verb) {
                 Some(Verb::TableTableJoin { kind, .. }) => follows || *kind != JoinKind::Inner,
-                // A filter knows by them which rows never passed, and hands on no deletion of one.
-                Some(Verb::GroupBy(_) | Verb::Filter { table: true, .. }) => true,
+                // A filter knows by them which rows never passed, and hands on no deletion of one. Held back, several
+                // changes become one, which is from the row before the first of them.
+                Some(Verb::GroupBy(_) | Verb::Suppress(_) | Verb::Filter { table: true, .. }) => true,
                 Some(Verb::Map { table: true, .. }) => follows,
                 _ => false,
             }
@@ -154,7 +160,11 @@ pub(super) fn send_old_values(graph: &mut Graph) {
             *slot = after;
         }
         match graph.nodes.get_mut(index).map(|node| &mut node.verb) {
-            Some(Verb::ToTable { sends_old, .. } | Verb::TableTableJoin { sends_old, .. }) => *sends_old = after,
+            Some(
+                Verb::ToTable { sends_old, .. }
+                | Verb::VersionedTable { sends_old, .. }
+                | Verb::TableTableJoin { sends_old, .. },
+            ) => *sends_old = after,
             Some(Verb::Aggregate(aggregate)) => aggregate.sends_old = after,
             _ => {}
         }

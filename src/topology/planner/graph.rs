@@ -113,6 +113,12 @@ impl Graph {
         (2..).map(|n| format!("{name}-{n}")).find(|candidate| !taken(candidate)).unwrap_or(name)
     }
 
+    /// The first node that hands records to one; `None`: only sources do.
+    pub(super) fn before(&self, node: usize) -> Option<usize> {
+        let leads = |other: &DraftNode| other.outputs.iter().flatten().any(|edge| edge.node == node);
+        self.nodes.iter().position(leads)
+    }
+
     /// Adds a store that is backed by the changelog `<application>-<name>-changelog`.
     pub(super) fn store(
         &mut self,

@@ -120,6 +120,7 @@ impl Planner<'_> {
             windows: None,
             index: None,
             emit: Emit::OnUpdate,
+            pending: None,
             function,
             sends_old: false,
             changes: true,
@@ -220,18 +221,14 @@ impl Planner<'_> {
         let Port::Node(mut index, _) = port else { return false };
         loop {
             let repeats = match self.graph.nodes.get(index).map(|node| &node.verb) {
-                Some(Verb::ToTable { .. } | Verb::Aggregate(_)) => return true,
+                Some(Verb::ToTable { .. } | Verb::VersionedTable { .. } | Verb::Aggregate(_)) => return true,
                 Some(Verb::Filter { condition, table: true, .. }) => repeats(|binding| uses(condition, binding)),
                 Some(Verb::Map { key: None, value: Some(value), table: true }) => {
                     repeats(|binding| projection_uses(value, binding))
                 }
                 _ => false,
             };
-            let before = self.graph.nodes.iter().position(|node| {
-                let mut edges = node.outputs.iter().flatten();
-                edges.any(|edge| edge.node == index)
-            });
-            match before {
+            match self.graph.before(index) {
                 Some(before) if repeats => index = before,
                 _ => return false,
             }

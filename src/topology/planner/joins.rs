@@ -93,7 +93,7 @@ impl Planner<'_> {
         let shape = projection.as_ref().map_or(Shape::Any, |projection| projection.shape().clone());
         let [_, table] = inputs;
         if let (Some(value), FlowKind::Table(Some(store))) = (projection, table.flow.kind) {
-            let verb = Verb::StreamTableJoin { kind, table: store, value };
+            let verb = self.lookup(name, join, kind, &flow, store, value);
             flow.port = self.graph.node(format!("{name}/join"), verb, on_error, &[flow.port]);
         }
         flow.personal_data |= table.flow.personal_data;

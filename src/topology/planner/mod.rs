@@ -24,8 +24,10 @@ mod sources;
 mod steps;
 mod stream_joins;
 mod streams;
+mod suppress;
 mod tables;
 mod topics;
+mod versioned;
 mod windows;
 
 use std::collections::BTreeSet;

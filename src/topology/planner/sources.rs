@@ -37,6 +37,17 @@ impl Planner<'_> {
             self.problems.report(Diagnostic::new(topic.span.clone(), message).help(format!("use `{other}`")));
             return None;
         }
+        if let Some(store) = &source.store {
+            if source.kind != Some(SourceKind::Table) {
+                let problem = Diagnostic::new(store.span.clone(), "a stream has no store");
+                self.problems.report(problem.help("write `kind: table`, or leave it out"));
+            }
+            if let Some(retention) = &store.retention {
+                let problem =
+                    Diagnostic::new(retention.span.clone(), "`retention` is for the stores of windowed tables");
+                self.problems.report(problem.help("to keep the versions of rows, write `versioned`"));
+            }
+        }
         let timestamp = self.timestamp(source, key.shape(), value.shape());
         self.use_topic(topic, TopicRole::Source, &key.format, &value.format);
         if source.kind == Some(SourceKind::GlobalTable) {
@@ -67,7 +78,12 @@ impl Planner<'_> {
             partitions: Some((topic.text.clone(), self.config_of(&topic.text).0.partitions)),
         };
         match source.kind {
-            Some(SourceKind::Table) => Some(self.materialize(flow, name, name, policies.process, span)),
+            Some(SourceKind::Table) => {
+                let store = source.store.as_ref().and_then(|store| store.name.as_ref());
+                let store = store.map_or(name, |store| store.text.as_str());
+                let versioned = source.store.as_ref().and_then(|store| store.versioned.as_ref());
+                Some(self.materialize_versions(flow, name, store, versioned, policies.process, span))
+            }
             Some(SourceKind::Stream | SourceKind::GlobalTable) | None => Some(flow),
         }
     }

@@ -92,7 +92,8 @@ impl Planner<'_> {
     pub(super) fn filter(&mut self, mut flow: Flow, condition: &Formula, negate: bool, place: &Place<'_>) -> Flow {
         if let Some(condition) = self.condition(condition, &record_scope(&flow)) {
             let table = flow.is_table();
-            self.chain(&mut flow, Verb::Filter { condition, negate, table }, place);
+            let versioned = table && self.is_versioned(flow.port);
+            self.chain(&mut flow, Verb::Filter { condition, negate, table, versioned }, place);
         }
         flow
     }

@@ -5,11 +5,22 @@ use super::graph::{Flow, FlowKind};
 use super::repartition::Repartitioning;
 use super::steps::Place;
 use crate::topology::plan::OnError;
-use crate::topology::spec::{Step, TableSpec, WindowKind};
+use crate::topology::spec::{EmitKind, Name, Step, TableSpec, WindowKind};
 use crate::yaml::Span;
 use crate::yaml::{Diagnostic, list};
 
+/// Whether it is made of a table's changes.
+fn starts_with_changes(table: &TableSpec) -> bool {
+    let first = table.steps.iter().flatten().next();
+    first.is_some_and(|step| matches!(step.step, Step::ToStream(_)))
+}
+
 impl Planner<'_> {
+    /// Whether a name is a table's.
+    fn is_table(&self, name: &Name) -> bool {
+        self.names.get(&name.text).and_then(|entity| entity.flow.as_ref()).is_some_and(Flow::is_table)
+    }
+
     /// Builds a table.
     pub(super) fn table(&mut self, name: &str, table: &TableSpec) -> Flow {
         let on_error = self.process_policy(table.on_error.as_ref(), "a table");
@@ -43,6 +54,9 @@ impl Planner<'_> {
         }
         if let Some(condition) = &table.filter_not {
             flow = self.filter(flow, condition, true, &place("filter_not"));
+        }
+        if let Some(suppress) = &table.suppress {
+            flow = self.suppress(flow, suppress, &place("suppress"));
         }
         match flow.kind {
             FlowKind::Table(None) if table.store.is_some() && flow.windows.is_none() => {
@@ -119,18 +133,39 @@ impl Planner<'_> {
             let problem = Diagnostic::new(window.span.clone(), "a window needs an aggregation");
             self.problems.report(problem.help("add `aggregate`, `reduce`, `fold` or `cogroup`"));
         }
-        if let Some(emit) = table.emit.as_ref().filter(|emit| emit.on_close)
+        if let Some(EmitKind::Every(interval)) = table.emit.as_ref().map(|emit| &emit.kind) {
+            if !aggregates {
+                let problem = Diagnostic::new(interval.span.clone(), "`emit: {every: …}` is for aggregations");
+                self.problems.report(problem.help("add `aggregate`, `reduce` or `fold`, or leave it out"));
+            }
+            if interval.value <= 0 {
+                self.problems.report(Diagnostic::new(interval.span.clone(), "the interval must be longer than zero"));
+            }
+        }
+        if let Some(emit) = table.emit.as_ref().filter(|emit| emit.is_on_close())
             && table.window.is_none()
         {
             let problem =
                 Diagnostic::new(emit.span.clone(), "`emit: on_close` needs a window: nothing else ever closes");
             self.problems.report(problem.help("add a `window`, or write `on_update`"));
         }
-        if let Some(emit) = table.emit.as_ref().filter(|emit| emit.on_close)
+        if let Some(emit) = table.emit.as_ref().filter(|emit| emit.is_on_close())
             && table.window.as_ref().is_some_and(|window| matches!(window.kind, WindowKind::Unlimited(_)))
         {
             let problem = Diagnostic::new(emit.span.clone(), "an unlimited window never closes");
             self.problems.report(problem.help("write `on_update`, or use windows that end"));
+        }
+        let made = given.iter().any(|field| *field != "to_table") || table.group_by.is_some() && aggregates;
+        if let Some(versioned) = table.store.as_ref().and_then(|store| store.versioned.as_ref())
+            && (made || table.from.as_ref().is_some_and(|from| self.is_table(from) && !starts_with_changes(table)))
+        {
+            let message = "versions are kept of tables that are the last values of a stream, and of sources";
+            let help = "make a stream of this one's changes, and a table with `versioned` of that";
+            self.problems.report(Diagnostic::new(versioned.span.clone(), message).help(help));
+        }
+        if let Some(grace) = table.join.as_ref().and_then(|join| join.grace.as_ref()) {
+            let problem = Diagnostic::new(grace.span.clone(), "tables are joined as they are: there is no `grace`");
+            self.problems.report(problem.help("leave it out"));
         }
         if let Some(retention) = table.store.as_ref().and_then(|store| store.retention.as_ref())
             && table.window.is_none()
@@ -170,6 +205,7 @@ impl Planner<'_> {
             return Flow::unknown();
         }
         let store = self.store_name(name);
-        self.materialize(flow, name, &store, on_error, span)
+        let versioned = table.store.as_ref().and_then(|store| store.versioned.as_ref());
+        self.materialize_versions(flow, name, &store, versioned, on_error, span)
     }
 }

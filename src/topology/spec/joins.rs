@@ -33,8 +33,10 @@ mapping! {
         /// The key that is looked up in a global table, of the stream's value by its alias; the stream's key if not
         /// given.
         optional on: Formula,
+        /// How long a record of the stream waits for a versioned table to be complete.
+        optional grace: Millis,
     }
-    later ["grace"]
+    later []
 }
 
 mapping! {

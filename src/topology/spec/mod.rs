@@ -11,7 +11,7 @@ pub(crate) use joins::{JoinKindSpec, JoinSpec, WithinSpec};
 pub(crate) use lower::{Lower, Name, Named};
 pub(crate) use nodes::*;
 pub(crate) use steps::{BranchSpec, CallSpec, DeduplicateSpec, MapSpec, Step, StepSpec};
-pub(crate) use windows::{WindowKind, WindowSpec};
+pub(crate) use windows::{EmitKind, SuppressSpec, UntilSpec, WhenFullSpec, WindowKind, WindowSpec};
 
 use lower::{choice, mapping};
 use scalars::{Count, FormatSpec, Formula, Millis, Prose, Retention, Template, TopicName};
@@ -127,10 +127,12 @@ mapping! {
         optional offset_reset: OffsetResetSpec,
         /// Whether records may hold personal data; then dead letters hold nothing of their values.
         optional personal_data: bool,
+        /// How the rows of a table are stored.
+        optional store: StoreSpecification,
         /// What happens to a record that cannot be read.
         optional on_error: OnErrorSpec,
     }
-    later ["store", "partitions"]
+    later ["partitions"]
 }
 
 choice! {

@@ -5,7 +5,7 @@ use super::joins::JoinSpec;
 use super::lower::{Name, Named, mapping};
 use super::scalars::{AggregateCall, Formula, Millis, Nothing, Template};
 use super::steps::StepSpec;
-use super::windows::{EmitSpec, WindowSpec};
+use super::windows::{EmitSpec, SuppressSpec, WindowSpec};
 
 mapping! {
     /// A stream: one of `from`, `merge` or `join`, then steps.
@@ -59,12 +59,14 @@ mapping! {
         optional filter_not: Formula,
         /// When changes are handed on.
         optional emit: EmitSpec,
+        /// Holds changes back, after all else.
+        optional suppress: SuppressSpec,
         /// How rows are stored. A table with a store may be left without readers: it serves queries.
         optional store: StoreSpecification,
         /// What happens to a record on which an expression fails.
         optional on_error: OnErrorSpec,
     }
-    later ["suppress", "versioned"]
+    later []
 }
 
 mapping! {
@@ -134,6 +136,8 @@ mapping! {
         optional name: Name,
         /// How long windows are kept; at least as long as late records may need them, which is the default.
         optional retention: Millis,
+        /// Keeps the versions of each row for this long, for lookups as of a time.
+        optional versioned: Millis,
     }
-    later ["versioned", "history", "changelog", "caching", "kind"]
+    later ["history", "changelog", "caching", "kind"]
 }

@@ -251,6 +251,27 @@ impl Lower for Retention {
 }
 leaf_schema!(Retention, "Retention", {"type": "string", "description": "A duration such as 7d, or `forever`."});
 
+/// The most of something.
+#[derive(Clone, Debug)]
+pub(crate) struct Limit {
+    /// At least 1.
+    pub(crate) value: u64,
+}
+
+impl Lower for Limit {
+    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let text = text(node, "a number", problems)?;
+        match text.parse::<u64>() {
+            Ok(value) if value > 0 => Some(Limit { value }),
+            _ => {
+                problems.report(Diagnostic::new(node.place(), format!("`{text}` is not a whole number from 1 on")));
+                None
+            }
+        }
+    }
+}
+leaf_schema!(Limit, "Limit", {"type": "integer", "minimum": 1});
+
 /// A whole number.
 #[derive(Clone, Debug)]
 pub(crate) struct Count {

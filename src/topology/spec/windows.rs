@@ -4,30 +4,59 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::lower::{Lower, mapping};
-use super::scalars::{Millis, Moment, refuse_word};
+use super::lower::{Lower, choice, mapping};
+use super::scalars::{Limit, Millis, Moment, refuse_word};
 use crate::yaml::{Content, Node, Span};
 use crate::yaml::{Diagnostic, Problems};
 
 /// When the changes of a table are handed on.
 #[derive(Clone, Debug)]
 pub(crate) struct EmitSpec {
-    /// Whether only once a window has closed.
-    pub(crate) on_close: bool,
+    /// When.
+    pub(crate) kind: EmitKind,
     /// Where it stands.
     pub(crate) span: Span,
 }
 
+/// When changes are handed on.
+#[derive(Clone, Debug)]
+pub(crate) enum EmitKind {
+    /// At each update.
+    OnUpdate,
+    /// Only once a window has closed.
+    OnClose,
+    /// At this interval of the wall clock.
+    Every(Millis),
+}
+
+impl EmitSpec {
+    /// Whether only once a window has closed.
+    pub(crate) fn is_on_close(&self) -> bool {
+        matches!(self.kind, EmitKind::OnClose)
+    }
+}
+
+mapping! {
+    /// At an interval.
+    EverySpec = "emit" {
+        /// The interval, of the wall clock.
+        required every: Millis,
+    }
+    later []
+}
+
 impl Lower for EmitSpec {
     fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
-        match node.scalar().map(|scalar| scalar.text.as_str()) {
-            Some("on_update") => Some(EmitSpec { on_close: false, span: node.place() }),
-            Some("on_close") => Some(EmitSpec { on_close: true, span: node.place() }),
+        let kind = match node.scalar().map(|scalar| scalar.text.as_str()) {
+            Some("on_update") => EmitKind::OnUpdate,
+            Some("on_close") => EmitKind::OnClose,
+            None if node.get("every").is_some() => EmitKind::Every(EverySpec::lower(node, problems)?.every),
             _ => {
-                refuse_word(node, "a way to emit", &["on_update", "on_close"], &["every"], problems);
-                None
+                refuse_word(node, "a way to emit", &["on_update", "on_close", "{every: 10s}"], &[], problems);
+                return None;
             }
-        }
+        };
+        Some(EmitSpec { kind, span: node.place() })
     }
 }
 
@@ -35,14 +64,75 @@ impl JsonSchema for EmitSpec {
     fn schema_name() -> Cow<'static, str> {
         "Emit".into()
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let every = generator.subschema_for::<EverySpec>();
         schemars::json_schema!({
             "description": "When changes are handed on.",
-            "oneOf": [
+            "anyOf": [
+                every,
                 {"const": "on_update", "description": "At each update; with caching on, once per key and commit."},
                 {"const": "on_close", "description": "Once, when the window and its grace period have passed."}
             ]
         })
+    }
+}
+
+mapping! {
+    /// Holds changes back: of each key, only the last one goes on.
+    SuppressSpec = "suppress" {
+        /// `window_closes`, or how long after the first change that is held back, in stream time.
+        required until: UntilSpec,
+        /// How many changes are held back at most.
+        optional max_records: Limit,
+        /// About how many bytes of keys and values are held back at most.
+        optional max_bytes: Limit,
+        /// What happens when there are more.
+        optional when_full: WhenFullSpec,
+    }
+    later []
+}
+
+choice! {
+    /// What happens when more changes are held back than may be.
+    WhenFullSpec = "what to do when full" {
+        /// The earliest go on: the default of a time.
+        EmitEarly = "emit_early",
+        /// The application stops: the default until windows close.
+        Stop = "stop",
+    }
+    later []
+}
+
+/// Until when changes are held back.
+#[derive(Clone, Debug)]
+pub(crate) enum UntilSpec {
+    /// Until the window of the key is over.
+    WindowCloses(Span),
+    /// For a time.
+    For(Millis),
+}
+
+impl Lower for UntilSpec {
+    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match node.scalar().map(|scalar| scalar.text.as_str()) {
+            Some("window_closes") => Some(UntilSpec::WindowCloses(node.place())),
+            Some(text) if text.starts_with(|first: char| first.is_ascii_digit() || first == '-') => {
+                Millis::lower(node, problems).map(UntilSpec::For)
+            }
+            _ => {
+                refuse_word(node, "how long to hold back", &["window_closes", "a duration such as 10s"], &[], problems);
+                None
+            }
+        }
+    }
+}
+
+impl JsonSchema for UntilSpec {
+    fn schema_name() -> Cow<'static, str> {
+        "Until".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({"type": "string", "description": "`window_closes`, or a duration such as 10s."})
     }
 }
 

@@ -1,0 +1,163 @@
+//! `emit: {every: …}`: what has changed is handed on whenever the wall clock passes a multiple of the interval.
+//!
+//! Which rows have changed since then is kept in a store: nothing is lost by a commit or a crash in between, and
+//! nothing is held in memory. The rows themselves are read when it is time.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Aggregation, Combine, SCAN_LIMIT};
+use crate::operators::emission::Change;
+use crate::operators::{OperatorContext, Result};
+use crate::record::{Key, Provenance, Record, Shape, StructShape, StructValue, Value};
+use crate::state::{StateValue, window_bound};
+use crate::time::Timestamp;
+use crate::topology::plan::{Aggregate, Emit};
+
+/// When it is time, and what there is to hand on.
+pub(super) struct Schedule {
+    pending: Option<usize>,
+    shape: Arc<StructShape>,
+    provenance: Provenance,
+    /// When it is time; `None`: the wall clock has not been told yet.
+    due: Option<Timestamp>,
+    /// Up to where the rows were handed on that are due now; empty: none of them yet.
+    reached: Option<Vec<u8>>,
+}
+
+impl Schedule {
+    pub(super) fn new(pending: Option<usize>) -> Self {
+        let shape = match Aggregate::pending_shape() {
+            Shape::Struct(shape) => shape,
+            _ => Arc::new(StructShape::new("", Vec::new())),
+        };
+        Schedule { pending, shape, provenance: Provenance::default(), due: None, reached: None }
+    }
+
+    /// Whether it is time, or still is.
+    fn is_due(&mut self, now: Timestamp, interval: i64) -> bool {
+        if self.reached.is_some() {
+            return true;
+        }
+        let next = next_multiple(now, interval);
+        // After a clock was set back, what was due in the far future is due as after a start.
+        let due = self.due.map_or(next, |due| due.min(next));
+        self.due = Some(if now < due { due } else { next });
+        now >= due
+    }
+}
+
+/// Multiples, whenever the task was started: a restart delays nothing.
+fn next_multiple(now: Timestamp, interval: i64) -> Timestamp {
+    let interval = interval.max(1);
+    now.div_euclid(interval).saturating_add(1).saturating_mul(interval)
+}
+
+impl<F: Combine> Aggregation<F> {
+    /// Notes that the row under `self.store_key` has changed.
+    pub(super) fn note_change(&mut self, change: Change<'_>, context: &mut OperatorContext<'_>) -> Result<()> {
+        let Schedule { pending: Some(pending), shape, provenance, .. } = &self.schedule else { return Ok(()) };
+        let noted = context.stores.get_ref(*pending, &self.store_key)?;
+        let was_there = match noted.and_then(|noted| noted.value.get("was_there")) {
+            Some(was_there) => was_there.clone(),
+            None => Value::Bool(change.old.is_some_and(|old| !old.is_null())),
+        };
+        let cause = provenance.write(&change.record.headers, &change.record.origin);
+        let value = Value::Struct(StructValue::new(shape.clone(), Arc::from([was_there, cause])));
+        context.stores.put(*pending, &self.store_key, Some(StateValue { timestamp: change.timestamp, value }));
+        Ok(())
+    }
+
+    /// Hands on what has changed, if it is time. Returns whether there was anything.
+    pub(super) fn hand_on_when_due(&mut self, now: Timestamp, context: &mut OperatorContext<'_>) -> Result<bool> {
+        let (Emit::Every { interval }, Some(pending)) = (self.emit, self.schedule.pending) else { return Ok(false) };
+        if !self.schedule.is_due(now, interval) {
+            return Ok(false);
+        }
+        let reached = self.schedule.reached.take();
+        let from = reached.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = context.stores.scan_limited(pending, from, Bound::Unbounded, SCAN_LIMIT)?;
+        for (store_key, noted) in &rows {
+            self.hand_on_noted(pending, store_key, noted, context)?;
+        }
+        if rows.len() == SCAN_LIMIT {
+            self.schedule.reached = rows.last().map(|(last, _)| last.to_vec());
+        }
+        Ok(!rows.is_empty())
+    }
+
+    /// Hands on what has changed of windows that begin before `time` and are about to be deleted.
+    pub(super) fn hand_on_before(&mut self, time: Timestamp, context: &mut OperatorContext<'_>) -> Result<()> {
+        let Some(pending) = self.schedule.pending else { return Ok(()) };
+        let to = window_bound(time);
+        loop {
+            let rows = context.stores.scan_limited(pending, Bound::Unbounded, Bound::Excluded(&to), SCAN_LIMIT)?;
+            for (store_key, noted) in &rows {
+                self.hand_on_noted(pending, store_key, noted, context)?;
+            }
+            if rows.len() < SCAN_LIMIT {
+                return Ok(());
+            }
+        }
+    }
+
+    fn hand_on_noted(
+        &mut self,
+        pending: usize,
+        store_key: &Bytes,
+        noted: &StateValue,
+        context: &mut OperatorContext<'_>,
+    ) -> Result<()> {
+        context.stores.put(pending, store_key, None);
+        let row = context.stores.get(self.store, store_key)?;
+        let was_there = noted.value.get("was_there") == Some(&Value::Bool(true));
+        if row.is_none() && !was_there {
+            return Ok(());
+        }
+        let Some((headers, origin)) = noted.value.get("cause").and_then(Provenance::read) else { return Ok(()) };
+        let (window, key) = match self.parse_row(store_key) {
+            Some((window, key)) => (Some(window), store_key.slice_ref(key)),
+            None => (None, store_key.clone()),
+        };
+        let value = self.key.deserialize(&key);
+        let (timestamp, state) = row.map_or((noted.timestamp, Value::Null), |row| (row.timestamp, row.value));
+        let record = Record {
+            key: Some(Key { value: value.as_ref().cloned().unwrap_or_default(), encoded: key }),
+            window,
+            value: state,
+            // What was handed on last is not kept.
+            old: (self.sends_old && !was_there).then_some(Value::Null),
+            timestamp,
+            headers,
+            origin,
+            latest: true,
+        };
+        match value {
+            Ok(_) => self.hand_on(record, context),
+            Err(error) => context.fail(record, error.into()),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_time_at_each_multiple_of_the_interval_and_missed_ones_count_once() {
+        let mut schedule = Schedule::new(None);
+        let times = [0, 5, 10, 11, 19, 45, 46, 50];
+        let due: Vec<Timestamp> = times.into_iter().filter(|now| schedule.is_due(*now, 10)).collect();
+        assert_eq!(due, [10, 45, 50]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_delays_by_an_interval_at_most() {
+        let mut schedule = Schedule::new(None);
+        let due: Vec<Timestamp> = [1_000, 3, 10].into_iter().filter(|now| schedule.is_due(*now, 10)).collect();
+        assert_eq!(due, [10]);
+    }
+}
