@@ -18,6 +18,13 @@ pub(crate) struct Sequence {
     pub(crate) lines: Vec<Json>,
 }
 
+impl Sequence {
+    /// Whether no record is earlier than one before it.
+    pub(crate) fn is_in_order(&self) -> bool {
+        self.lines.is_sorted_by_key(|line| line["timestamp"].as_i64())
+    }
+}
+
 /// `tests/parity/` of this checkout.
 pub(crate) fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/parity")
