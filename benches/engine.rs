@@ -125,6 +125,7 @@ fn engine(directory: &Path, topology: &Topology, batches: &[Vec<LogRecord>]) -> 
         partition: 0,
         partitions: TaskOpener::partitions_of(&topics),
         dead_letters: None,
+        globals: None,
         options: TaskOptions::default(),
         positions: vec![0],
         stream_times: BTreeMap::new(),

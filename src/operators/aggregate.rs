@@ -269,6 +269,16 @@ impl<F: Combine> Operator for Aggregation<F> {
         self.hand_on_when_due(now, context)
     }
 
+    fn progress(&self) -> Vec<(&'static str, i64)> {
+        self.schedule.due().map(|due| ("due", due)).into_iter().collect()
+    }
+
+    fn restore_progress(&mut self, name: &str, value: i64) {
+        if name == "due" {
+            self.schedule.restore(value);
+        }
+    }
+
     fn stream_time(&self) -> Option<Timestamp> {
         self.time.get()
     }

@@ -79,7 +79,7 @@ impl Operator for Sink {
             timestamp: record.timestamp,
             headers: std::mem::take(&mut record.headers),
             input_partition: record.origin.partition(),
-            internal: self.plan.internal,
+            waits: self.plan.read_back,
         })?;
         context.counters.records_out += 1;
         Ok(Passage::Ended)

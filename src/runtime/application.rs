@@ -1,5 +1,6 @@
 //! An application at work: its threads, and what they have done so far.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -95,8 +96,11 @@ impl Application {
         if let Some(follower) = follower {
             let running = self.shared.clone();
             self.run(follower.parts.name.clone(), move || {
-                let _running = Running(running);
-                follower.run();
+                let _running = Running(running.clone());
+                let name = follower.parts.name.clone();
+                if catch_unwind(AssertUnwindSafe(|| follower.run())).is_err() {
+                    running.fail(RuntimeError::Panicked(name));
+                }
             })?;
         }
         // All join the group before the first asks for its tasks, so that no task is opened only to move on.
@@ -119,8 +123,10 @@ impl Application {
         }
         let (maintenance, running) = (Maintenance::new(self.parts.clone()), self.shared.clone());
         self.run(format!("{}-maintenance", self.parts.opener.application), move || {
-            let _running = Running(running);
-            maintenance.run();
+            let _running = Running(running.clone());
+            if catch_unwind(AssertUnwindSafe(|| maintenance.run())).is_err() {
+                running.fail(RuntimeError::Panicked("maintenance".to_owned()));
+            }
         })
     }
 

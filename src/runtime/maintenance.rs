@@ -23,6 +23,8 @@ pub(super) struct Maintenance {
     purgeable: BTreeMap<TopicPartition, i64>,
     /// Up to where they were purged.
     purged: BTreeMap<TopicPartition, i64>,
+    /// Whether the last attempt to purge failed: what goes on failing is told once.
+    purge_fails: bool,
     /// Since when a task's state has had no owner in this process.
     unowned_since: BTreeMap<TaskId, Duration>,
 }
@@ -37,6 +39,7 @@ impl Maintenance {
             purged_at: now,
             purgeable: BTreeMap::new(),
             purged: BTreeMap::new(),
+            purge_fails: false,
             unowned_since: BTreeMap::new(),
         }
     }
@@ -73,8 +76,13 @@ impl Maintenance {
         self.purged_at = now;
         self.purgeable.extend(self.parts.shared.take_consumed());
         let admin = self.parts.log.admin();
+        let (mut failed, mut away) = (false, false);
         for (partition, offset) in std::mem::take(&mut self.purgeable) {
             if self.purged.get(&partition).copied().unwrap_or(0) >= offset {
+                continue;
+            }
+            if away {
+                self.purgeable.insert(partition, offset);
                 continue;
             }
             match admin.delete_records(&partition, offset) {
@@ -83,11 +91,21 @@ impl Maintenance {
                 }
                 // Nothing is wrong but that it takes up space.
                 Err(error) => {
-                    tracing::warn!(%partition, offset, %error, "what is read could not be deleted; it is tried again");
+                    match self.purge_fails || failed {
+                        true => tracing::debug!(%partition, offset, %error, "what is read could not be deleted"),
+                        false => tracing::warn!(
+                            %partition, offset, %error,
+                            "what is read could not be deleted; this is tried again, and not told again until it works"
+                        ),
+                    }
+                    failed = true;
+                    // One wait for a log that does not answer is enough.
+                    away = error.class() == ErrorClass::Retry;
                     self.purgeable.insert(partition, offset);
                 }
             }
         }
+        self.purge_fails = failed;
     }
 
     fn clean(&mut self, now: Duration) {

@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::config::{Config, CreateTopics, Guarantee};
 use crate::task::TaskOptions;
 
+/// With longer commit intervals nothing is sent ahead.
+const AHEAD_UP_TO: Duration = Duration::from_millis(500);
+
 /// How an application runs.
 #[derive(Clone, Debug)]
 pub struct ApplicationOptions {
@@ -14,6 +17,9 @@ pub struct ApplicationOptions {
     pub guarantee: Guarantee,
     /// Time between commits.
     pub commit_interval: Duration,
+    /// Whether outputs are sent while tasks work, into the transaction that the next commit ends, or at the commit alone.
+    /// An open transaction holds up readers, and brokers give up one that stays open for long.
+    pub sends_ahead: bool,
     /// The most records that one fetch of a thread brings.
     pub fetch_records: usize,
     /// The most records that wait for processing per input partition; beyond, the partition is paused.
@@ -49,6 +55,7 @@ impl From<&Config> for ApplicationOptions {
             threads: config.threads,
             guarantee: config.guarantee,
             commit_interval: config.commit_interval,
+            sends_ahead: config.commit_interval <= AHEAD_UP_TO,
             fetch_records: config.fetch_records,
             queued_records: config.queued_records,
             queued_bytes: config.queued_bytes,

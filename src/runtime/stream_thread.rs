@@ -143,7 +143,9 @@ impl StreamThread {
         let timeout = if busy { Duration::ZERO } else { self.until_commit() };
         self.fetch(timeout)?;
         let full = self.process()?;
-        if let Some(connections) = &mut self.connections {
+        if self.parts.options.sends_ahead
+            && let Some(connections) = &mut self.connections
+        {
             connections.send_ahead(self.tasks.values_mut())?;
         }
         self.resume_drained();

@@ -39,8 +39,8 @@ pub struct Outgoing<'a> {
     /// The partition of the input record: a record without a key goes to the partition of that number, so
     /// that the same input gives the same output (invariant I7).
     pub input_partition: i32,
-    /// Whether it goes to one of the application's own repartition topics.
-    pub internal: bool,
+    /// Whether it waits for the commit, which sorts those of all tasks by time: the application reads the topic itself.
+    pub waits: bool,
 }
 
 /// Why a record could not be collected.
@@ -75,8 +75,8 @@ pub struct RecordCollector {
     max_record_bytes: usize,
     /// For topics of others: may be sent at any time before the commit.
     outputs: Vec<ProducerRecord>,
-    /// For repartition topics: wait for the commit, which sorts those of all tasks by time.
-    internal: Vec<ProducerRecord>,
+    /// For topics that the application reads itself: wait for the commit, which sorts those of all tasks by time.
+    waiting: Vec<ProducerRecord>,
     bytes: usize,
     /// Whether some were taken out since the last commit.
     sent: bool,
@@ -90,7 +90,7 @@ impl RecordCollector {
             last: None,
             max_record_bytes,
             outputs: Vec::new(),
-            internal: Vec::new(),
+            waiting: Vec::new(),
             bytes: 0,
             sent: false,
         }
@@ -111,7 +111,7 @@ impl RecordCollector {
             None => outgoing.input_partition % target.partitions.max(1),
         };
         self.bytes += size;
-        let records = if outgoing.internal { &mut self.internal } else { &mut self.outputs };
+        let records = if outgoing.waits { &mut self.waiting } else { &mut self.outputs };
         records.push(ProducerRecord {
             topic: outgoing.topic.clone(),
             partition,
@@ -146,12 +146,13 @@ impl RecordCollector {
         self.outputs.drain(..)
     }
 
-    /// Takes out all that has not been sent.
+    /// Takes out all that has not been sent. What waits for its place among the records of all tasks comes first: behind
+    /// others it would have to wait for theirs too.
     pub fn take(&mut self) -> Vec<ProducerRecord> {
         // About as many will come again; lists that grow step by step would copy them several times.
-        let next = Vec::with_capacity(self.outputs.len());
-        let mut records = std::mem::replace(&mut self.outputs, next);
-        records.append(&mut self.internal);
+        let next = Vec::with_capacity(self.waiting.len());
+        let mut records = std::mem::replace(&mut self.waiting, next);
+        records.append(&mut self.outputs);
         records
     }
 
@@ -163,7 +164,7 @@ impl RecordCollector {
     /// Starts anew: what was collected is committed, or dropped.
     pub fn clear(&mut self) {
         self.outputs.clear();
-        self.internal.clear();
+        self.waiting.clear();
         self.bytes = 0;
         self.sent = false;
     }

@@ -33,8 +33,8 @@ pub enum Next {
 struct RecordQueue {
     decoder: SourceDecoder,
     waiting: VecDeque<LogRecord>,
-    /// The first record, decoded: its timestamp is what the partitions are compared by.
-    head: Option<(LogRecord, Result<Record, DecodeError>)>,
+    /// The first of them, decoded: its timestamp is what the partitions are compared by.
+    head: Option<Result<Record, DecodeError>>,
     /// The offset after the last record that was processed.
     position: i64,
     /// The offset after the last record that was queued.
@@ -55,21 +55,20 @@ fn size(record: &LogRecord) -> usize {
 impl RecordQueue {
     fn fill_head(&mut self, now: Timestamp) {
         if self.head.is_none()
-            && let Some(raw) = self.waiting.pop_front()
+            && let Some(raw) = self.waiting.front()
         {
-            let record = self.decoder.decode(&raw, now);
-            self.head = Some((raw, record));
+            self.head = Some(self.decoder.decode(raw, now));
         }
     }
 
     /// A record that cannot be decoded has no time; it is dealt with at once.
     fn head_timestamp(&self) -> Option<Timestamp> {
-        self.head.as_ref().map(|(_, record)| record.as_ref().map_or(Timestamp::MIN, |record| record.timestamp))
+        self.head.as_ref().map(|record| record.as_ref().map_or(Timestamp::MIN, |record| record.timestamp))
     }
 
     /// Nothing is queued although the log is known to hold more.
     fn awaits_fetch(&self) -> bool {
-        self.head.is_none() && self.waiting.is_empty() && self.fetched < self.end
+        self.waiting.is_empty() && self.fetched < self.end
     }
 }
 
@@ -109,7 +108,7 @@ impl PartitionGroup {
         queue.waiting.extend(records);
         queue.fetched = next;
         queue.end = queue.end.max(next);
-        let moves = queue.head.is_none() && queue.waiting.is_empty() && queue.position < next;
+        let moves = queue.waiting.is_empty() && queue.position < next;
         if moves {
             queue.position = next;
         }
@@ -131,7 +130,7 @@ impl PartitionGroup {
 
     /// How many records of one source are queued.
     pub fn queued_of(&self, source: usize) -> usize {
-        self.queues.get(source).map_or(0, |queue| queue.waiting.len() + usize::from(queue.head.is_some()))
+        self.queues.get(source).map_or(0, |queue| queue.waiting.len())
     }
 
     /// About how many bytes of memory the queued records of one source take.
@@ -144,7 +143,8 @@ impl PartitionGroup {
     pub fn next(&mut self, now: Timestamp) -> Option<Chosen> {
         let (_, source) = self.lowest(now).ok()??;
         let queue = self.queues.get_mut(source)?;
-        let (raw, record) = queue.head.take()?;
+        let record = queue.head.take()?;
+        let raw = queue.waiting.pop_front()?;
         queue.position = raw.offset + 1;
         queue.bytes = queue.bytes.saturating_sub(size(&raw));
         if queue.waiting.is_empty() {

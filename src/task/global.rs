@@ -226,6 +226,9 @@ fn unusable(
     now: Timestamp,
 ) -> Option<&'static str> {
     for (at, offset) in &checkpoint.input_offsets {
+        if !inputs.contains_key(at) {
+            return Some("they hold rows of another topic");
+        }
         if inputs.get(at).is_some_and(|input| *offset > input.end) {
             return Some("a topic ends before what they hold");
         }

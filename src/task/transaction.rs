@@ -85,8 +85,8 @@ impl CommitObserver for Unobserved {
     }
 }
 
-/// Sends what tasks have written to topics of others so far. Records for repartition topics wait for the commit, which
-/// puts those of all tasks in order. From then on the tasks' work is in an open transaction: to drop a task of which
+/// Sends what tasks have written to topics of others so far. Records for topics that the application reads itself wait for
+/// the commit, which puts those of all tasks in order. From then on the tasks' work is in an open transaction: to drop a task of which
 /// something was sent ([`Task::is_ahead`]), abort the transaction and roll all tasks back.
 pub fn send_ahead<'a>(
     tasks: impl IntoIterator<Item = &'a mut Task>,

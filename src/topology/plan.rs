@@ -424,6 +424,8 @@ pub struct Sink {
     pub topic: Arc<str>,
     /// Whether it is one of the application's own repartition topics.
     pub internal: bool,
+    /// Whether the application reads the topic itself: then what several tasks write to it is put in order of time.
+    pub read_back: bool,
     /// Writes keys; `None`: the bytes that the key already has are in the topic's format.
     pub key: Option<Serializer>,
     /// What is written of the record; `None`: its value.

@@ -15,6 +15,7 @@ pub(crate) const DECIDED: &[(&str, &str)] = &[
     ("join_streams_left_asymmetric", "a stream\u{2013}stream join honours its grace for records that come late"),
     ("join_streams_outer_asymmetric", "a stream\u{2013}stream join honours its grace for records that come late"),
     ("join_streams_outer_grace", "a stream\u{2013}stream join honours its grace for records that come late"),
+    ("join_streams_rekeyed", "a stream\u{2013}stream join honours its grace for records that come late"),
     ("session_headers", "changes of sessions keep the headers of the record that made them"),
     ("tumbling_on_close_short", "every window that closes is handed on, however far time leaps"),
     ("window_null_value", "a windowed aggregate skips null values and counts them"),
@@ -28,5 +29,6 @@ pub(crate) const AGREE_IN_ORDER: &[(&str, &str)] = &[
     ("join_streams_left_asymmetric", "grace is for records that come late"),
     ("join_streams_outer_asymmetric", "grace is for records that come late"),
     ("join_streams_outer_grace", "grace is for records that come late"),
+    ("join_streams_rekeyed", "grace is for records that come late"),
     ("session_headers", "random records have no headers"),
 ];

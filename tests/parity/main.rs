@@ -96,6 +96,8 @@ fn what_was_written_by_hand_comes_out_as_in_kafka_streams() {
         _ if is_in(PENDING, scenario) => None,
         difference if !is_in(DECIDED, scenario) => difference,
         Some(_) => None,
+        // Random sequences show that it differs, where those by hand do not.
+        None if is_in(AGREE_IN_ORDER, scenario) => None,
         None => Some(format!("{} is as in Kafka Streams: take it from DECIDED in known.rs", scenario.name)),
     });
 }

@@ -88,8 +88,11 @@ fn tasks_that_are_lost_are_dropped_without_a_commit_and_taken_on_again() {
 fn what_was_sent_ahead_of_a_commit_that_never_came_is_not_seen() {
     let log = log_of_both(1);
     let hour = Duration::from_secs(3_600);
-    let application =
-        start_both(&log, state_in_memory(), &ApplicationOptions { commit_interval: hour, ..one_thread() });
+    let application = start_both(
+        &log,
+        state_in_memory(),
+        &ApplicationOptions { commit_interval: hour, sends_ahead: true, ..one_thread() },
+    );
     let sent = || log.faults.sent.load(Ordering::SeqCst);
     write(&log.inner, "a", 0, "1");
     eventually("the first copy is sent", || sent() == 1);

@@ -72,6 +72,7 @@ pub(super) fn failed(action: impl Into<String>, code: Code, access: Access<'_>, 
         | Code::RebalanceInProgress
         | Code::NotEnoughReplicas
         | Code::NotEnoughReplicasAfterAppend
+        | Code::QueueFull
         | Code::MessageTimedOut => unreachable_or_unknown(action, code, outage),
         Code::IllegalGeneration
         | Code::UnknownMemberId

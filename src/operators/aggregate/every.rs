@@ -36,6 +36,16 @@ impl Schedule {
         Schedule { pending, shape, provenance: Provenance::default(), due: None, reached: None }
     }
 
+    /// When it is time, as a restart is to know it: what was due while the process was away is so at once.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        if self.reached.is_some() { Some(0) } else { self.due }
+    }
+
+    /// Goes on from when it was time at the last commit.
+    pub(super) fn restore(&mut self, due: Timestamp) {
+        self.due = Some(due);
+    }
+
     /// Whether it is time, or still is.
     fn is_due(&mut self, now: Timestamp, interval: i64) -> bool {
         if self.reached.is_some() {

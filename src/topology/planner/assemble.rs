@@ -1,6 +1,6 @@
 //! The last step: the graph is cut into sub-topologies, and its sources learn which fields are needed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Planner;
@@ -33,6 +33,7 @@ impl Planner<'_> {
         };
         let cut = cut(&self.graph);
         let graph = std::mem::take(&mut self.graph);
+        let read: BTreeSet<String> = graph.sources.iter().map(|source| source.topic.clone()).collect();
         let mut parts: Vec<Subtopology> = (0..cut.count)
             .map(|id| Subtopology { id, sources: Vec::new(), nodes: Vec::new(), stores: Vec::new() })
             .collect();
@@ -44,6 +45,9 @@ impl Planner<'_> {
             let mut verb = node.verb;
             for store in stores_of(&mut verb) {
                 *store = cut.stores.get(*store)?.1;
+            }
+            if let Verb::Sink(sink) = &mut verb {
+                sink.read_back |= read.contains(&*sink.topic);
             }
             let node = Node { name: node.name, verb, on_process_error: node.on_process_error, outputs };
             parts.get_mut(*part)?.nodes.push(node);

@@ -86,6 +86,7 @@ impl Planner<'_> {
         let sink = Verb::Sink(Sink {
             topic: topic.as_str().into(),
             internal: true,
+            read_back: true,
             key,
             map: None,
             value: Encoding::Internal(flow.value.clone()),

@@ -46,6 +46,7 @@ impl Planner<'_> {
         let verb = Verb::Sink(Sink {
             topic: sink.topic.text.as_str().into(),
             internal: false,
+            read_back: false,
             key,
             map,
             value: Encoding::Serde(serializer),
