@@ -57,21 +57,28 @@ impl Planner<'_> {
         let (Some(on), false) = (key, left.flow.is_unknown() || right.flow.is_unknown()) else {
             return self.joined_unknown(&[left, right], value, &nullable);
         };
-        let Some(key) = self.key_serializer(on.shape(), &right.flow.key.format, &formula.0.label) else {
+        let Some(key) = self.key_serializer(on.shape(), &right.flow.key.format, &formula.0.place()) else {
             return self.joined_unknown(&[left, right], value, &nullable);
         };
         self.connected(&Draft { name, kind, on, key, on_error }, &[left, right], value).unwrap_or_else(Flow::unknown)
     }
 
-    /// The key that a row names. It is computed again of the old row when the row changes, so that nothing of the record
-    /// but its key is in scope.
+    /// The key that a row names. It is computed again of the old row when the row changes, so that nothing of the change
+    /// may be part of it.
     fn foreign_key(&mut self, on: &Formula, left: &JoinInput<'_>) -> Option<Expression> {
-        let scope = Scope::new().with("key", Binding::Key, left.flow.key.shape.clone()).with(
-            &left.alias.text,
-            Binding::Local(0),
-            left.flow.value.clone(),
-        );
-        self.expression(&on.0, &scope)
+        let scope = Scope::new()
+            .with("key", Binding::Key, left.flow.key.shape.clone())
+            .with("timestamp", Binding::Timestamp, Shape::Timestamp)
+            .with(&left.alias.text, Binding::Local(0), left.flow.value.clone());
+        let key = self.expression(&on.0, &scope)?;
+        if key.uses(&Binding::Timestamp).is_some() {
+            let message =
+                "a foreign key cannot depend on `timestamp`: it is not known of the old row when a row changes";
+            let problem = Diagnostic::new(on.0.place(), message);
+            self.problems.report(problem.help("put it into the rows first: `map_values` of a table before this one"));
+            return None;
+        }
+        Some(key)
     }
 
     /// The nodes, with the topics and stores between them.
