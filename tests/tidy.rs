@@ -24,6 +24,7 @@ const NOT_VERBS: &[(&str, &str)] = &[
 
 /// Files of `src/operators/` that implement one verb together: a file and its verb.
 const SHARED_VERBS: &[(&str, &str)] = &[
+    ("join_foreign_key", "join"),
     ("join_stream_global", "join"),
     ("join_stream_table", "join"),
     ("join_stream_versioned", "join"),

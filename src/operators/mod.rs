@@ -16,6 +16,7 @@ mod filter;
 mod flat_map;
 mod fold;
 mod group_by;
+mod join_foreign_key;
 mod join_stream_global;
 mod join_stream_table;
 mod join_stream_versioned;
@@ -219,6 +220,9 @@ pub fn build(node: &Node) -> Box<dyn Operator> {
         Verb::TableTableJoin { kind, stores, value, sends_old } => {
             Box::new(join_tables::TableTableJoin::new(*kind, stores.clone(), value.clone(), *sends_old))
         }
+        Verb::ForeignKeySubscribe(plan) => Box::new(join_foreign_key::Subscribe::new(plan.clone())),
+        Verb::ForeignKeyAnswer(plan) => Box::new(join_foreign_key::Answer::new(plan.clone())),
+        Verb::ForeignKeyResolve(plan) => Box::new(join_foreign_key::Resolve::new(plan.clone())),
         Verb::Sink(plan) => Box::new(sink::Sink::new(plan.clone())),
     }
 }

@@ -72,6 +72,10 @@ impl Operator for Sink {
         }
         let key = self.encode_key(record)?;
         let value = self.encode_value(record)?;
+        let partition = match self.plan.partition.and_then(|field| record.value.get(field)) {
+            Some(Value::Int(partition)) => i32::try_from(*partition).ok(),
+            _ => None,
+        };
         context.collector.send(Outgoing {
             topic: &self.plan.topic,
             key,
@@ -79,6 +83,7 @@ impl Operator for Sink {
             timestamp: record.timestamp,
             headers: std::mem::take(&mut record.headers),
             input_partition: record.origin.partition(),
+            partition,
             waits: self.plan.read_back,
         })?;
         context.counters.records_out += 1;

@@ -39,6 +39,8 @@ pub struct Outgoing<'a> {
     /// The partition of the input record: a record without a key goes to the partition of that number, so
     /// that the same input gives the same output (invariant I7).
     pub input_partition: i32,
+    /// The partition that it must go to; `None`: that of its key.
+    pub partition: Option<i32>,
     /// Whether it waits for the commit, which sorts those of all tasks by time: the application reads the topic itself.
     pub waits: bool,
 }
@@ -106,9 +108,10 @@ impl RecordCollector {
         if size > self.max_record_bytes {
             return Err(CollectError::TooLarge { topic: outgoing.topic.clone(), size, limit: self.max_record_bytes });
         }
-        let partition = match &outgoing.key {
-            Some(key) => partition_for(key, target.partitions),
-            None => outgoing.input_partition % target.partitions.max(1),
+        let partition = match (outgoing.partition, &outgoing.key) {
+            (Some(partition), _) if (0..target.partitions).contains(&partition) => partition,
+            (_, Some(key)) => partition_for(key, target.partitions),
+            (_, None) => outgoing.input_partition % target.partitions.max(1),
         };
         self.bytes += size;
         let records = if outgoing.waits { &mut self.waiting } else { &mut self.outputs };

@@ -84,6 +84,7 @@ impl DeadLetterWriter {
             timestamp: record.timestamp.max(0),
             headers: headers(failure, origin),
             input_partition: origin.partition(),
+            partition: None,
             waits: false,
         })
     }

@@ -3,6 +3,7 @@
 mod aggregate_plan;
 mod describe;
 mod error_event;
+pub mod foreign_key;
 pub mod global;
 pub mod partitioning;
 pub mod plan;

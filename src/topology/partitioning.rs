@@ -198,6 +198,11 @@ fn co_partitioned(subtopology: &Subtopology) -> Vec<BTreeSet<usize>> {
             sources.extend(filled_by.get(table).into_iter().flatten());
             Some(sources)
         }
+        // Answers come back to the partitions of the rows that asked.
+        Verb::ForeignKeyResolve(join) => {
+            sources.extend(filled_by.get(&join.rows).into_iter().flatten());
+            Some(sources)
+        }
         Verb::StreamVersionedJoin(join) => {
             sources.extend(filled_by.get(&join.versions.latest).into_iter().flatten());
             Some(sources)
@@ -207,6 +212,7 @@ fn co_partitioned(subtopology: &Subtopology) -> Vec<BTreeSet<usize>> {
         | Verb::Aggregate(_)
         | Verb::TableTableJoin { .. }
         | Verb::StreamStreamJoin(_)
+        | Verb::ForeignKeyAnswer(_)
         | Verb::Deduplicate { by: None, .. } => Some(sources),
         _ => None,
     };

@@ -20,6 +20,7 @@ pub use super::stream_join::JoinKind;
 pub use super::table_plan::{Cogroup, DEDUPLICATE_RETENTION, GroupBy, NEW, OLD, VersionedJoin};
 pub use emission::{Emit, Suppress, Until, WhenFull};
 
+use super::foreign_key;
 use super::global::{GlobalJoin, GlobalTable};
 use super::stream_join::StreamJoin;
 
@@ -333,6 +334,12 @@ pub enum Verb {
         /// Whether to hand on the old value with the new one.
         sends_old: bool,
     },
+    /// The first part of a foreign-key join: tells the right table which of its rows the left one names.
+    ForeignKeySubscribe(foreign_key::Subscribe),
+    /// The second part: answers with those rows. Input 0 are the subscriptions, input 1 the table's changes.
+    ForeignKeyAnswer(foreign_key::Answer),
+    /// The third part: joins the answers.
+    ForeignKeyResolve(foreign_key::Resolve),
     /// Writes to a topic.
     Sink(Sink),
 }
@@ -436,6 +443,8 @@ pub struct Sink {
     pub on_produce_error: OnError,
     /// Drop (and count) records with a null key instead of writing them (repartition topics).
     pub drops_null_keys: bool,
+    /// The field of the value with the partition that a record goes to; `None`: that of its key.
+    pub partition: Option<&'static str>,
 }
 
 /// How the values of a topic are written.

@@ -1,11 +1,8 @@
 //! Where the engine is not yet, or on purpose not, what Kafka Streams is.
 
 /// Scenarios whose verbs are not there yet. One that comes out as in Kafka Streams must leave this list.
-pub(crate) const PENDING: &[(&str, &str)] = &[
-    ("foreign_key_inner", "foreign-key joins are not there yet"),
-    ("foreign_key_left", "foreign-key joins are not there yet"),
-    ("join_versioned_tables", "random sequence 141 differs: late rows of tables with history"),
-];
+pub(crate) const PENDING: &[(&str, &str)] =
+    &[("join_versioned_tables", "random sequence 141 differs: late rows of tables with history")];
 
 /// Scenarios of what is done differently on purpose; `docs/architecture.md` says why.
 pub(crate) const DECIDED: &[(&str, &str)] = &[

@@ -114,6 +114,13 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
             let stores: Vec<String> = stores.iter().map(store).collect();
             format!("{} join of {}: {}{}", join(*kind), stores.join(", "), projection(value), old(*sends_old))
         }
+        Verb::ForeignKeySubscribe(plan) => format!("{} join on {}: subscribe", join(plan.kind), source(&plan.on)),
+        Verb::ForeignKeyAnswer(plan) => {
+            format!("answer {} with {}", store(&plan.subscriptions), store(&plan.rows))
+        }
+        Verb::ForeignKeyResolve(plan) => {
+            format!("{} join of {} with the answers: {}", join(plan.kind), store(&plan.rows), projection(&plan.value))
+        }
         Verb::Sink(sink) => {
             let map = sink.map.as_ref().map(|map| format!(": {}", projection(map))).unwrap_or_default();
             format!("write {}{map}", sink.topic)

@@ -141,6 +141,8 @@ fn stores_of(verb: &mut Verb) -> Vec<&mut StoreId> {
         }
         Verb::Suppress(suppress) => std::iter::once(&mut suppress.buffer).chain(&mut suppress.index).collect(),
         Verb::StreamTableJoin { table, .. } => vec![table],
+        Verb::ForeignKeyAnswer(answer) => vec![&mut answer.subscriptions, &mut answer.rows],
+        Verb::ForeignKeyResolve(resolve) => std::iter::once(&mut resolve.rows).chain(&mut resolve.joined).collect(),
         Verb::StreamStreamJoin(join) => join.stores_mut().collect(),
         Verb::TableTableJoin { stores, .. } => stores.iter_mut().collect(),
         Verb::VersionedTable { versions, .. } => vec![&mut versions.latest, &mut versions.history],

@@ -103,7 +103,11 @@ fn of_verb(verb: &Verb, after: Fields) -> Fields {
             add(&mut fields, join.on.uses(&Binding::Local(0)).cloned());
             add(&mut fields, join.value.uses(&Binding::Local(0)));
         }
-        Verb::TableTableJoin { .. } => return Fields::All,
+        // What is hashed and what is sent are whole rows.
+        Verb::TableTableJoin { .. }
+        | Verb::ForeignKeySubscribe(_)
+        | Verb::ForeignKeyAnswer(_)
+        | Verb::ForeignKeyResolve(_) => return Fields::All,
         Verb::Sink(sink) => match &sink.map {
             Some(map) => add(&mut fields, of_projection(map)),
             None => return Fields::All,
@@ -139,7 +143,7 @@ fn add(fields: &mut Fields, used: Option<Fields>) {
 }
 
 /// Has old values sent along where something after needs them, as Kafka Streams does: the sides of a left or
-/// outer join from which unmatched rows may come, filters, groupings of tables, and whatever stands between them and the
+/// outer join from which unmatched rows may come, filters, groupings and foreign keys of tables, and whatever stands between them and the
 /// rows.
 pub(super) fn send_old_values(graph: &mut Graph) {
     let mut wanted = vec![false; graph.nodes.len()];
@@ -151,7 +155,12 @@ pub(super) fn send_old_values(graph: &mut Graph) {
                 Some(Verb::TableTableJoin { kind, .. }) => follows || *kind != JoinKind::Inner,
                 // A filter knows by them which rows never passed, and hands on no deletion of one. Held back, several
                 // changes become one, which is from the row before the first of them.
-                Some(Verb::GroupBy(_) | Verb::Suppress(_) | Verb::Filter { table: true, .. }) => true,
+                Some(
+                    Verb::GroupBy(_)
+                    | Verb::ForeignKeySubscribe(_)
+                    | Verb::Suppress(_)
+                    | Verb::Filter { table: true, .. },
+                ) => true,
                 Some(Verb::Map { table: true, .. }) => follows,
                 _ => false,
             }

@@ -120,11 +120,11 @@ impl Planner<'_> {
         }
     }
 
-    /// `on` says something about global tables only.
+    /// `on` says something about global tables, and under `tables`.
     pub(super) fn refuse_on(&mut self, join: &JoinSpec) {
         if let Some(on) = &join.on {
-            let problem = Diagnostic::new(on.0.label.clone(), "`on` is for joins with a global table");
-            self.problems.report(problem.help("others are joined by their keys; `select_key` makes new ones"));
+            let problem = Diagnostic::new(on.0.label.clone(), "`on` is for joins with a global table, and of tables");
+            self.problems.report(problem.help("streams are joined by their keys; `select_key` makes new ones"));
         }
     }
 }

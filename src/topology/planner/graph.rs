@@ -86,7 +86,7 @@ impl Graph {
     pub(super) fn node(&mut self, name: String, verb: Verb, on_process_error: OnError, inputs: &[Port]) -> Port {
         let index = self.nodes.len();
         let (joins, outputs) = match &verb {
-            Verb::TableTableJoin { .. } | Verb::StreamStreamJoin(_) => (true, 1),
+            Verb::TableTableJoin { .. } | Verb::StreamStreamJoin(_) | Verb::ForeignKeyAnswer(_) => (true, 1),
             Verb::Aggregate(Aggregate { function: Function::Cogroup(_), .. }) => (true, 1),
             Verb::Branch { conditions, default } => (false, conditions.len() + usize::from(*default)),
             _ => (false, 1),

@@ -1,11 +1,11 @@
 //! Joins: a stream that looks up a table, and tables joined by their common key.
 
 use super::Planner;
-use super::graph::{Flow, FlowKind, KeyInfo};
+use super::graph::{Flow, FlowKind, KeyInfo, Port};
 use super::repartition::Repartitioning;
 use crate::expression::{Binding, Projection, Scope};
 use crate::record::Shape;
-use crate::topology::plan::{JoinKind, OnError, StoreId, Verb};
+use crate::topology::plan::{Function, JoinKind, OnError, StoreId, Verb};
 use crate::topology::spec::scalars::Template;
 use crate::topology::spec::{JoinKindSpec, JoinSpec, Name};
 use crate::yaml::Diagnostic;
@@ -23,8 +23,8 @@ impl Planner<'_> {
         let mut inputs: Vec<JoinInput<'s>> = Vec::new();
         for (alias, name) in join.inputs.iter() {
             let flow = self.names.read_input(name, self.problems);
-            // A stream may: its records lie apart in time.
-            let itself = flow.kind != FlowKind::Stream;
+            // A stream may: its records lie apart in time. Rows of a table may name others of it.
+            let itself = flow.kind != FlowKind::Stream && join.on.is_none();
             if let Some(other) = inputs.iter().find(|other| itself && other.name.text == name.text) {
                 let message = format!("`{}` is joined with itself", name.text);
                 let problem = Diagnostic::new(name.span.clone(), message);
@@ -126,7 +126,9 @@ impl Planner<'_> {
     ) -> Flow {
         let kind = kind_of(join);
         self.refuse_within(join);
-        self.refuse_on(join);
+        if let Some(on) = &join.on {
+            return self.foreign_key_join(name, join, on, value, on_error);
+        }
         let Some(mut inputs) = self.inputs(join) else { return Flow::unknown() };
         let nullable: Vec<bool> = (0..inputs.len())
             .map(|position| match kind {
@@ -135,21 +137,7 @@ impl Planner<'_> {
                 JoinKind::Outer => true,
             })
             .collect();
-        for input in &mut inputs {
-            let refused = match input.flow.kind {
-                FlowKind::Stream => Some(("stream", "make a table of it, or define the join under `streams`")),
-                FlowKind::Global(_) => Some(("global table", "make it a `table`, or join a stream with it")),
-                _ => None,
-            };
-            if let Some((what, help)) = refused {
-                let message = format!("`{}` is a {what}; a join under `tables` joins tables", input.name.text);
-                self.problems.report(Diagnostic::new(input.name.span.clone(), message).help(help));
-                input.flow = Flow { kind: FlowKind::Unknown, ..input.flow.clone() };
-                continue;
-            }
-            self.check_windows(input);
-            input.flow = self.with_store(input, on_error);
-        }
+        self.stored_tables(&mut inputs, on_error);
         self.check_keys(&inputs);
         let stores: Option<Vec<StoreId>> = inputs
             .iter()
@@ -180,6 +168,31 @@ impl Planner<'_> {
         }
     }
 
+    /// Sees to it that the rows of all inputs can be looked up. What is no table is refused.
+    pub(super) fn stored_tables(&mut self, inputs: &mut [JoinInput<'_>], on_error: OnError) {
+        for position in 0..inputs.len() {
+            let (before, rest) = inputs.split_at_mut(position);
+            let Some(input) = rest.first_mut() else { continue };
+            if let Some(same) = before.iter().find(|other| other.name.text == input.name.text) {
+                input.flow = same.flow.clone();
+                continue;
+            }
+            let refused = match input.flow.kind {
+                FlowKind::Stream => Some(("stream", "make a table of it, or define the join under `streams`")),
+                FlowKind::Global(_) => Some(("global table", "make it a `table`, or join a stream with it")),
+                _ => None,
+            };
+            if let Some((what, help)) = refused {
+                let message = format!("`{}` is a {what}; a join under `tables` joins tables", input.name.text);
+                self.problems.report(Diagnostic::new(input.name.span.clone(), message).help(help));
+                input.flow = Flow { kind: FlowKind::Unknown, ..input.flow.clone() };
+                continue;
+            }
+            self.check_windows(input);
+            input.flow = self.with_store(input, on_error);
+        }
+    }
+
     fn check_windows(&mut self, input: &JoinInput<'_>) {
         if input.flow.windows.is_some() {
             let message = format!("`{}` is windowed; joining windowed tables is not supported yet", input.name.text);
@@ -187,10 +200,26 @@ impl Planner<'_> {
         }
     }
 
+    /// Whether a store of an aggregation holds states that are not its rows, such as sum and count of a mean.
+    fn holds_states(&self, port: Port) -> bool {
+        let Port::Node(node, _) = port else { return false };
+        match self.graph.nodes.get(node).map(|node| &node.verb) {
+            Some(Verb::Aggregate(aggregate)) => match &aggregate.function {
+                Function::Named { state, result, .. } => state != result,
+                Function::Reduce { .. } => false,
+                Function::Fold { result, .. } => result.is_some(),
+                Function::Cogroup(cogroup) => cogroup.result.is_some(),
+            },
+            _ => false,
+        }
+    }
+
     /// A table whose rows can be looked up. One that has none stored gets a store, which later readers share.
     fn with_store(&mut self, input: &JoinInput<'_>, on_error: OnError) -> Flow {
         match input.flow.kind {
-            FlowKind::Table(None) if input.flow.windows.is_none() => {
+            FlowKind::Table(store)
+                if input.flow.windows.is_none() && (store.is_none() || self.holds_states(input.flow.port)) =>
+            {
                 let flow = self.rows_of(&input.name.text, input.flow.clone(), on_error, &input.name.span);
                 self.names.built(&input.name.text, flow.clone());
                 flow

@@ -12,6 +12,7 @@ mod deduplicate;
 mod expressions;
 mod fields;
 mod folds;
+mod foreign_keys;
 mod global_joins;
 mod graph;
 mod grouped;

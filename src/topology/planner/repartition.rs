@@ -62,6 +62,17 @@ impl Planner<'_> {
 
     /// Sends a stream through an internal topic.
     pub(super) fn repartition(&mut self, flow: Flow, what: &Repartitioning<'_>) -> Flow {
+        self.repartition_to(flow, what, None)
+    }
+
+    /// Sends a stream through an internal topic; `partition` is the field of the values that says to which partition,
+    /// where it is not the key's.
+    pub(super) fn repartition_to(
+        &mut self,
+        flow: Flow,
+        what: &Repartitioning<'_>,
+        partition: Option<&'static str>,
+    ) -> Flow {
         let topic = format!("{}-{}-repartition", self.application, what.name);
         if self.topics.used.contains_key(&topic) {
             let message = format!("there is a repartition topic `{topic}` already");
@@ -92,6 +103,7 @@ impl Planner<'_> {
             value: Encoding::Internal(flow.value.clone()),
             on_produce_error: OnError::Fail,
             drops_null_keys: !what.keeps_null_keys,
+            partition,
         });
         self.graph.node(format!("{}/repartition", what.owner), sink, OnError::Fail, &[flow.port]);
         let shape = serde.shape().clone();

@@ -52,6 +52,7 @@ impl Planner<'_> {
             value: Encoding::Serde(serializer),
             on_produce_error: policies.produce,
             drops_null_keys: false,
+            partition: None,
         });
         self.graph.node(format!("{}/sink-{}", sink.from.text, sink.topic.text), verb, policies.process, &[flow.port]);
     }

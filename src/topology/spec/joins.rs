@@ -31,7 +31,8 @@ mapping! {
         /// How far apart the records of two streams may lie.
         optional within: WithinSpec,
         /// The key that is looked up in a global table, of the stream's value by its alias; the stream's key if not
-        /// given.
+        /// given. Of two tables: the key of the second one, of the first one's value by its alias; both have the same
+        /// keys if not given.
         optional on: Formula,
         /// How long a record of the stream waits for a versioned table to be complete.
         optional grace: Millis,
