@@ -23,8 +23,8 @@ use crate::window::{TimeWindows, UnlimitedWindow, Window, Windows};
 use every::Schedule;
 use timeline::Timeline;
 
-/// How many windows are closed per scan of the store, so that a leap in stream time needs
-/// no more memory than a small step.
+/// How many windows are closed per scan of the store. What is handed on of them is collected until the record at hand is
+/// done, so a leap in stream time takes memory for all that it closes.
 const SCAN_LIMIT: usize = 1_000;
 
 /// What is computed per group.
