@@ -8,6 +8,7 @@ pub mod global;
 pub mod partitioning;
 pub mod plan;
 mod planner;
+pub mod process;
 pub mod requirements;
 mod schema;
 pub(crate) mod spec;
@@ -15,6 +16,7 @@ pub mod stream_join;
 mod table_plan;
 
 use crate::agents::Agents;
+use crate::processor::Processors;
 use crate::serdes::SchemaRegistry;
 
 pub use crate::yaml::{Diagnostic, Diagnostics};
@@ -39,8 +41,18 @@ pub struct PlanOptions<'a> {
 
 /// Reads, checks and plans a topology. `file_name` appears in the diagnostics, which are all of the file's.
 pub fn load(file_name: &str, text: &str, options: &PlanOptions<'_>) -> Result<Topology, Diagnostics> {
+    load_with(file_name, text, options, &Processors::new())
+}
+
+/// As [`load`], for topologies that may name these processors.
+pub fn load_with(
+    file_name: &str,
+    text: &str,
+    options: &PlanOptions<'_>,
+    processors: &Processors,
+) -> Result<Topology, Diagnostics> {
     let mut problems = Problems::new(text);
-    let planned = plan_text(text, options, &mut problems);
+    let planned = plan_text(text, options, processors, &mut problems);
     match (problems.finish(file_name), planned) {
         (None, Some(topology)) => Ok(topology),
         (Some(diagnostics), _) => Err(diagnostics),
@@ -48,8 +60,13 @@ pub fn load(file_name: &str, text: &str, options: &PlanOptions<'_>) -> Result<To
     }
 }
 
-fn plan_text(text: &str, options: &PlanOptions<'_>, problems: &mut Problems) -> Option<Topology> {
+fn plan_text(
+    text: &str,
+    options: &PlanOptions<'_>,
+    processors: &Processors,
+    problems: &mut Problems,
+) -> Option<Topology> {
     let root = yaml::parse(text, yaml::TOPOLOGY, problems)?;
     let spec = spec::TopologySpec::lower(&root, problems)?;
-    planner::plan(&spec, &root, options, problems)
+    planner::plan(&spec, &root, options, processors, problems)
 }
