@@ -36,6 +36,7 @@ use std::collections::BTreeSet;
 use super::PlanOptions;
 use super::plan::{OnError, Topology};
 use super::spec::{ErrorPolicy, OnErrorSpec, TopologySpec};
+use crate::expression::NativeFunctions;
 use crate::yaml::Node;
 use crate::yaml::{Diagnostic, Problems};
 use graph::Graph;
@@ -46,6 +47,8 @@ use topics::Topics;
 struct Planner<'a> {
     spec: &'a TopologySpec,
     options: &'a PlanOptions<'a>,
+    /// The functions of Rust that expressions may call.
+    functions: NativeFunctions,
     problems: &'a mut Problems,
     /// The application id.
     application: String,
@@ -75,13 +78,15 @@ pub(super) fn plan(
     spec: &TopologySpec,
     root: &Node,
     options: &PlanOptions<'_>,
+    functions: &NativeFunctions,
     problems: &mut Problems,
 ) -> Option<Topology> {
     let names = Names::collect(spec, problems);
     let order = names.order(problems);
     let application = spec.topology.as_ref().map(|name| name.text.clone()).unwrap_or_default();
     let topics = Topics::default();
-    let mut planner = Planner { spec, options, problems, application, graph: Graph::default(), names, topics };
+    let (functions, graph) = (functions.clone(), Graph::default());
+    let mut planner = Planner { spec, options, functions, problems, application, graph, names, topics };
     planner.declare_topics();
     for name in &order {
         planner.build_source(name);
