@@ -10,22 +10,22 @@ use signalstream::testing::{DriverOptions, InputRecord, OutputRecord, TopologyDr
 use signalstream::topology::{PlanOptions, Topology, load};
 
 /// A record of the input: topic, key, value (JSON) and timestamp.
-pub type Input<'a> = (&'a str, &'a str, &'a str, i64);
+pub(crate) type Input<'a> = (&'a str, &'a str, &'a str, i64);
 
 /// The plan of a topology in YAML.
-pub fn planned(yaml: &str) -> Topology {
+pub(crate) fn planned(yaml: &str) -> Topology {
     let (registry, agents) = (SchemaRegistry::new(), Agents::local());
     let options = PlanOptions { registry: &registry, agents: &agents, projection: true };
     load("this.yaml", yaml, &options).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// The plan of what a builder was told.
-pub fn built(builder: &StreamsBuilder) -> Topology {
+pub(crate) fn built(builder: &StreamsBuilder) -> Topology {
     builder.build().unwrap_or_else(|error| panic!("{error}\n{}", builder.to_yaml()))
 }
 
 /// What is kept and what tasks read and write: all of a plan that outlives a process.
-pub fn skeleton(topology: &Topology) -> Vec<BTreeSet<String>> {
+pub(crate) fn skeleton(topology: &Topology) -> Vec<BTreeSet<String>> {
     let mut parts: Vec<BTreeSet<String>> = topology
         .subtopologies
         .iter()
@@ -51,7 +51,7 @@ fn json(text: &str) -> serde_json::Value {
 }
 
 /// What comes out of a topology, with a crash half-way.
-pub fn driven(topology: Topology, input: &[Input<'_>], caching: bool) -> Vec<OutputRecord> {
+pub(crate) fn driven(topology: Topology, input: &[Input<'_>], caching: bool) -> Vec<OutputRecord> {
     let options = DriverOptions { caching, ..DriverOptions::default() };
     let mut driver = TopologyDriver::new(Arc::new(topology), &SchemaRegistry::new(), options).expect("a driver");
     for (number, (topic, key, value, timestamp)) in input.iter().enumerate() {
@@ -75,7 +75,7 @@ pub fn driven(topology: Topology, input: &[Input<'_>], caching: bool) -> Vec<Out
 
 /// Both are the same: what they keep, what they read and write, and what comes out of them. Gives what comes out without a
 /// cache, as text.
-pub fn assert_same(yaml: &str, build: impl Fn(&StreamsBuilder), input: &[Input<'_>]) -> Vec<String> {
+pub(crate) fn assert_same(yaml: &str, build: impl Fn(&StreamsBuilder), input: &[Input<'_>]) -> Vec<String> {
     let written = planned(yaml);
     let builder = StreamsBuilder::new(&written.name);
     build(&builder);
