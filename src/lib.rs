@@ -13,6 +13,7 @@ pub mod log;
 pub mod metrics;
 pub mod operators;
 pub mod pii;
+pub mod processor;
 pub mod record;
 pub mod runtime;
 pub mod serdes;

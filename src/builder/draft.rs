@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use super::yaml::Tree;
 use crate::expression::{NativeFunction, NativeFunctions};
+use crate::processor::{ProcessorSupplier, Processors};
 
 /// A node of the graph.
 pub(super) type NodeId = usize;
@@ -28,6 +29,7 @@ pub(super) struct Draft {
     nodes: Vec<Node>,
     sinks: Vec<Tree>,
     functions: Vec<(String, NativeFunction)>,
+    processors: Processors,
 }
 
 /// A node: something with a name, or a step.
@@ -60,6 +62,7 @@ enum Kind {
 pub(super) struct Written {
     pub(super) yaml: String,
     pub(super) functions: NativeFunctions,
+    pub(super) processors: Processors,
     pub(super) unnamed: BTreeSet<String>,
 }
 
@@ -73,6 +76,7 @@ impl Draft {
             nodes: Vec::new(),
             sinks: Vec::new(),
             functions: Vec::new(),
+            processors: Processors::new(),
         }
     }
 
@@ -101,6 +105,18 @@ impl Draft {
         self.add(name.map(str::to_owned), Kind::Table(fields))
     }
 
+    /// A step that is a processor. It stands in a stream of this name, after which its stores are named.
+    pub(super) fn processor(&mut self, of: NodeId, name: &str, supplier: impl ProcessorSupplier + 'static) -> NodeId {
+        self.processors.add(supplier);
+        let step = Tree::map([("process", Tree::map([("processor", Tree::text(name))]))]);
+        self.add(Some(name.to_owned()), Kind::Step { of, step })
+    }
+
+    /// What an output of a step sends.
+    pub(super) fn output(&mut self, of: NodeId, name: &str) -> NodeId {
+        self.add(None, Kind::Branch { of, name: name.to_owned() })
+    }
+
     /// Adds a branch to a step that is `branch`, and gives what it sends.
     pub(super) fn branch(&mut self, of: NodeId, name: &str, condition: Option<Tree>) -> NodeId {
         if let Some(Node { kind: Kind::Step { step, .. }, .. }) = self.nodes.get_mut(of)
@@ -111,7 +127,7 @@ impl Draft {
                 None => branches.insert("default", Tree::text(name)),
             }
         }
-        self.add(None, Kind::Branch { of, name: name.to_owned() })
+        self.output(of, name)
     }
 
     /// A sink.
@@ -181,7 +197,12 @@ impl Draft {
             }
         }
         let yaml = Tree::Map(all).to_yaml(&plan.names);
-        Written { yaml, functions: self.functions.iter().cloned().collect(), unnamed: plan.unnamed }
+        Written {
+            yaml,
+            functions: self.functions.iter().cloned().collect(),
+            processors: self.processors.clone(),
+            unnamed: plan.unnamed,
+        }
     }
 
     /// A table whose stream's steps are its own, where nobody else reads them.

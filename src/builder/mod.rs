@@ -58,6 +58,7 @@ mod grouped;
 mod handle;
 mod joins;
 mod options;
+mod process;
 mod read;
 mod stream;
 mod table;
@@ -83,6 +84,7 @@ pub use data::{Data, Windowed};
 pub use error::{SchemaErrors, TopologyError};
 pub use grouped::{KGroupedStream, KGroupedTable, SessionWindowedKStream, TimeWindowedKStream};
 pub use options::{Consumed, Emit, Materialized, OnError, Produced, Serde, Serdes, Suppressed};
+pub use process::Outputs;
 pub use stream::{KStream, Split};
 pub use table::{GlobalKTable, KTable};
 pub use windows::{JoinWindows, SessionWindows, Windows};
@@ -216,7 +218,8 @@ impl StreamsBuilder {
         let agents = Agents::local();
         let options = PlanOptions { registry: &self.schemas, agents: &agents, projection: true };
         let place = format!("{} (built)", self.shared.borrow().application);
-        let topology = topology::load_with(&place, &written.yaml, &options, &written.functions)?;
+        let (processors, functions) = (&written.processors, &written.functions);
+        let topology = topology::load_calling(&place, &written.yaml, &options, processors, functions)?;
         for store in topology.subtopologies.iter().flat_map(|part| &part.stores) {
             let of = |name: &&String| store.name == **name || store.name.starts_with(&format!("{name}-"));
             if let Some(table) = written.unnamed.iter().find(of) {
