@@ -16,6 +16,7 @@ pub mod stream_join;
 mod table_plan;
 
 use crate::agents::Agents;
+use crate::expression::NativeFunctions;
 use crate::processor::Processors;
 use crate::serdes::SchemaRegistry;
 
@@ -51,8 +52,19 @@ pub fn load_with(
     options: &PlanOptions<'_>,
     processors: &Processors,
 ) -> Result<Topology, Diagnostics> {
+    load_calling(file_name, text, options, processors, &NativeFunctions::default())
+}
+
+/// As [`load_with`], for topologies whose expressions may call these functions of Rust, too.
+pub(crate) fn load_calling(
+    file_name: &str,
+    text: &str,
+    options: &PlanOptions<'_>,
+    processors: &Processors,
+    functions: &NativeFunctions,
+) -> Result<Topology, Diagnostics> {
     let mut problems = Problems::new(text);
-    let planned = plan_text(text, options, processors, &mut problems);
+    let planned = plan_text(text, options, processors, functions, &mut problems);
     match (problems.finish(file_name), planned) {
         (None, Some(topology)) => Ok(topology),
         (Some(diagnostics), _) => Err(diagnostics),
@@ -64,9 +76,10 @@ fn plan_text(
     text: &str,
     options: &PlanOptions<'_>,
     processors: &Processors,
+    functions: &NativeFunctions,
     problems: &mut Problems,
 ) -> Option<Topology> {
     let root = yaml::parse(text, yaml::TOPOLOGY, problems)?;
     let spec = spec::TopologySpec::lower(&root, problems)?;
-    planner::plan(&spec, &root, options, processors, problems)
+    planner::plan(&spec, &root, options, processors, functions, problems)
 }
