@@ -34,12 +34,12 @@ use crate::sink::{DeadLetterWriter, Partitions, RecordCollector};
 use crate::source::{Next, PartitionGroup, SourceDecoder};
 use crate::state::{GlobalTables, TaskStores};
 use crate::time::Timestamp;
-use crate::topology::plan::{DeadLetters, Edge, Subtopology};
+use crate::topology::plan::{DeadLetters, Edge, NodeId, Subtopology};
 
 pub use commit::Commit;
 pub use error::TaskError;
 pub use global::{GlobalError, GlobalReader, open_globals};
-pub use offsets::OffsetMetadata;
+pub use offsets::{METADATA_BYTES, OffsetMetadata};
 pub use open::{OpenError, TaskOpener};
 pub use restore::{Opening, StoreRestore};
 
@@ -146,13 +146,22 @@ pub struct Task {
     counters: Counters,
     committed: CommittedPosition,
     /// Work in progress on one record; kept for its capacity only.
-    pending: Vec<(Edge, Record)>,
+    pending: Vec<Work>,
     emitted: Vec<(usize, Record)>,
     failed: Vec<(Record, OperatorError)>,
+    unfinished: bool,
     /// Whether anything happened since the last commit.
     dirty: bool,
     /// Whether some position was never committed.
     unsettled: bool,
+}
+
+/// What is to be done next.
+enum Work {
+    /// A record is to be taken along an edge.
+    Take(Edge, Record),
+    /// An operator is to go on with what an earlier record called for.
+    GoOn(NodeId),
 }
 
 /// Where the last commit left the task; what a rollback goes back to.
@@ -185,6 +194,7 @@ impl Task {
             pending: Vec::new(),
             emitted: Vec::new(),
             failed: Vec::new(),
+            unfinished: false,
             dirty: !parts.positions_committed,
             unsettled: !parts.positions_committed,
             subtopology,
