@@ -39,7 +39,7 @@ impl Task {
                 headers: Default::default(),
             });
         }
-        let metadata = OffsetMetadata { times: self.stream_times() }.format();
+        let metadata = TaskError::check_metadata(self.id, &OffsetMetadata { times: self.stream_times() })?;
         let offsets = self
             .input_partitions()
             .enumerate()
@@ -107,6 +107,7 @@ impl Task {
         self.pending.clear();
         self.emitted.clear();
         self.failed.clear();
+        self.unfinished = false;
         self.inputs.rewind(&self.committed.positions);
         self.counters = Counters::default();
         self.build_operators();

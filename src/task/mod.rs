@@ -40,7 +40,7 @@ use crate::topology::plan::{DeadLetters, Edge, NodeId, Subtopology};
 pub use commit::Commit;
 pub use error::TaskError;
 pub use global::{GlobalError, GlobalReader, open_globals};
-pub use offsets::OffsetMetadata;
+pub use offsets::{METADATA_BYTES, OffsetMetadata};
 pub use open::{OpenError, TaskOpener};
 pub use restore::{Opening, StoreRestore};
 
@@ -147,7 +147,7 @@ pub struct Task {
     counters: Counters,
     committed: CommittedPosition,
     /// Work in progress on one record; kept for its capacity only.
-    pending: Vec<(Edge, Record)>,
+    pending: Vec<Work>,
     emitted: Vec<(usize, Record)>,
     failed: Vec<(Record, OperatorError)>,
     /// The operators that are called at times of the stream or the wall clock; most tasks have none.
@@ -156,10 +156,19 @@ pub struct Task {
     initialised: bool,
     /// The highest timestamp of the records taken.
     stream_time: StreamTime,
+    unfinished: bool,
     /// Whether anything happened since the last commit.
     dirty: bool,
     /// Whether some position was never committed.
     unsettled: bool,
+}
+
+/// What is to be done next.
+enum Work {
+    /// A record is to be taken along an edge.
+    Take(Edge, Record),
+    /// An operator is to go on with what an earlier record called for.
+    GoOn(NodeId),
 }
 
 /// Where the last commit left the task; what a rollback goes back to.
@@ -195,6 +204,7 @@ impl Task {
             punctuated: Vec::new(),
             initialised: false,
             stream_time: StreamTime::UNKNOWN,
+            unfinished: false,
             dirty: !parts.positions_committed,
             unsettled: !parts.positions_committed,
             subtopology,

@@ -172,6 +172,8 @@ impl TaskOpener {
         opening: &Opening,
     ) -> Result<(TaskParts, u64), OpenError> {
         let task = TaskId { subtopology: subtopology.id, partition };
+        // Now rather than at the commit by which the last join has begun.
+        TaskError::check_metadata(task, &OffsetMetadata::longest_of(subtopology))?;
         if self.globals.as_ref().is_some_and(|globals| !globals.is_caught_up()) {
             return Err(OpenError::GlobalsBehind { task });
         }
