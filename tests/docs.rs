@@ -1,6 +1,6 @@
 //! What the documentation shows works: every topology in it is planned, every test file in it runs.
 //!
-//! Checked are the fenced `yaml` blocks of README.md, CONTRIBUTING.md and docs/*.md:
+//! Checked are the fenced `yaml` blocks of README.md, CONTRIBUTING.md, docs/*.md and docs/verbs/*.md:
 //!
 //! - a block that starts with `topology:` and is no test file is a whole topology, and must plan against `schemas/`;
 //! - a block with a file's name (```` ```yaml mood.yaml ````) is written under that name into one directory for all
@@ -48,8 +48,9 @@ fn top() -> &'static Path {
 }
 
 fn pages() -> Vec<PathBuf> {
-    let mut pages: Vec<PathBuf> = fs::read_dir(top().join("docs"))
-        .unwrap()
+    let mut pages: Vec<PathBuf> = ["docs", "docs/verbs"]
+        .iter()
+        .flat_map(|directory| fs::read_dir(top().join(directory)).unwrap())
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
         .collect();
