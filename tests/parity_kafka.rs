@@ -62,7 +62,8 @@ impl<'a> OnKafka<'a> {
         let workspace = Workspace::new(&format!("parity-{}", scenario.name));
         let yaml = scenario.yaml.replace("value: json}", "value: json, partitions: 3}");
         assert!(yaml.contains("partitions: 3"), "{}: its defaults name no format of values last", scenario.name);
-        let own = Regex::new(r"\btopic: ").unwrap().replace_all(&yaml, format!("topic: {}.", scenario.name)).into_owned();
+        let own =
+            Regex::new(r"\btopic: ").unwrap().replace_all(&yaml, format!("topic: {}.", scenario.name)).into_owned();
         fs::write(workspace.join("topology.yaml"), own).unwrap();
         OnKafka { scenario, cluster, workspace }
     }
@@ -103,14 +104,9 @@ impl<'a> OnKafka<'a> {
         }
     }
 
-    /// Starts it with commits of a few records each, so that it can be killed between two of them.
     fn start(&self, more: &[&str]) -> Process {
-        let settings = ["commit_interval=5ms", "static_membership=on", "uncommitted_output_bytes=1KiB"];
         let mut command = self.command(&["run", "topology.yaml", "--cache", "off", "--threads", "2"]);
-        settings.iter().for_each(|setting| {
-            command.args(["--set", setting]);
-        });
-        command.args(more);
+        command.args(["--commit-interval", "5ms", "--set", "static_membership=on"]).args(more);
         Process::spawn_alone(&self.scenario.name, &mut command, &self.workspace.join("run.log"))
     }
 
@@ -129,7 +125,8 @@ impl<'a> OnKafka<'a> {
 
     /// Kills it as soon as something is committed, then lets it come to the end. Returns how much was committed by then.
     fn run(&self) -> usize {
-        let mut process = self.start(&[]);
+        // Commits of a few records each, so that it is killed between two of them.
+        let mut process = self.start(&["--set", "uncommitted_output_bytes=1KiB"]);
         let before = eventually(&format!("{} commits something", self.scenario.name), WITHIN, || {
             process.assert_running();
             Some(self.committed().len()).filter(|committed| *committed > 0)
@@ -137,7 +134,12 @@ impl<'a> OnKafka<'a> {
         process.kill();
         let mut process = self.start(&["--until-end"]);
         let ended = process.wait(WITHIN);
-        assert!(ended.is_some_and(|status| status.success()), "{}: {ended:?}\n{}", self.scenario.name, process.tail(20));
+        assert!(
+            ended.is_some_and(|status| status.success()),
+            "{}: {ended:?}\n{}",
+            self.scenario.name,
+            process.tail(20)
+        );
         before
     }
 }

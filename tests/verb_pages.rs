@@ -363,7 +363,10 @@ The end.
             ("\"value\":1,\"timestamp\":5}\n```", "\"value\":2,\"timestamp\":5}\n```"),
             ("```json dropped\n{\"no_branch\":1}\n```\n\n", ""),
             ("{\"no_branch\":1}", "{\"no_branch\":2}"),
-            ("```json output\n{\"topic\":\"out\",\"partition\":0,\"key\":\"a\",\"value\":1,\"timestamp\":5}\n```\n\n", ""),
+            (
+                "```json output\n{\"topic\":\"out\",\"partition\":0,\"key\":\"a\",\"value\":1,\"timestamp\":5}\n```\n\n",
+                "",
+            ),
         ] {
             let page = PAGE.replacen(right, wrong, 1);
             assert_ne!(page, PAGE, "{right}");

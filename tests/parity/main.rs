@@ -113,9 +113,8 @@ fn random_sequences_come_out_as_in_kafka_streams() {
         if is_in(DECIDED, scenario) && !is_in(AGREE_IN_ORDER, scenario) {
             return None;
         }
-        let kept = |sequence: &Sequence| {
-            is_to_be_equal(sequence) && (!is_in(DECIDED, scenario) || sequence.is_in_order())
-        };
+        let kept =
+            |sequence: &Sequence| is_to_be_equal(sequence) && (!is_in(DECIDED, scenario) || sequence.is_in_order());
         let compare = || compared(scenario, &Golden::random(&scenario.name), &generate::sequences(scenario), &kept);
         if !is_in(PENDING, scenario) {
             return compare();
