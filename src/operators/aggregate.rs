@@ -11,6 +11,8 @@ mod session;
 mod sliding;
 mod timeline;
 
+use std::borrow::Cow;
+
 use super::emission::{Change, Held};
 use super::{Operator, OperatorContext, OperatorError, Result};
 use crate::metrics::DropReason;
@@ -269,8 +271,8 @@ impl<F: Combine> Operator for Aggregation<F> {
         self.hand_on_when_due(now, context)
     }
 
-    fn progress(&self) -> Vec<(&'static str, i64)> {
-        self.schedule.due().map(|due| ("due", due)).into_iter().collect()
+    fn progress(&self) -> Vec<(Cow<'static, str>, i64)> {
+        self.schedule.due().map(|due| ("due".into(), due)).into_iter().collect()
     }
 
     fn restore_progress(&mut self, name: &str, value: i64) {

@@ -25,6 +25,7 @@ mod join_tables;
 mod map;
 mod merge;
 mod peek;
+mod process;
 mod reduce;
 mod sink;
 mod suppress;
@@ -32,9 +33,13 @@ mod to_stream;
 mod to_table;
 mod versioned;
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use crate::agents::AgentError;
 use crate::expression::EvaluationError;
 use crate::metrics::{Counters, DropReason};
+use crate::processor::{Now, PunctuationType};
 use crate::record::{Key, Record, Value};
 use crate::serdes::SerdeError;
 use crate::sink::{CollectError, RecordCollector};
@@ -56,6 +61,12 @@ pub struct OperatorContext<'a> {
     pub counters: &'a mut Counters,
     /// Whether an aggregate or a table hands on every update or one per key and commit.
     pub caching: bool,
+    /// The partition of the task.
+    pub partition: i32,
+    /// The wall clock, as the task was told it.
+    pub wall_clock: Timestamp,
+    /// The highest timestamp of the records that the task has taken.
+    pub stream_time: Option<Timestamp>,
     /// Records handed on: which output, and the record.
     pub emitted: &'a mut Vec<(usize, Record)>,
     /// Records that failed although the one at hand did not: held back earlier, or windows that closed.
@@ -77,6 +88,11 @@ impl OperatorContext<'_> {
     /// Hands a record on through one of several outputs.
     pub fn forward_to(&mut self, output: usize, record: Record) {
         self.emitted.push((output, record));
+    }
+
+    /// The moment, as schedules see it.
+    fn now(&self, initialising: bool, punctuating: bool) -> Now {
+        Now { wall_clock: self.wall_clock, stream_time: self.stream_time, initialising, punctuating }
     }
 
     /// Reports a record other than the one at hand that cannot go on; what else there is to do goes on.
@@ -108,6 +124,14 @@ pub enum OperatorError {
     /// A record could not be written to its topic.
     #[error(transparent)]
     Collect(#[from] CollectError),
+    /// A processor failed.
+    #[error("processor `{processor}`: {message}")]
+    Processor {
+        /// The name that it is registered under.
+        processor: Arc<str>,
+        /// What it says.
+        message: String,
+    },
     /// The author wants the task to stop here, whatever else is said about errors.
     #[error("{0}")]
     Stop(String),
@@ -159,6 +183,24 @@ pub trait Operator: Send {
         Ok(false)
     }
 
+    /// Whether it is called at times of the stream or the wall clock that it asks for: then the task follows both for it.
+    fn is_punctuated(&self) -> bool {
+        false
+    }
+
+    /// Begins, before anything else that is asked of an operator that [is punctuated](Operator::is_punctuated).
+    fn init(&mut self, _context: &mut OperatorContext<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// When it is first to be called by one of the clocks.
+    fn due(&self, _kind: PunctuationType) -> Option<Timestamp> {
+        None
+    }
+
+    /// Tells that it is time for what is due first. What fails is among the failed.
+    fn punctuate(&mut self, _kind: PunctuationType, _time: Timestamp, _context: &mut OperatorContext<'_>) {}
+
     /// The operator's own stream time, if it keeps one.
     fn stream_time(&self) -> Option<Timestamp> {
         None
@@ -168,7 +210,7 @@ pub trait Operator: Send {
     fn restore_stream_time(&mut self, _timestamp: Timestamp) {}
 
     /// Numbers beside stream time that the operator goes on from, by name; kept as stream time is.
-    fn progress(&self) -> Vec<(&'static str, i64)> {
+    fn progress(&self) -> Vec<(Cow<'static, str>, i64)> {
         Vec::new()
     }
 
@@ -198,6 +240,7 @@ pub fn build(node: &Node) -> Box<dyn Operator> {
         Verb::Call { agent, input, into } => {
             Box::new(call::Call { agent: agent.clone(), input: input.clone(), into: into.clone() })
         }
+        Verb::Process(plan) => Box::new(process::Process::new(plan)),
         Verb::Deduplicate { by, within, store } => Box::new(deduplicate::Deduplicate::new(by.clone(), *within, *store)),
         Verb::ToTable { store, sends_old, filtered } => Box::new(to_table::ToTable::new(*store, *sends_old, *filtered)),
         Verb::VersionedTable { versions, sends_old } => {

@@ -20,6 +20,7 @@ mod progress;
 mod publish;
 mod recovery;
 mod shared;
+mod start;
 mod status;
 mod stream_thread;
 mod task_list;

@@ -55,7 +55,7 @@ impl Task {
     fn flush(&mut self, now: Timestamp) -> Result<(), TaskError> {
         let plan = self.subtopology.clone();
         for node in 0..self.operators.len() {
-            self.with_operator(node, |operator, context| operator.flush(context));
+            self.with_operator(node, now, |operator, context| operator.flush(context));
             self.distribute(&plan, node, now)?;
             self.run(&plan, None, now)?;
         }
@@ -69,6 +69,9 @@ impl Task {
             times.extend(operator.stream_time().map(|time| (node.name.clone(), time)));
             let progress = operator.progress().into_iter();
             times.extend(progress.map(|(name, value)| (format!("{}{PROGRESS}{name}", node.name), value)));
+            if operator.is_punctuated() {
+                times.extend(self.stream_time.get().map(|time| (node.name.clone(), time)));
+            }
         }
         times
     }

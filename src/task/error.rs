@@ -26,6 +26,16 @@ pub enum TaskError {
         /// What failed.
         message: String,
     },
+    /// An operator could not begin.
+    #[error("task {task} cannot begin: `{node}` failed in `init`: {message}")]
+    Init {
+        /// The task.
+        task: TaskId,
+        /// The node.
+        node: String,
+        /// What failed.
+        message: String,
+    },
     /// What an operator does at times of the wall clock failed.
     #[error("task {task} stopped: `{node}` failed at its time: {message}")]
     Timed {

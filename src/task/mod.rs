@@ -17,6 +17,7 @@ mod global;
 mod offsets;
 mod open;
 mod process;
+mod punctuate;
 mod restore;
 pub mod transaction;
 
@@ -33,8 +34,8 @@ use crate::record::{Record, TopicPartition};
 use crate::sink::{DeadLetterWriter, Partitions, RecordCollector};
 use crate::source::{Next, PartitionGroup, SourceDecoder};
 use crate::state::{GlobalTables, TaskStores};
-use crate::time::Timestamp;
-use crate::topology::plan::{DeadLetters, Edge, Subtopology};
+use crate::time::{StreamTime, Timestamp};
+use crate::topology::plan::{DeadLetters, Edge, NodeId, Subtopology};
 
 pub use commit::Commit;
 pub use error::TaskError;
@@ -149,6 +150,12 @@ pub struct Task {
     pending: Vec<(Edge, Record)>,
     emitted: Vec<(usize, Record)>,
     failed: Vec<(Record, OperatorError)>,
+    /// The operators that are called at times of the stream or the wall clock; most tasks have none.
+    punctuated: Vec<NodeId>,
+    /// Whether these have begun.
+    initialised: bool,
+    /// The highest timestamp of the records taken.
+    stream_time: StreamTime,
     /// Whether anything happened since the last commit.
     dirty: bool,
     /// Whether some position was never committed.
@@ -185,6 +192,9 @@ impl Task {
             pending: Vec::new(),
             emitted: Vec::new(),
             failed: Vec::new(),
+            punctuated: Vec::new(),
+            initialised: false,
+            stream_time: StreamTime::UNKNOWN,
             dirty: !parts.positions_committed,
             unsettled: !parts.positions_committed,
             subtopology,
@@ -208,6 +218,12 @@ impl Task {
                 operator.restore_progress(name, *value);
             }
         }
+        let operators = self.operators.iter().enumerate();
+        self.punctuated = operators.filter(|(_, operator)| operator.is_punctuated()).map(|(node, _)| node).collect();
+        self.initialised = self.punctuated.is_empty();
+        let names = self.punctuated.iter().filter_map(|node| subtopology.nodes.get(*node)).map(|node| &node.name);
+        let times = names.filter_map(|name| self.committed.stream_times.get(name)).max();
+        self.stream_time = StreamTime::restored(times.copied());
     }
 
     /// The task's name.

@@ -27,6 +27,7 @@ impl Task {
     /// As [`Task::process`], but takes no record that is later than `until`.
     pub fn process_until(&mut self, limit: usize, until: Timestamp, now: Timestamp) -> Result<usize, TaskError> {
         let plan = self.subtopology.clone();
+        self.initialise(now)?;
         let mut processed = 0;
         while processed < limit && !self.is_full() {
             if until < Timestamp::MAX && !matches!(self.inputs.peek(now), Next::Ready(time) if time <= until) {
@@ -46,8 +47,10 @@ impl Task {
         let input = InHand { origin: chosen.origin, raw: chosen.raw, personal_data: source.personal_data };
         match chosen.record {
             Ok(record) => {
+                self.stream_time.observe(record.timestamp);
                 self.hand_on(plan, &source.outputs, record, Some(&input), now)?;
-                self.run(plan, Some(&input), now)
+                self.run(plan, Some(&input), now)?;
+                self.punctuate_stream_time(plan, now)
             }
             Err(error) => {
                 let failure = Failure {
@@ -93,8 +96,9 @@ impl Task {
             // A record that was held back derives from an input that is no longer at hand.
             let derived = if input.is_none() { Some(derived_from(&record)) } else { None };
             let at_hand = input.or(derived.as_ref());
-            let Some(passage) = self.with_operator(edge.node, |operator, context| operator.pass(&mut record, context))
-            else {
+            let pass =
+                |operator: &mut dyn Operator, context: &mut OperatorContext<'_>| operator.pass(&mut record, context);
+            let Some(passage) = self.with_operator(edge.node, now, pass) else {
                 return Ok(());
             };
             let outcome = match passage {
@@ -108,7 +112,7 @@ impl Task {
                     let process = |operator: &mut dyn Operator, context: &mut OperatorContext<'_>| {
                         operator.process(edge.input, record, context)
                     };
-                    let outcome = self.with_operator(edge.node, process);
+                    let outcome = self.with_operator(edge.node, now, process);
                     self.distribute(plan, edge.node, now)?;
                     outcome
                 }
@@ -127,12 +131,13 @@ impl Task {
     /// anything: then there may be more, and they are to be told again, after a commit if one is due.
     pub fn advance_wall_clock(&mut self, now: Timestamp) -> Result<bool, TaskError> {
         let plan = self.subtopology.clone();
-        let mut any = false;
+        self.initialise(now)?;
+        let mut any = self.punctuate_wall_clock(&plan, now)?;
         for node in 0..self.operators.len() {
             if !self.operators.get(node).is_some_and(|operator| operator.follows_wall_clock()) {
                 continue;
             }
-            let outcome = self.with_operator(node, |operator, context| operator.wall_clock(now, context));
+            let outcome = self.with_operator(node, now, |operator, context| operator.wall_clock(now, context));
             self.distribute(&plan, node, now)?;
             self.run(&plan, None, now)?;
             match outcome {
@@ -153,6 +158,7 @@ impl Task {
     pub(super) fn with_operator<R>(
         &mut self,
         node: NodeId,
+        now: Timestamp,
         work: impl FnOnce(&mut dyn Operator, &mut OperatorContext<'_>) -> R,
     ) -> Option<R> {
         let operator = self.operators.get_mut(node)?;
@@ -162,6 +168,9 @@ impl Task {
             collector: &mut self.collector,
             counters: &mut self.counters,
             caching: self.options.caching,
+            partition: self.id.partition,
+            wall_clock: now,
+            stream_time: self.stream_time.get(),
             emitted: &mut self.emitted,
             failed: &mut self.failed,
         };

@@ -190,10 +190,22 @@ fn co_partitioned(subtopology: &Subtopology) -> Vec<BTreeSet<usize>> {
             Verb::ToTable { store, .. } => filled_by.entry(*store).or_default().extend(&sources),
             Verb::VersionedTable { versions, .. } => filled_by.entry(versions.latest).or_default().extend(&sources),
             Verb::Aggregate(aggregate) => filled_by.entry(aggregate.store).or_default().extend(&sources),
+            Verb::Process(process) => {
+                process.stores.iter().for_each(|store| filled_by.entry(*store).or_default().extend(&sources));
+            }
             _ => {}
         }
     }
+    // Steps that share a store are fed from one place, as far as rows go.
+    let feeds = |stores: &[StoreId], sources: &mut BTreeSet<usize>| {
+        stores.iter().for_each(|store| sources.extend(filled_by.get(store).into_iter().flatten()));
+    };
     let of_node = |(verb, mut sources): (&Verb, BTreeSet<usize>)| match verb {
+        Verb::Process(process) if process.stores.is_empty() => None,
+        Verb::Process(process) => {
+            feeds(&process.stores, &mut sources);
+            Some(sources)
+        }
         Verb::StreamTableJoin { table, .. } => {
             sources.extend(filled_by.get(table).into_iter().flatten());
             Some(sources)

@@ -22,6 +22,7 @@ pub use emission::{Emit, Suppress, Until, WhenFull};
 
 use super::foreign_key;
 use super::global::{GlobalJoin, GlobalTable};
+use super::process::Process;
 use super::stream_join::StreamJoin;
 
 /// A whole application, checked.
@@ -197,7 +198,7 @@ pub struct Node {
     pub verb: Verb,
     /// What to do with a record on which an expression fails.
     pub on_process_error: OnError,
-    /// Where its output goes. One list per branch for a branch; else exactly one list.
+    /// Where its output goes. One list per branch for a branch, per child for a processor; else exactly one list.
     pub outputs: Vec<Vec<Edge>>,
 }
 
@@ -273,6 +274,8 @@ pub enum Verb {
         /// Builds the new value; the answer is local 0 beside key and value. `None`: the answer is the value.
         into: Option<Projection>,
     },
+    /// Hands records to a processor. It has an output for each of its children, else one.
+    Process(Process),
     /// Keeps the first record of several alike within a time.
     Deduplicate {
         /// What makes records alike; `None`: their keys.

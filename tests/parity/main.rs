@@ -10,6 +10,7 @@ mod generate;
 mod golden;
 mod kafka_streams;
 mod known;
+mod processors;
 mod scenarios;
 mod spread;
 

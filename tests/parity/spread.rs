@@ -56,6 +56,7 @@ const INTERLEAVED: &[(&str, Holds, &str)] = &[
     ("join_global_table", Holds::Nothing, "the table is whole before the first record comes"),
     ("foreign_key_inner", Holds::Last, "another task has the other table"),
     ("foreign_key_left", Holds::Last, "another task has the other table"),
+    ("process", Holds::Nothing, "`signalstream` has no processors"),
     ("suppress_time", Holds::Nothing, "the other keys of a partition say when a row has been held for long enough"),
     ("suppress_early", Holds::Nothing, "the other keys of a partition fill the buffer"),
     ("join_streams_left", Holds::Records, "the other keys of a partition say when nothing can match any more"),

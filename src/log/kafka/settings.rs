@@ -96,7 +96,7 @@ impl KafkaSettings {
             properties: BTreeMap::new(),
             client_id: "signalstream".to_owned(),
             replication_factor: None,
-            fetch_queue_bytes: 1 << 20,
+            fetch_queue_bytes: 128 << 10,
             produce_queue_bytes: 32 << 20,
             max_record_bytes: 1_000_000,
             transaction_timeout: Duration::from_secs(10),

@@ -14,6 +14,8 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use super::{Operator, OperatorContext, OperatorError, Result, key_value};
 use crate::expression::Input;
 use crate::metrics::DropReason;
@@ -168,11 +170,11 @@ impl Operator for StreamStreamJoin {
         self.time = StreamTime::restored(Some(timestamp));
     }
 
-    fn progress(&self) -> Vec<(&'static str, i64)> {
+    fn progress(&self) -> Vec<(Cow<'static, str>, i64)> {
         let newest = NEWEST.iter().zip(&self.rows).filter_map(|(name, rows)| Some((*name, rows.newest()?)));
         let waiting = self.waiting.since().map(|since| (WAITING, since));
         let number = (self.number > 0).then(|| (NUMBER, i64::try_from(self.number).unwrap_or(i64::MAX)));
-        newest.chain(waiting).chain(number).collect()
+        newest.chain(waiting).chain(number).map(|(name, value)| (name.into(), value)).collect()
     }
 
     fn restore_progress(&mut self, name: &str, value: i64) {

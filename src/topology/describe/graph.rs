@@ -65,6 +65,7 @@ fn picture(topology: &Topology) -> Picture {
                 Verb::Aggregate(aggregate) => vec![aggregate.store],
                 Verb::StreamTableJoin { table, .. } => vec![*table],
                 Verb::TableTableJoin { stores, .. } => stores.clone(),
+                Verb::Process(process) => process.stores.clone(),
                 Verb::ForeignKeyAnswer(answer) => vec![answer.subscriptions, answer.rows],
                 Verb::ForeignKeyResolve(resolve) => std::iter::once(resolve.rows).chain(resolve.joined).collect(),
                 Verb::StreamStreamJoin(join) => join.stores().collect(),

@@ -11,6 +11,7 @@ use super::plan::{
     Aggregate, AggregateKind, Emit, Function, JoinKind, OnError, Subtopology, Suppress, Topic, TopicRole, Topology,
     Until, Verb, WhenFull,
 };
+use super::process::Process;
 use super::stream_join::{JoinWindow, StreamJoin};
 use crate::expression::{Expression, Projection};
 use crate::log::TopicConfig;
@@ -80,6 +81,7 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
         }
         Verb::Merge => "merge".to_owned(),
         Verb::Call { agent, .. } => format!("call {}", agent.name()),
+        Verb::Process(plan) => process(plan, plan.stores.iter().map(store).collect()),
         Verb::Deduplicate { by, within, store: id } => {
             let by = by.as_ref().map(|by| format!(" by {}", source(&by.expression))).unwrap_or_default();
             format!("deduplicate{by} within {} in {}", format_duration(*within), store(id))
@@ -126,6 +128,14 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
             format!("write {}{map}", sink.topic)
         }
     }
+}
+
+fn process(plan: &Process, stores: Vec<String>) -> String {
+    let about = if plan.description.is_empty() { String::new() } else { format!(" ({})", plan.description) };
+    let children: Vec<&str> = plan.outputs.iter().filter_map(|output| output.name.as_deref()).collect();
+    let children = if children.is_empty() { String::new() } else { format!(" to {}", children.join(" | ")) };
+    let stores = if stores.is_empty() { String::new() } else { format!(" with {}", stores.join(", ")) };
+    format!("process {}{about}{stores}{children}", plan.processor)
 }
 
 fn suppress(suppress: &Suppress, buffer: &str) -> String {

@@ -12,6 +12,7 @@ use crate::topology::partitioning;
 use crate::topology::plan::{
     Asks, DeadLetters, Edge, Node, Payload, Source, StoreId, Subtopology, Topic, TopicRole, Topology, Verb,
 };
+use crate::topology::process::Process;
 use crate::yaml::Diagnostic;
 
 /// Which sub-topology everything belongs to, and its position there.
@@ -144,7 +145,7 @@ fn stores_of(verb: &mut Verb) -> Vec<&mut StoreId> {
         Verb::ForeignKeyAnswer(answer) => vec![&mut answer.subscriptions, &mut answer.rows],
         Verb::ForeignKeyResolve(resolve) => std::iter::once(&mut resolve.rows).chain(&mut resolve.joined).collect(),
         Verb::StreamStreamJoin(join) => join.stores_mut().collect(),
-        Verb::TableTableJoin { stores, .. } => stores.iter_mut().collect(),
+        Verb::TableTableJoin { stores, .. } | Verb::Process(Process { stores, .. }) => stores.iter_mut().collect(),
         Verb::VersionedTable { versions, .. } => vec![&mut versions.latest, &mut versions.history],
         Verb::StreamVersionedJoin(join) => {
             let wait = join.wait.as_mut().map(|(store, _)| store);

@@ -85,6 +85,7 @@ fn of_verb(verb: &Verb, after: Fields) -> Fields {
             add(&mut fields, of_projection(input));
             add(&mut fields, into.as_ref().and_then(of_projection));
         }
+        Verb::Process(process) => return process.reads.clone(),
         Verb::Deduplicate { by, .. } => {
             add(&mut fields, by.as_ref().and_then(|by| of_expression(&by.expression)));
             fields.merge(&after);

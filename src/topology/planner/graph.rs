@@ -89,6 +89,7 @@ impl Graph {
             Verb::TableTableJoin { .. } | Verb::StreamStreamJoin(_) | Verb::ForeignKeyAnswer(_) => (true, 1),
             Verb::Aggregate(Aggregate { function: Function::Cogroup(_), .. }) => (true, 1),
             Verb::Branch { conditions, default } => (false, conditions.len() + usize::from(*default)),
+            Verb::Process(process) => (false, process.outputs.len()),
             _ => (false, 1),
         };
         let name = self.unique(name);

@@ -77,6 +77,7 @@ impl Planner<'_> {
             Step::ToStream(_) => self.stream_of_changes(flow, index, place),
             Step::Deduplicate(spec) => self.deduplicate(flow, spec, place),
             Step::Call(call) => self.call(flow, call, place),
+            Step::Process(spec) => self.process(flow, spec, place),
         }
     }
 

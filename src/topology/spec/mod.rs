@@ -10,7 +10,7 @@ mod windows;
 pub(crate) use joins::{JoinKindSpec, JoinSpec, WithinSpec};
 pub(crate) use lower::{Lower, Name, Named};
 pub(crate) use nodes::*;
-pub(crate) use steps::{BranchSpec, CallSpec, DeduplicateSpec, MapSpec, Step, StepSpec};
+pub(crate) use steps::{BranchSpec, CallSpec, DeduplicateSpec, MapSpec, ProcessSpec, Step, StepSpec};
 pub(crate) use windows::{EmitKind, SuppressSpec, UntilSpec, WhenFullSpec, WindowKind, WindowSpec};
 
 use lower::{choice, mapping};

@@ -136,6 +136,22 @@ impl JsonSchema for Template {
     }
 }
 
+/// Whatever a part that is not of the language itself is given.
+#[derive(Clone, Debug)]
+pub(crate) struct Literal {
+    /// What stands there, as JSON.
+    pub(crate) json: serde_json::Value,
+    /// Where it stands.
+    pub(crate) span: Span,
+}
+
+impl Lower for Literal {
+    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
+        Some(Literal { json: node.to_json(problems)?, span: node.place() })
+    }
+}
+leaf_schema!(Literal, "Anything", {"description": "Any value."});
+
 /// What to show of a record: nothing said, an expression, or `{message: ...}`.
 #[derive(Clone, Debug)]
 pub(crate) struct Message(pub(crate) Option<Node>);

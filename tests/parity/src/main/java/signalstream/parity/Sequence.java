@@ -84,7 +84,7 @@ final class Sequence implements AutoCloseable {
 
     private void step(JsonNode line) {
         if (line.has("advance_wall_clock")) {
-            driver.advanceWallClockTime(Duration.parse("PT" + line.get("advance_wall_clock").asText()));
+            driver.advanceWallClockTime(duration(line.get("advance_wall_clock").asText()));
             return;
         }
         String topic = line.get("topic").asText();
@@ -98,6 +98,13 @@ final class Sequence implements AutoCloseable {
         String key = line.path("key").isTextual() ? line.get("key").asText() : null;
         JsonNode value = line.path("value").isNull() || line.path("value").isMissingNode() ? null : line.get("value");
         input.pipeInput(new TestRecord<>(key, value, headers, line.get("timestamp").asLong()));
+    }
+
+    /** A duration as the engine writes it, of one unit. */
+    private static Duration duration(String text) {
+        return text.endsWith("ms")
+                ? Duration.ofMillis(Long.parseLong(text.substring(0, text.length() - 2)))
+                : Duration.parse("PT" + text);
     }
 
     private static ArrayNode row(int at, String topic, TestRecord<String, JsonNode> record) {
