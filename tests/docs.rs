@@ -10,6 +10,11 @@
 //!
 //! Links, and the tests, settings and metrics that pages name, are checked too.
 
+/// Pages show a topology with its processor.
+#[allow(dead_code, unreachable_pub, reason = "a program of its own, of which the processor is taken")]
+#[path = "../examples/processor/main.rs"]
+mod example;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +23,7 @@ use signalstream::config::{Effective, Setting, Sources, reference};
 use signalstream::metrics::METRICS;
 use signalstream::serdes::SchemaRegistry;
 use signalstream::testing::scenario::{ScenarioOptions, run_file};
-use signalstream::topology::{PlanOptions, load};
+use signalstream::topology::{PlanOptions, load_with};
 
 /// The surroundings of a fragment: what examples may read.
 const AROUND: &str = "
@@ -99,7 +104,7 @@ fn schemas() -> SchemaRegistry {
 fn mistakes(text: &str, unread: bool) -> Vec<String> {
     let (schemas, agents) = (schemas(), Agents::local());
     let options = PlanOptions { registry: &schemas, agents: &agents, projection: true };
-    let Err(found) = load("example.yaml", text, &options) else { return Vec::new() };
+    let Err(found) = load_with("example.yaml", text, &options, &example::processors()) else { return Vec::new() };
     let counts = |message: &str| !(unread && message.starts_with("nothing reads"));
     found
         .iter()

@@ -5,6 +5,11 @@
 //! stands in a `json output` block right below it, and there is none when nothing does. Below the last one, a `json
 //! dropped` block says how many records were dropped, by reason, if any were. `UPDATE_GOLDENS=1` writes both kinds.
 
+/// Pages show a topology with its processor.
+#[allow(dead_code, unreachable_pub, reason = "a program of its own, of which the processor is taken")]
+#[path = "../examples/processor/main.rs"]
+mod example;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +20,7 @@ use signalstream::agents::Agents;
 use signalstream::metrics::DropReason;
 use signalstream::serdes::SchemaRegistry;
 use signalstream::testing::{DriverOptions, InputLine, TopologyDriver, parse_line};
-use signalstream::topology::{PlanOptions, json_schema, load};
+use signalstream::topology::{PlanOptions, json_schema, load_with};
 
 const INPUT: &str = "json input";
 const OUTPUT: &str = "json output";
@@ -134,7 +139,8 @@ impl Run {
         schemas.load_directory(&top().join("schemas")).unwrap();
         let agents = Agents::local();
         let options = PlanOptions { registry: &schemas, agents: &agents, projection: true };
-        let topology = load("example.yaml", topology, &options).map_err(|mistakes| mistakes.to_string())?;
+        let topology = load_with("example.yaml", topology, &options, &example::processors())
+            .map_err(|mistakes| mistakes.to_string())?;
         let options = DriverOptions { caching: false, ..DriverOptions::default() };
         let driver = TopologyDriver::new(Arc::new(topology), &schemas, options).map_err(|error| error.to_string())?;
         Ok(Run { driver, last: None })
