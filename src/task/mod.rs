@@ -101,9 +101,6 @@ impl Default for TaskOptions {
     }
 }
 
-/// Between the name of a node and that of a number it goes on from. No name of a node has it.
-const PROGRESS: char = '#';
-
 /// What a task is made of.
 pub struct TaskParts {
     /// The application's name.
@@ -199,13 +196,15 @@ impl Task {
         let subtopology = &self.subtopology;
         self.operators = subtopology.nodes.iter().map(|node| operators::build(node)).collect();
         for (node, operator) in subtopology.nodes.iter().zip(&mut self.operators) {
-            if let Some(time) = self.committed.stream_times.get(&node.name) {
-                operator.restore_stream_time(*time);
-            }
-            let prefix = format!("{}{PROGRESS}", node.name);
-            let saved = self.committed.stream_times.range(prefix.clone()..);
-            for (name, value) in saved.map_while(|(name, value)| Some((name.strip_prefix(&prefix)?, value))) {
-                operator.restore_progress(name, *value);
+            let times = &self.committed.stream_times;
+            // Earlier programs kept them by the names of nodes.
+            for name in [node.name.as_str(), offsets::name_of(subtopology, node)] {
+                if let Some(time) = times.get(name) {
+                    operator.restore_stream_time(*time);
+                }
+                for (name, value) in offsets::progress_of(times, name) {
+                    operator.restore_progress(name, value);
+                }
             }
         }
     }
