@@ -168,17 +168,15 @@ pub fn evolution(
     };
     let comparison = compare(&before, &now, topology, existing);
     now.removed = comparison.removed;
-    let is_refused = |finding: &Finding| finding.verdict == Verdict::Refused;
-    let (refused, mut findings): (Vec<Finding>, Vec<Finding>) = comparison.findings.into_iter().partition(is_refused);
-    let mut renews = false;
-    if !refused.is_empty() || !comparison.in_transit.is_empty() {
+    let (mut findings, mut renews) = (Vec::new(), false);
+    if !comparison.findings.is_empty() || !comparison.in_transit.is_empty() {
         let consumer = log.consumer(Some(&topology.name))?;
         let waiting = waiting_findings(&*consumer, comparison.in_transit, existing)?;
-        for finding in refused.into_iter().chain(waiting) {
+        for finding in comparison.findings.into_iter().chain(waiting) {
             // What was never written cannot be misread.
             match existing.get(&finding.topic) {
                 Some(config) if !is_empty(&*consumer, &finding.topic, config)? => findings.push(finding),
-                _ => renews = true,
+                _ => renews |= finding.verdict == Verdict::Refused,
             }
         }
     }

@@ -65,10 +65,8 @@ tables:
   t:
     from: a
     aggregate: {n: count()}
-    steps:
-      - map_values: {twice: value.n * 2}
 sinks:
-  - {from: t, topic: out}
+  - {from: t, topic: out, map: {twice: value.n * 2}}
   - {from: a, topic: out}
 ",
         notes: &[],

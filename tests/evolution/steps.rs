@@ -112,3 +112,34 @@ sinks:
         "note: store `t-suppress`: is gone. It held changes that are held back: they are not handed on any more.";
     assert!(found.iter().any(|line| line.starts_with(said)), "{found:#?}");
 }
+
+#[test]
+fn a_table_of_a_topic_that_was_read_before_is_said_to_begin_empty() {
+    let before = "
+sources:
+  a: {topic: a}
+sinks:
+  - {from: a, topic: elsewhere}
+";
+    let after = "
+sources:
+  a: {topic: a, kind: table}
+  b: {topic: b}
+streams:
+  t:
+    join: {kind: left, inputs: {x: b, y: a}}
+    map_values: {y: y}
+sinks:
+  - {from: t, topic: out}
+";
+    let world = World::new();
+    world.write("a", &[("k", "1", 1)]);
+    world.runs(before);
+    let found = world.findings(after);
+    let said = "note: store `a` (evo.yaml:5): begins empty. `a` is read on from where the application has come to";
+    assert!(found.len() == 1 && found[0].starts_with(said), "{found:#?}");
+    world.write("a", &[("l", "2", 2)]);
+    world.write("b", &[("k", "0", 3), ("l", "0", 3)]);
+    world.runs(after);
+    assert_eq!(world.out(), [r#"k={"y":null}"#, r#"l={"y":2}"#]);
+}

@@ -42,7 +42,7 @@ pub fn compare(
     for store in now.stores() {
         match before.stores().find(|old| old.name == store.name) {
             Some(old) => change.store(old, store, &mut comparison.findings),
-            None => comparison.findings.extend(change.returned(store)),
+            None => comparison.findings.extend(change.returned(store).or_else(|| change.late_table(store))),
         }
     }
     let left = before.stores().filter(|old| !now.stores().any(|store| store.name == old.name));
@@ -114,6 +114,19 @@ impl Change<'_> {
             let is = "an earlier version had it, the last one had not";
             let remedy = format!("{PRUNE}, and the store begins empty; or give it another name");
             Finding { remedy, ..self.finding(Verdict::Refused, store, "comes back", "", is, why) }
+        })
+    }
+
+    /// A new table of a topic that has been read before.
+    fn late_table(&self, store: &KeptStore) -> Option<Finding> {
+        let topic = store.facts.get(facts::READS)?;
+        self.before.inputs().any(|input| input.topic == *topic).then(|| {
+            let why = format!(
+                "`{topic}` is read on from where the application has come to in it: rows that came before are not in the table"
+            );
+            let remedy = "Write them again, or let the application start over with `signalstream reset`".to_owned();
+            let finding = self.finding(Verdict::Note, store, "begins empty", "", "", &why);
+            Finding { remedy, topic: topic.clone(), ..finding }
         })
     }
 

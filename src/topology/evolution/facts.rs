@@ -12,6 +12,8 @@ use crate::window::Windows;
 
 /// What made the rows.
 pub(super) const MADE_BY: &str = "made by";
+/// The topic that a table has its rows from, as they come.
+pub(super) const READS: &str = "reads";
 /// What is aggregated: records, or the rows of a grouped table.
 pub(super) const OF: &str = "made of";
 /// Kind and size of the windows.
@@ -77,9 +79,13 @@ fn of_node(topology: &Topology, part: &Subtopology, id: NodeId, verb: &Verb) -> 
     let mut found = Found::new();
     let mut note = |store: StoreId, fact: &str, value: String| found.push((store, fact.to_owned(), value));
     match verb {
-        Verb::ToTable { store, .. } => note(*store, MADE_BY, "to_table".to_owned()),
+        Verb::ToTable { store, .. } => {
+            note(*store, MADE_BY, "to_table".to_owned());
+            topic_of(part, id).into_iter().for_each(|topic| note(*store, READS, topic));
+        }
         Verb::VersionedTable { versions, .. } => {
             note(versions.latest, MADE_BY, "to_table".to_owned());
+            topic_of(part, id).into_iter().for_each(|topic| note(versions.latest, READS, topic));
             note(versions.history, HISTORY, format_duration(versions.retention));
         }
         Verb::Deduplicate { by, within, store } => {
@@ -285,6 +291,13 @@ fn feeder<'t>(topology: &'t Topology, part: &Subtopology, input: Edge) -> Option
         let sink = part.nodes.iter().position(|node| writes(&node.verb))?;
         Some((&**part, before(part, sink)?))
     })
+}
+
+/// The topic, not one of the engine's own, that hands its records to a node.
+fn topic_of(part: &Subtopology, node: NodeId) -> Option<String> {
+    let leads = |edges: &[Edge]| edges.iter().any(|edge| edge.node == node);
+    let source = part.sources.iter().find(|source| !source.internal && leads(&source.outputs))?;
+    Some(source.topic.to_string())
 }
 
 /// The first node that hands records to another.
