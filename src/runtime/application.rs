@@ -13,8 +13,9 @@ use super::maintenance::Maintenance;
 use super::shared::{Running, Shared};
 use super::status::ApplicationStatus;
 use super::stream_thread::StreamThread;
+use super::topics::prepare;
 use super::workers::Workers;
-use super::{ApplicationOptions, Progress, RuntimeError, prepare_topics};
+use super::{ApplicationOptions, Progress, RuntimeError};
 use crate::error::{Classified, ErrorClass};
 use crate::log::{Log, LogConsumer};
 use crate::metrics::Counters;
@@ -42,8 +43,8 @@ pub struct Application {
 }
 
 impl Application {
-    /// Creates the topics that are missing and starts the threads. When that fails, those that have started are
-    /// ended again. A log that goes away after the topics were looked at is no failure: the threads wait for it.
+    /// Makes sure that the state fits the topology, creates the topics that are missing and starts the threads. When that
+    /// fails, those that have started are ended again. A log that goes away after the topics were looked at is no failure: the threads wait for it.
     pub fn start(
         topology: &Topology,
         log: Arc<dyn Log>,
@@ -51,7 +52,11 @@ impl Application {
         clock: Arc<dyn Clock>,
         options: &ApplicationOptions,
     ) -> Result<Application, RuntimeError> {
-        let (topics, tasks) = prepare_topics(topology, log.admin().as_ref(), options.create_topics)?;
+        let (topics, tasks, evolution) = prepare(topology, log.as_ref(), options.create_topics)?;
+        if evolution.renews {
+            state.tasks()?.iter().try_for_each(|task| state.remove_task(task))?;
+        }
+        evolution.record(log.as_ref(), tasks.topic(), clock.now())?;
         let globals = open_globals(topology, &state)?;
         let mut opener = TaskOpener::new(topology, &topics, options.task.clone(), state);
         opener.globals = globals.clone();

@@ -74,15 +74,6 @@ pub enum StateError {
         /// The kind and shape declared.
         expected: String,
     },
-    /// The directory holds stores that the topology does not have.
-    #[error("the state directory {path} holds stores that the topology no longer has: {}; \
-             run the topology that wrote them, or start under another application name", stores.join(", "))]
-    UnknownStores {
-        /// The task's directory.
-        path: PathBuf,
-        /// The stores.
-        stores: Vec<String>,
-    },
     /// The task has no such store.
     #[error("there is no store `{store}` in {path}; it has: {}", known.join(", "))]
     NoSuchStore {

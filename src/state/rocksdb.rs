@@ -157,6 +157,11 @@ impl Database {
         created.map_err(|error| from_rocksdb(&self.path, &error))
     }
 
+    /// Removes a store with all that it holds.
+    pub(super) fn drop_store(&mut self, store: &str) -> Result<()> {
+        self.db.drop_cf(&family_name(store)).map_err(|error| from_rocksdb(&self.path, &error))
+    }
+
     /// The directory.
     pub(super) fn path(&self) -> &Path {
         &self.path

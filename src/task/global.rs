@@ -81,9 +81,7 @@ pub fn open_globals(topology: &Topology, state: &StateDirectory) -> Result<Optio
     let specs: Vec<StoreSpec> = topology.globals.iter().map(|table| table.store.clone()).collect();
     let tables = match state.open_globals(&specs) {
         // They are copies of topics: what they were written as before does not bind.
-        Err(
-            error @ (StateError::OtherShape { .. } | StateError::UnknownStores { .. } | StateError::Corrupt { .. }),
-        ) => {
+        Err(error @ (StateError::OtherShape { .. } | StateError::Corrupt { .. })) => {
             tracing::info!(application = topology.name, %error, "the global tables are built anew from their topics");
             state.remove_globals()?;
             state.open_globals(&specs)?

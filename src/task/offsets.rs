@@ -7,22 +7,23 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::PROGRESS;
 use crate::operators;
 use crate::time::Timestamp;
-use crate::topology::plan::Subtopology;
+use crate::topology::plan::{Node, Subtopology, Verb};
 
 /// How long the metadata of an offset may be, in bytes: what Kafka's brokers take unless they are told otherwise
 /// (`offset.metadata.max.bytes`).
 pub const METADATA_BYTES: usize = 4_096;
 /// As long in writing as a time of this millennium, or a count of all that is likely to come.
 const LONG: i64 = 9_999_999_999_999;
+/// Between the name of an operator and that of a number it goes on from. No such name has it.
+const PROGRESS: char = '#';
 
 /// The metadata of a committed offset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OffsetMetadata {
-    /// Stream time of each operator that keeps one, by node name, in milliseconds since the epoch, and what else
-    /// it goes on from, by node name and name.
+    /// Stream time of each operator that keeps one, by [`name_of`], in milliseconds since the epoch, and what else
+    /// it goes on from, by that name and its own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub times: BTreeMap<String, Timestamp>,
 }
@@ -43,9 +44,10 @@ impl OffsetMetadata {
         let mut times = BTreeMap::new();
         for node in &subtopology.nodes {
             let operator = operators::build(node);
-            times.extend(operator.keeps_stream_time().then(|| (node.name.clone(), LONG)));
+            let own = name_of(subtopology, node);
+            times.extend(operator.keeps_stream_time().then(|| (own.to_owned(), LONG)));
             let progress = operator.progress_names().iter();
-            times.extend(progress.map(|name| (format!("{}{PROGRESS}{name}", node.name), LONG)));
+            times.extend(progress.map(|name| (progress_name(own, name), LONG)));
         }
         OffsetMetadata { times }
     }
@@ -56,6 +58,36 @@ impl OffsetMetadata {
             self.times.entry(operator).and_modify(|seen| *seen = (*seen).max(time)).or_insert(time);
         }
     }
+}
+
+/// The name under which an operator's times are kept: that of its store, which stays when steps are put before the
+/// operator; that of its node where it has none.
+pub(super) fn name_of<'p>(part: &'p Subtopology, node: &'p Node) -> &'p str {
+    let store = match &node.verb {
+        Verb::Aggregate(plan) => Some(plan.store),
+        Verb::Deduplicate { store, .. } => Some(*store),
+        Verb::Suppress(plan) => Some(plan.buffer),
+        Verb::StreamStreamJoin(plan) => plan.rows.first().copied(),
+        Verb::Process(plan) => plan.stores.first().copied(),
+        _ => None,
+    };
+    let store = store.and_then(|store| part.stores.get(store));
+    store.map_or(node.name.as_str(), |store| store.name.as_str())
+}
+
+/// The name under which a number is kept.
+pub(super) fn progress_name(operator: &str, name: &str) -> String {
+    format!("{operator}{PROGRESS}{name}")
+}
+
+/// The numbers that are kept of an operator, with their own names.
+pub(super) fn progress_of<'t>(
+    times: &'t BTreeMap<String, Timestamp>,
+    operator: &str,
+) -> impl Iterator<Item = (&'t str, i64)> {
+    let prefix = progress_name(operator, "");
+    let saved = times.range(prefix.clone()..);
+    saved.map_while(move |(name, value)| Some((name.strip_prefix(&prefix)?, *value)))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod aggregate_plan;
 mod describe;
 mod error_event;
+pub mod evolution;
 pub mod foreign_key;
 pub mod global;
 pub mod partitioning;
@@ -66,7 +67,10 @@ pub(crate) fn load_calling(
     let mut problems = Problems::new(text);
     let planned = plan_text(text, options, processors, functions, &mut problems);
     match (problems.finish(file_name), planned) {
-        (None, Some(topology)) => Ok(topology),
+        (None, Some(mut topology)) => {
+            topology.places.values_mut().for_each(|line| *line = format!("{file_name}:{line}"));
+            Ok(topology)
+        }
         (Some(diagnostics), _) => Err(diagnostics),
         (None, None) => Err(Diagnostics::internal(file_name, text)),
     }

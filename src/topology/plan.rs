@@ -5,6 +5,7 @@
 
 mod emission;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::agents::Agent;
@@ -40,6 +41,8 @@ pub struct Topology {
     pub topics: Vec<Topic>,
     /// Where dead letters go; `None`: nowhere is configured, and no policy asks for it.
     pub dead_letters: Option<DeadLetters>,
+    /// File and line of what declares each store, by the store's name, as far as that is known; for messages.
+    pub places: BTreeMap<String, String>,
 }
 
 /// A topic that the application uses.

@@ -63,6 +63,7 @@ impl Planner<'_> {
             globals: graph.globals,
             topics: self.topics.used.into_values().collect(),
             dead_letters,
+            places: graph.places,
         };
         if let Err(error) = partitioning::resolve(&topology, &BTreeMap::new()) {
             let place = self.spec.topology.as_ref().map_or(0..0, |name| name.span.clone());

@@ -1,6 +1,8 @@
 //! The graph as it grows: sources, nodes and stores of the whole application, before it is cut into
 //! sub-topologies.
 
+use std::collections::BTreeMap;
+
 use crate::expression::Expression;
 use crate::record::Shape;
 use crate::serdes::{Format, Serde};
@@ -66,6 +68,8 @@ pub(super) struct Graph {
     pub(super) nodes: Vec<DraftNode>,
     pub(super) stores: Vec<DraftStore>,
     pub(super) globals: Vec<GlobalTable>,
+    /// The line of the file that declares each store, by the store's name.
+    pub(super) places: BTreeMap<String, String>,
 }
 
 impl Graph {

@@ -152,6 +152,7 @@ impl Planner<'_> {
             let help = "give this one another name: `store: {name: ...}`";
             self.problems.report(Diagnostic::new(span.clone(), message).help(help));
         }
+        self.graph.places.insert(name.to_owned(), self.problems.line(span).to_string());
         self.graph.store(&self.application, name, shape, key.clone(), kind)
     }
 }
