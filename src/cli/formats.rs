@@ -151,7 +151,7 @@ pub(super) fn stores(topology: &Topology) -> impl Iterator<Item = &StoreSpec> {
 fn repartition_codec(topology: &Topology, topic: &str) -> Option<Codec> {
     let nodes = topology.subtopologies.iter().flat_map(|subtopology| &subtopology.nodes);
     nodes.into_iter().find_map(|node| match &node.verb {
-        Verb::Sink(sink) if *sink.topic == *topic => match &sink.value {
+        Verb::Sink(sink) if sink.topic.names().any(|name| **name == *topic) => match &sink.value {
             Encoding::Internal(shape) => Some(Codec::new(shape)),
             Encoding::Serde(_) => None,
         },

@@ -23,6 +23,7 @@ mod shared;
 mod status;
 mod stream_thread;
 mod task_list;
+mod topic_watch;
 mod topics;
 mod workers;
 

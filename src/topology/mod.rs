@@ -6,6 +6,7 @@ mod error_event;
 pub mod foreign_key;
 pub mod global;
 pub mod partitioning;
+pub mod pattern;
 pub mod plan;
 mod planner;
 pub mod requirements;
@@ -20,6 +21,7 @@ use crate::serdes::SchemaRegistry;
 pub use crate::yaml::{Diagnostic, Diagnostics};
 pub use describe::{DescribeFormat, describe};
 pub use error_event::error_event_shape;
+pub use pattern::TopicPattern;
 pub use plan::Topology;
 pub use schema::json_schema;
 

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use super::partitioning;
 use super::plan::{
-    Aggregate, AggregateKind, Emit, Function, JoinKind, OnError, Subtopology, Suppress, Topic, TopicRole, Topology,
-    Until, Verb, WhenFull,
+    Aggregate, AggregateKind, Emit, Function, HeaderChange, JoinKind, OnError, SinkTopic, Subtopology, Suppress, Topic,
+    TopicRole, Topology, Until, Verb, WhenFull,
 };
 use super::stream_join::{JoinWindow, StreamJoin};
 use crate::expression::{Expression, Projection};
@@ -121,11 +121,39 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
         Verb::ForeignKeyResolve(plan) => {
             format!("{} join of {} with the answers: {}", join(plan.kind), store(&plan.rows), projection(&plan.value))
         }
+        Verb::SetHeaders { changes } => format!("set_headers {}", headers(changes)),
         Verb::Sink(sink) => {
             let map = sink.map.as_ref().map(|map| format!(": {}", projection(map))).unwrap_or_default();
-            format!("write {}{map}", sink.topic)
+            let headers = match sink.headers.as_slice() {
+                [] => String::new(),
+                changes => format!(", headers {}", self::headers(changes)),
+            };
+            format!("write {}{map}{headers}", target(&sink.topic))
         }
     }
+}
+
+/// Where a sink writes.
+fn target(topic: &SinkTopic) -> String {
+    match topic {
+        SinkTopic::One { topic, .. } => topic.to_string(),
+        SinkTopic::Chosen(chosen) => {
+            let names: Vec<&str> = chosen.topics.keys().map(|topic| &**topic).collect();
+            let among = match &chosen.pattern {
+                Some(pattern) => format!("topics that match {pattern}"),
+                None => names.join(", "),
+            };
+            format!("{} (one of {among})", source(&chosen.expression))
+        }
+    }
+}
+
+fn headers(changes: &[HeaderChange]) -> String {
+    let one = |change: &HeaderChange| {
+        let value = change.value.as_ref().map_or_else(|| "null".to_owned(), source);
+        format!("{} = {value}", change.name)
+    };
+    changes.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn suppress(suppress: &Suppress, buffer: &str) -> String {
