@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::partitioning;
 use super::plan::{
-    Aggregate, AggregateKind, Emit, Function, HeaderChange, JoinKind, OnError, SinkTopic, Subtopology, Suppress, Topic,
+    Aggregate, AggregateKind, Emit, Function, HeaderChange, JoinKind, OnError, Sink, SinkTopic, Subtopology, Suppress, Topic,
     TopicRole, Topology, Until, Verb, WhenFull,
 };
 use super::stream_join::{JoinWindow, StreamJoin};
@@ -122,15 +122,17 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
             format!("{} join of {} with the answers: {}", join(plan.kind), store(&plan.rows), projection(&plan.value))
         }
         Verb::SetHeaders { changes } => format!("set_headers {}", headers(changes)),
-        Verb::Sink(sink) => {
-            let map = sink.map.as_ref().map(|map| format!(": {}", projection(map))).unwrap_or_default();
-            let headers = match sink.headers.as_slice() {
-                [] => String::new(),
-                changes => format!(", headers {}", self::headers(changes)),
-            };
-            format!("write {}{map}{headers}", target(&sink.topic))
-        }
+        Verb::Sink(sink) => write(sink),
     }
+}
+
+fn write(sink: &Sink) -> String {
+    let map = sink.map.as_ref().map(|map| format!(": {}", projection(map))).unwrap_or_default();
+    let headers = match sink.headers.as_slice() {
+        [] => String::new(),
+        changes => format!(", headers {}", headers(changes)),
+    };
+    format!("write {}{map}{headers}", target(&sink.topic))
 }
 
 /// Where a sink writes.

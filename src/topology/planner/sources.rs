@@ -31,35 +31,10 @@ impl Planner<'_> {
         let possible = Possible { what: "a source", decode: true, process: false, produce: false };
         let policies = self.policies(source.on_error.as_ref(), &possible);
         let (key, value) = (key?, value?);
-        for topic in source.topic.names() {
-            if let Some(other) = self.graph.reader_of(&topic.text).map(str::to_owned) {
-                let message = format!("the topic `{}` is read by the source `{other}` already", topic.text);
-                self.problems.report(Diagnostic::new(topic.span.clone(), message).help(format!("use `{other}`")));
-                return None;
-            }
-        }
-        if let Some(store) = &source.store {
-            if source.kind != Some(SourceKind::Table) {
-                let problem = Diagnostic::new(store.span.clone(), "a stream has no store");
-                self.problems.report(problem.help("write `kind: table`, or leave it out"));
-            }
-            if let Some(retention) = &store.retention {
-                let problem =
-                    Diagnostic::new(retention.span.clone(), "`retention` is for the stores of windowed tables");
-                self.problems.report(problem.help("to keep the versions of rows, write `versioned`"));
-            }
-        }
+        self.check_source(source)?;
         let timestamp = self.timestamp(source, key.shape(), value.shape());
         for topic in source.topic.names() {
             self.use_topic(topic, TopicRole::Source, &key.format, &value.format);
-        }
-        if let Some(SourceKind::Table | SourceKind::GlobalTable) = source.kind
-            && source.topic.single().is_none()
-        {
-            let problem = Diagnostic::new(source.topic.span(), "a table is the last values of one topic");
-            let help = "read several as a stream, and make a table of it: `tables: {NAME: {from: STREAM}}`";
-            self.problems.report(problem.help(help));
-            return None;
         }
         if let (Some(SourceKind::GlobalTable), Some(topic)) = (source.kind, source.topic.single()) {
             return Some(self.global_table(name, (topic, source), (&key, &value), timestamp, policies.decode));
@@ -101,6 +76,37 @@ impl Planner<'_> {
             }
             Some(SourceKind::Stream | SourceKind::GlobalTable) | None => Some(flow),
         }
+    }
+
+    /// Checks what a source says of its topics and its store. `None`: it reads nothing that it could read.
+    fn check_source(&mut self, source: &SourceSpec) -> Option<()> {
+        for topic in source.topic.names() {
+            if let Some(other) = self.graph.reader_of(&topic.text).map(str::to_owned) {
+                let message = format!("the topic `{}` is read by the source `{other}` already", topic.text);
+                self.problems.report(Diagnostic::new(topic.span.clone(), message).help(format!("use `{other}`")));
+                return None;
+            }
+        }
+        if let Some(store) = &source.store {
+            if source.kind != Some(SourceKind::Table) {
+                let problem = Diagnostic::new(store.span.clone(), "a stream has no store");
+                self.problems.report(problem.help("write `kind: table`, or leave it out"));
+            }
+            if let Some(retention) = &store.retention {
+                let problem =
+                    Diagnostic::new(retention.span.clone(), "`retention` is for the stores of windowed tables");
+                self.problems.report(problem.help("to keep the versions of rows, write `versioned`"));
+            }
+        }
+        if let Some(SourceKind::Table | SourceKind::GlobalTable) = source.kind
+            && source.topic.single().is_none()
+        {
+            let problem = Diagnostic::new(source.topic.span(), "a table is the last values of one topic");
+            let help = "read several as a stream, and make a table of it: `tables: {NAME: {from: STREAM}}`";
+            self.problems.report(problem.help(help));
+            return None;
+        }
+        Some(())
     }
 
     /// The topic that determines the partitions, and how many these are; `None` where that is not known, or differs.
