@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use super::partitioning;
 use super::plan::{
-    Aggregate, AggregateKind, Emit, Function, HeaderChange, JoinKind, OnError, Sink, SinkTopic, Subtopology, Suppress, Topic,
-    TopicRole, Topology, Until, Verb, WhenFull,
+    Aggregate, AggregateKind, Emit, Function, HeaderChange, JoinKind, OnError, Sink, SinkTopic, Subtopology, Suppress,
+    Topic, TopicRole, Topology, Until, Verb, WhenFull,
 };
 use super::stream_join::{JoinWindow, StreamJoin};
 use crate::expression::{Expression, Projection};

@@ -89,10 +89,7 @@ impl Lower for Origins {
             Content::Sequence(_) => Vec::lower(node, problems)?,
             Content::Scalar(_) | Content::Mapping(_) => vec![Name::lower(node, problems)?],
         };
-        if names.is_empty() {
-            problems.report(Diagnostic::new(node.place(), "the list of inputs is empty").help("name at least one"));
-            return None;
-        }
+        // What takes no stream at all is told where they are merged.
         Some(Origins(names))
     }
 }
