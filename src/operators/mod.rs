@@ -27,6 +27,7 @@ mod merge;
 mod peek;
 mod process;
 mod reduce;
+mod set_headers;
 mod sink;
 mod suppress;
 mod to_stream;
@@ -263,6 +264,7 @@ pub fn build(node: &Node) -> Box<dyn Operator> {
             Box::new(branch::Branch { conditions: conditions.clone(), default: *default })
         }
         Verb::Merge => Box::new(merge::Merge),
+        Verb::SetHeaders { changes } => Box::new(set_headers::SetHeaders { changes: changes.clone() }),
         Verb::Call { agent, input, into } => {
             Box::new(call::Call { agent: agent.clone(), input: input.clone(), into: into.clone() })
         }

@@ -25,6 +25,7 @@ mod start;
 mod status;
 mod stream_thread;
 mod task_list;
+mod topic_watch;
 mod topics;
 mod workers;
 

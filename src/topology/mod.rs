@@ -7,6 +7,7 @@ pub mod evolution;
 pub mod foreign_key;
 pub mod global;
 pub mod partitioning;
+pub mod pattern;
 pub mod plan;
 mod planner;
 pub mod process;
@@ -24,6 +25,7 @@ use crate::serdes::SchemaRegistry;
 pub use crate::yaml::{Diagnostic, Diagnostics};
 pub use describe::{DescribeFormat, describe};
 pub use error_event::error_event_shape;
+pub use pattern::TopicPattern;
 pub use plan::Topology;
 pub use schema::json_schema;
 
