@@ -156,7 +156,8 @@ fn the_plan_says_what_a_step_does_with_which_stores() {
 fn only_a_processor_that_may_change_keys_causes_a_repartition_topic() {
     let counted = |step: &str| {
         let text = with_step(step).replace("sinks:", "tables:\n  n: {from: done, aggregate: {n: count()}}\nsinks:");
-        let topology = plan(&text.replace("{from: done, topic: out}", "{from: n, topic: out}"), &suppliers::all());
+        let topology =
+            plan(&text.replace("{from: done, topic: out}", "{from: n, topic: out, key: json}"), &suppliers::all());
         let topology = topology.unwrap_or_else(|mistakes| panic!("{mistakes}"));
         topology.topics.iter().any(|topic| topic.name.ends_with("-repartition"))
     };
@@ -268,9 +269,11 @@ fn outputs_are_read_by_name_and_stand_at_the_end() {
 
 #[test]
 fn a_table_is_no_stream_of_records() {
-    let text = with_step("process: {processor: number}").replace("{topic: words}", "{topic: words, kind: table}");
-    let said = said(&text, &suppliers::all());
-    assert!(said[0].0.contains("`process` works on streams, and this is a table"), "{said:#?}");
+    let text = "topology: t\ndefaults: {key: string, value: json}\nsources:\n  words: {topic: words, kind: table}\n\
+                tables:\n  done:\n    from: words\n    steps:\n      - process: {processor: number}\nsinks:\n  \
+                - {from: done, topic: out}\n";
+    let said = said(text, &suppliers::all());
+    assert_eq!(said[0].0, "9:9 `process` works on streams, and this is a table", "{said:#?}");
 }
 
 #[test]
