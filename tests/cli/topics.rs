@@ -270,3 +270,38 @@ fn what_a_changed_topology_makes_of_its_state_is_planned_and_what_it_leaves_over
     assert_eq!(counts(here), [("a".to_owned(), 1)]);
     assert_success(&at(here, &["stores", "verify"], ""));
 }
+
+const PATTERNS: &str = r"
+topology: patterns
+defaults: {key: string, value: json}
+sources:
+  shops: {topic: {pattern: 'shop\..*'}}
+sinks:
+  - {from: shops, topic: out, map: {topic: topic}}
+";
+
+#[test]
+fn patterns_take_the_topics_that_lines_name_and_that_a_log_has() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("patterns.yaml"), PATTERNS).unwrap();
+    let line = |topic: &str| format!("{{\"topic\": \"{topic}\", \"key\": \"k\", \"value\": 1, \"timestamp\": 5}}\n");
+    let driven = run(directory.path(), &["drive", "patterns.yaml"], &(line("shop.b") + &line("shop.a")));
+    assert_success(&driven);
+    let from: Vec<Json> = lines(&driven).iter().map(|line| line["value"]["topic"].clone()).collect();
+    assert_eq!(from, [json!("shop.b"), json!("shop.a")]);
+    let refused = run(directory.path(), &["drive", "patterns.yaml"], &line("my-shop.a"));
+    assert!(stderr(&refused).contains("does not read `my-shop.a`"), "{}", stderr(&refused));
+
+    let nothing = at(directory.path(), &["topics", "apply", "patterns.yaml"], "");
+    assert!(stderr(&nothing).contains("no topic matches `shop\\..*`"), "{}", stderr(&nothing));
+    let produce = ["produce", "shop.a", "--partitions", "3", "--topology", "patterns.yaml"];
+    assert_success(&at(directory.path(), &produce, "{\"key\": \"k\", \"value\": 1}\n"));
+    let planned = at(directory.path(), &["topics", "plan", "patterns.yaml"], "");
+    assert_success(&planned);
+    assert!(stdout(&planned).contains("shop.a"), "{}", stdout(&planned));
+    assert_success(&at(directory.path(), &["run", "patterns.yaml", "--until-end"], ""));
+    let read = at(directory.path(), &["consume", "out", "--from-beginning", "--topology", "patterns.yaml"], "");
+    assert_eq!(lines(&read)[0]["value"], json!({"topic": "shop.a"}));
+    let described = run(directory.path(), &["describe", "patterns.yaml"], "");
+    assert!(stdout(&described).contains("read topics that match shop\\..*"), "{}", stdout(&described));
+}
