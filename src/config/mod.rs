@@ -133,6 +133,8 @@ setting::settings! {
         ["topics.create"] create_topics: CreateTopics as Word = CreateTopics::Auto;
         /// Replicas of the topics that are created. `none`: as the brokers' `default.replication.factor` says.
         ["topics.replication_factor"] replication_factor: Option<usize> as Optional<Count<32_767>> = None;
+        /// How often a running application looks for topics that match its patterns.
+        ["topics.refresh_interval"] topics_refresh: Duration as Millis = Duration::from_secs(30);
         /// Where the interface for metrics and health listens, such as `127.0.0.1:8080`. `none`: it does not.
         ["http.listen"] http_listen: Option<SocketAddr> as Optional<Socket> = None;
     }

@@ -114,26 +114,30 @@ impl Schedules {
             PunctuationType::StreamTime => now.stream_time,
             PunctuationType::WallClockTime => Some(now.wall_clock),
         };
-        let saved = self.saved.get(&schedule.name).copied().filter(|_| now.initialising);
+        // What was due while the process was away is so at once. After a clock was set back, what was due in the far future
+        // is due as after a start.
+        let next = now.wall_clock.saturating_add(schedule.interval);
+        let of_wall_clock = now.initialising && schedule.kind == PunctuationType::WallClockTime;
+        let saved = self.saved.get(&schedule.name).copied().filter(|saved| of_wall_clock && *saved <= next);
         if let Some(start) = start {
+            // Unless other times are asked for by now.
+            let kept = saved.filter(|saved| *saved >= start && (saved - start) % schedule.interval == 0);
             let schedule = Schedule { due: start, ..schedule.clone() };
-            let first = current.filter(|current| start < *current).map_or(start, |current| schedule.after(current));
-            // What was due while the process was away is so at once, unless other times are asked for by now.
-            let saved = saved.filter(|saved| *saved >= start && (saved - start) % schedule.interval == 0);
-            return saved.map_or(first, |saved| first.min(saved));
+            // A task that goes on from a commit has been called for its stream time already.
+            let is_over = |current: &Timestamp| match schedule.kind {
+                PunctuationType::StreamTime if now.initialising => start <= *current,
+                _ => start < *current,
+            };
+            let first = current.filter(is_over).map_or(start, |current| schedule.after(current));
+            return kept.unwrap_or(first);
         }
         match schedule.kind {
-            // A task that goes on from a commit has been called for that time already. One that asks again whenever it is
-            // called would be called for ever.
+            // As above; and one that asks again whenever it is called would be called for ever.
             PunctuationType::StreamTime if now.initialising || now.punctuating => {
                 current.map_or(0, |current| schedule.after(current))
             }
             PunctuationType::StreamTime => 0,
-            PunctuationType::WallClockTime => {
-                let first = now.wall_clock.saturating_add(schedule.interval);
-                // After a clock was set back, what was due in the far future is due as after a start.
-                saved.map_or(first, |saved| first.min(saved))
-            }
+            PunctuationType::WallClockTime => saved.unwrap_or(next),
         }
     }
 
@@ -250,6 +254,13 @@ mod tests {
         assert_eq!(schedules.due(WallClockTime), Some(1_003));
         schedules.add(anchored(995), later).unwrap();
         assert_eq!(schedules.due(WallClockTime), Some(1_025));
+        // What has been called is not called again at the same moment.
+        schedules.restore("wall-clock:w", 1_027);
+        schedules.add(anchored(1_017), later).unwrap();
+        assert_eq!(schedules.due(WallClockTime), Some(1_027));
+        let of_stream = Asked { start: Some(40), ..every("s", StreamTime, 10) };
+        schedules.add(of_stream, Now { stream_time: Some(40), ..later }).unwrap();
+        assert_eq!(schedules.due(StreamTime), Some(50));
     }
 
     #[test]

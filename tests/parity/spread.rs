@@ -41,6 +41,7 @@ const INTERLEAVED: &[(&str, Holds, &str)] = &[
     ("flat_map", Holds::Records, "records of several partitions get one key"),
     ("repartition", Holds::Records, "records of several partitions get one key"),
     ("to_table", Holds::Records, "records of several partitions get one key"),
+    ("headers_topics", Holds::Records, "a source of two topics has no order between them"),
     ("merge_branch", Holds::Records, "a merge has no order between its inputs"),
     ("count_by_group", Holds::Last, "records of several partitions get one key, at times in between"),
     ("grouped_table_count", Holds::Last, "rows of several partitions get one key"),

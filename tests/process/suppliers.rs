@@ -126,7 +126,11 @@ struct Ticked<'a> {
 impl Processor for Tick {
     fn init(&mut self, context: &mut Context<'_>) -> Done {
         assert_eq!(context.metadata(), None);
-        if let Some(millis) = self.ticks.stream_ms {
+        // A cancellation is not known any more after a restart, but what is in the store is.
+        let calls = context.store("calls")?.get(&Value::text("stream"))?;
+        let calls = if let Some(Value::Int(calls)) = calls { calls } else { 0 };
+        let is_done = self.ticks.most.is_some_and(|most| usize::try_from(calls).is_ok_and(|calls| calls >= most));
+        if let Some(millis) = self.ticks.stream_ms.filter(|_| !is_done) {
             context.schedule("stream", Duration::from_millis(millis), PunctuationType::StreamTime)?;
         }
         if let Some(millis) = self.ticks.wall_clock_ms {

@@ -181,6 +181,17 @@ impl KafkaSettings {
     }
 }
 
+impl KafkaSettings {
+    /// Whether producers compress what they write.
+    pub(super) fn compresses(&self) -> bool {
+        let codec = |property: &String| {
+            let (of, name) = unprefixed(property);
+            Role::Producer.takes(of, name) && matches!(name, "compression.type" | "compression.codec")
+        };
+        self.properties.iter().any(|(property, value)| codec(property) && value != "none")
+    }
+}
+
 // By hand, because properties may be secrets.
 impl fmt::Debug for KafkaSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
