@@ -259,8 +259,8 @@ impl Task {
         self.dirty |= self.inputs.add(source, records, next);
     }
 
-    /// Notes where the log of a source ends.
-    pub fn set_end(&mut self, source: usize, end: i64) {
+    /// Notes where the log of a source ends, if that is known.
+    pub fn set_end(&mut self, source: usize, end: Option<i64>) {
         self.inputs.set_end(source, end);
     }
 
