@@ -44,8 +44,8 @@ pub struct Application {
 
 impl Application {
     /// Makes sure that the state fits the topology, creates the topics that are missing and starts the threads. When that
-    /// fails, those that have started are ended again. A log that goes away after topics and state were looked at is no failure: the
-    /// threads wait for it.
+    /// fails, those that have started are ended again. A log that goes away after topics and state were looked at is no
+    /// failure: the threads wait for it.
     pub fn start(
         topology: &Topology,
         log: Arc<dyn Log>,
