@@ -382,7 +382,7 @@ fn records_too_large_for_the_producer_or_their_topic_are_told_with_the_remedy() 
     write(15_000);
     machine.fails(
         "run twice.yaml --until-end",
-        &["writing to copies-0", "larger than the topic takes", "`max.message.bytes`"],
+        &["the record for `copies` has 300", "the limit is 19872", "`max.message.bytes`"],
     );
     let larger = ["--alter", "--entity-type", "topics", "--entity-name", "copies"];
     cluster.tool("kafka.admin.ConfigCommand", &[&larger[..], &["--add-config", "max.message.bytes=2000000"]].concat());

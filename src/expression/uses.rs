@@ -80,7 +80,7 @@ impl Node {
             NodeKind::Conditional { condition, then, otherwise } => of([condition, then, otherwise]),
             NodeKind::List(nodes) | NodeKind::Coalesce(nodes) => Box::new(nodes.iter()),
             NodeKind::Struct { values, .. } => Box::new(values.iter()),
-            NodeKind::Call { arguments, .. } => Box::new(arguments.iter()),
+            NodeKind::Call { arguments, .. } | NodeKind::Native { arguments, .. } => Box::new(arguments.iter()),
             NodeKind::Pick { from, .. } => Box::new(from.iter()),
             NodeKind::Map(entries) => Box::new(entries.iter().flat_map(|(key, value)| [key, value])),
             NodeKind::Loop { operand, body } => Box::new(std::iter::once(operand.as_ref()).chain(body.bodies())),

@@ -14,6 +14,7 @@ use crate::log::{Log, LogConsumer, LogError, ProducerRecord, TopicConfig};
 use crate::record::TopicPartition;
 use crate::time::{Clock, Timestamp};
 use crate::topology::evolution::{Description, Finding, Removed, UnreadableDescription, Verdict, compare};
+use crate::topology::pattern;
 use crate::topology::plan::Topology;
 use crate::topology::requirements::tasks_topic;
 
@@ -161,7 +162,8 @@ pub fn evolution(
     existing: &BTreeMap<String, TopicConfig>,
     topics: &BTreeMap<String, TopicConfig>,
 ) -> Result<Evolution, RuntimeError> {
-    let mut now = Description::of(topology, topics);
+    let resolved = pattern::on_topics(topology, existing.keys().map(String::as_str))?;
+    let mut now = Description::of(topology, &resolved, topics);
     let Some(before) = read_description(&topology.name, &tasks_topic(topology), log, existing)? else {
         return Ok(Evolution { before: None, now, findings: Vec::new(), renews: false });
     };

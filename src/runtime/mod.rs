@@ -21,9 +21,11 @@ mod progress;
 mod publish;
 mod recovery;
 mod shared;
+mod start;
 mod status;
 mod stream_thread;
 mod task_list;
+mod topic_watch;
 mod topics;
 mod workers;
 

@@ -1,13 +1,36 @@
 //! Makes sure that the topics an application uses are there and kept as it needs, and that its state fits the topology.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::evolution::{Evolution, evolution};
 use super::{RuntimeError, TaskList};
 use crate::config::CreateTopics;
 use crate::log::{Log, LogAdmin, TopicConfig};
+use crate::sink::Partitions;
+use crate::task::TaskOpener;
+use crate::topology::partitioning::is_internal;
+use crate::topology::pattern;
 use crate::topology::plan::Topology;
 use crate::topology::requirements::{Change, GROWS, Requirement, requirements, tasks_topic};
+
+/// What must be known of the topics to write to them. The limits of those that others read are asked for, so that a record
+/// that is too large is an error of that record, not of the transaction that it would be in.
+pub(super) fn targets(
+    topology: &Topology,
+    admin: &dyn LogAdmin,
+    topics: &BTreeMap<String, TopicConfig>,
+) -> Arc<Partitions> {
+    let internal = |name: &str| topology.topics.iter().any(|topic| topic.name == name && is_internal(topic));
+    let tasks = tasks_topic(topology);
+    let others = topics.keys().map(String::as_str).filter(|name| *name != tasks && !internal(name));
+    let others: Vec<&str> = others.collect();
+    let limits = admin.record_limits(&others).unwrap_or_else(|error| {
+        tracing::warn!(%error, "it is not known how large the records may be that topics take");
+        BTreeMap::new()
+    });
+    TaskOpener::targets_of(topics, &limits)
+}
 
 /// Compares the state of an application with its topology, then creates the topics that are missing, as far as that is
 /// allowed, and checks those that exist. Returns all of them and the tasks.
@@ -93,6 +116,7 @@ fn create_topics(
         admin.add_partitions(&tasks_topic, partitions)?;
         topics.insert(tasks_topic, topic.wanted);
     }
-    let tasks = TaskList::new(topology, &topics);
+    let resolved = pattern::on_topics(topology, existing.keys().map(String::as_str))?;
+    let tasks = TaskList::new(&resolved, &topics);
     Ok((topics, tasks))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::partitioning::{self, PartitioningError, is_internal};
+use super::pattern;
 use super::plan::{Topic, TopicRole, Topology};
 use crate::log::TopicConfig;
 use crate::time::format_duration;
@@ -68,11 +69,15 @@ pub fn tasks_topic(topology: &Topology) -> String {
 /// Compares all topics of an application, by name, with those that exist.
 ///
 /// # Errors
-/// When the partitions of inputs that must meet differ: no topic can be said to be the wrong one.
+/// When the partitions of inputs that must meet differ: no topic can be said to be the wrong one. When patterns take
+/// one topic twice, or a sub-topology reads nothing but a pattern that takes none.
 pub fn requirements(
     topology: &Topology,
     existing: &BTreeMap<String, TopicConfig>,
 ) -> Result<Vec<Requirement>, PartitioningError> {
+    let on_topics = pattern::on_topics(topology, existing.keys().map(String::as_str))?;
+    pattern::check_matched(topology, &on_topics)?;
+    let topology = &*on_topics;
     let resolved = partitioning::resolve(topology, existing)?;
     // What the changelogs would be without those that exist.
     let without: BTreeMap<String, TopicConfig> = existing

@@ -5,6 +5,7 @@ mod global;
 mod maintenance;
 mod recovery;
 mod restore;
+mod topics;
 mod wall_clock;
 
 use std::collections::BTreeMap;

@@ -7,13 +7,14 @@ use super::{Checker, Typed, constant_value, describe, typed};
 use crate::expression::error::{ExpressionError, Reason};
 use crate::expression::functions::{self, Function, Style};
 use crate::expression::loops::Loop;
+use crate::expression::native::NativeFunction;
 use crate::expression::parse::{Syntax, SyntaxKind};
 use crate::expression::program::{Node, NodeKind};
 use crate::expression::suggest;
 use crate::record::{Shape, Value};
 
 /// The macros, with what they are given, for messages.
-const MACROS: [(&str, &str); 6] = [
+pub(super) const MACROS: [(&str, &str); 6] = [
     ("all", "`list.all(x, x > 0)`"),
     ("exists", "`list.exists(x, x > 0)`"),
     ("exists_one", "`list.exists_one(x, x > 0)`"),
@@ -110,6 +111,9 @@ impl Checker<'_> {
         range: &Range<usize>,
     ) -> Typed {
         let Some(function) = functions::find(name) else {
+            if let (None, Some(native)) = (target, self.scope.functions.get(name).cloned()) {
+                return self.native(native, name, arguments, range);
+            }
             return self.unknown_function(target, name, name_range, arguments);
         };
         let all: Vec<&Syntax> = target.into_iter().chain(arguments).collect();
@@ -148,6 +152,19 @@ impl Checker<'_> {
         }
     }
 
+    /// A call of a function of Rust. It is never done ahead: who wrote it may count calls.
+    fn native(&mut self, function: NativeFunction, name: &str, arguments: &[Syntax], range: &Range<usize>) -> Typed {
+        let nodes: Vec<Node> = arguments.iter().map(|argument| self.check(argument).node).collect();
+        let (takes, given) = (function.arity(), nodes.len());
+        if takes != given {
+            let plural = if takes == 1 { "argument" } else { "arguments" };
+            let message = format!("`{name}` takes {takes} {plural}, and {given} are given");
+            return self.error(ExpressionError::new(range.clone(), message));
+        }
+        let shape = function.result().clone();
+        typed(NodeKind::Native { function, arguments: nodes }, shape, range)
+    }
+
     fn unknown_function(
         &mut self,
         target: Option<&Syntax>,
@@ -155,9 +172,8 @@ impl Checker<'_> {
         name_range: &Range<usize>,
         arguments: &[Syntax],
     ) -> Typed {
-        let special = ["has", "coalesce", "merge", "without"];
         let macros = MACROS.map(|(name, _)| name);
-        let near = suggest::nearest(name, functions::names().chain(special).chain(macros));
+        let near = suggest::nearest(name, super::callable());
         target.into_iter().for_each(|target| drop(self.check(target)));
         // In what was meant to be a macro the arguments use its variable, which is not known.
         if !near.is_some_and(|near| target.is_some() && macros.contains(&near)) {
@@ -191,10 +207,11 @@ impl Checker<'_> {
         if function.strict_literals
             && let Some(zone) = arguments.get(1)
             && let NodeKind::Constant(Value::String(name)) = &zone.kind
-            && !functions::is_time_zone(name)
+            && functions::zone(name).is_none()
         {
-            let message = format!("`{name}` is not a time zone known here; only `UTC` is");
-            return self.error(ExpressionError::new(zone.span.range(), message));
+            let message = format!("`{name}` is not a time zone known here");
+            let hint = Some(functions::ZONES.to_owned());
+            return self.error(ExpressionError::new(zone.span.range(), message).with_hint(hint));
         }
         let node = Node { span: super::Span::of(range), kind: NodeKind::Call { function, arguments } };
         match constant_value(&node) {

@@ -287,7 +287,8 @@ fn result(function: &Function) -> Option<&Projection> {
 fn feeder<'t>(topology: &'t Topology, part: &Subtopology, input: Edge) -> Option<(&'t Subtopology, NodeId)> {
     let source = part.sources.iter().find(|source| source.internal && source.outputs.contains(&input))?;
     topology.subtopologies.iter().find_map(|part| {
-        let writes = |verb: &Verb| matches!(verb, Verb::Sink(sink) if sink.topic == source.topic);
+        let writes =
+            |verb: &Verb| matches!(verb, Verb::Sink(sink) if sink.topic.names().any(|topic| *topic == source.topic));
         let sink = part.nodes.iter().position(|node| writes(&node.verb))?;
         Some((&**part, before(part, sink)?))
     })
