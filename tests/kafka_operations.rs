@@ -249,10 +249,16 @@ tables:
     write(changed);
     cluster.create_topic("visits", 3, &[]);
     cluster.create_topic("seen", 1, &[]);
-    second.produce(&["ann", "bob", "cid"]);
     cluster.kcat().write("visits", [("x", "1"), ("x", "2")]);
     let plan = second.run("topics plan shop.yaml").succeeded().text();
     assert!(plan.contains("partitions is 4, wanted is 7"), "{plan}");
+    // The tasks have other numbers: not beside somebody who works on the old ones.
+    let (mut old, address) = first.start("run shop.yaml");
+    eventually("a member of the group", WITHIN, || (get(&address, "/health/ready").0 == 200).then_some(()));
+    let told = ["the tasks of `shop` are not those that its 1 running members work on", "gave up after"];
+    second.fails("run shop.yaml --until-end --set startup_timeout=3s", &told);
+    assert!(old.terminate(Duration::from_secs(30)).success());
+    second.produce(&["ann", "bob", "cid"]);
     second.run("run shop.yaml --until-end").succeeded();
     assert_eq!(totals(&cluster), counts(&[("ann", 3), ("bob", 1), ("cid", 1)]));
     second.run("stores verify").succeeded();

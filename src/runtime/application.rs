@@ -44,7 +44,8 @@ pub struct Application {
 
 impl Application {
     /// Makes sure that the state fits the topology, creates the topics that are missing and starts the threads. When that
-    /// fails, those that have started are ended again. A log that goes away after the topics were looked at is no failure: the threads wait for it.
+    /// fails, those that have started are ended again. A log that goes away after topics and state were looked at is no
+    /// failure: the threads wait for it.
     pub fn start(
         topology: &Topology,
         log: Arc<dyn Log>,
@@ -56,7 +57,7 @@ impl Application {
         if evolution.renews {
             state.tasks()?.iter().try_for_each(|task| state.remove_task(task))?;
         }
-        evolution.record(log.as_ref(), tasks.topic(), clock.now())?;
+        evolution.record(log.as_ref(), tasks.topic(), clock.as_ref())?;
         let globals = open_globals(topology, &state)?;
         let mut opener = TaskOpener::new(topology, &topics, options.task.clone(), state);
         opener.globals = globals.clone();

@@ -12,8 +12,9 @@ use super::RuntimeError;
 use crate::error::{Classified, ErrorClass};
 use crate::log::{Log, LogConsumer, LogError, ProducerRecord, TopicConfig};
 use crate::record::TopicPartition;
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 use crate::topology::evolution::{Description, Finding, Removed, UnreadableDescription, Verdict, compare};
+use crate::topology::pattern;
 use crate::topology::plan::Topology;
 use crate::topology::requirements::tasks_topic;
 
@@ -145,12 +146,11 @@ impl Evolution {
     }
 
     /// Puts the description into the log, if it is another one.
-    pub(super) fn record(&self, log: &dyn Log, topic: &str, now: Timestamp) -> Result<(), RuntimeError> {
+    pub(super) fn record(&self, log: &dyn Log, topic: &str, clock: &dyn Clock) -> Result<(), RuntimeError> {
         if self.before.as_ref() == Some(&self.now) {
             return Ok(());
         }
-        write(log, topic, &self.now, now)?;
-        Ok(())
+        Ok(write(log, topic, &self.now, clock.now())?)
     }
 }
 
@@ -162,7 +162,8 @@ pub fn evolution(
     existing: &BTreeMap<String, TopicConfig>,
     topics: &BTreeMap<String, TopicConfig>,
 ) -> Result<Evolution, RuntimeError> {
-    let mut now = Description::of(topology, topics);
+    let resolved = pattern::on_topics(topology, existing.keys().map(String::as_str))?;
+    let mut now = Description::of(topology, &resolved, topics);
     let Some(before) = read_description(&topology.name, &tasks_topic(topology), log, existing)? else {
         return Ok(Evolution { before: None, now, findings: Vec::new(), renews: false });
     };
@@ -269,7 +270,7 @@ pub fn read_description(
 }
 
 /// Writes a description, and deletes those before it.
-pub(super) fn write(log: &dyn Log, topic: &str, description: &Description, now: Timestamp) -> Result<(), LogError> {
+fn write(log: &dyn Log, topic: &str, description: &Description, now: Timestamp) -> Result<(), LogError> {
     let mut producer = log.producer()?;
     producer.begin()?;
     producer.send(ProducerRecord {

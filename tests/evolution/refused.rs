@@ -182,8 +182,8 @@ const CASES: &[Case] = &[
     Case {
         name: "another filter before the groups of a table",
         before: GROUPED,
-        change: ("int(value.v) > 0", "int(value.v) > 5"),
-        said: &["taken back by", "filter int(value.v) > 5"],
+        change: ("int(value.v) > 0", "int(value.v) > 2"),
+        said: &["taken back by", "filter int(value.v) > 2"],
     },
     Case {
         name: "another argument of the aggregate of a grouped table",

@@ -32,6 +32,8 @@ pub(crate) enum CommitFault {
 pub(crate) struct Faults {
     /// Whether the log cannot be reached.
     pub(crate) away: AtomicBool,
+    /// Whether nobody can join a group, while all else works.
+    pub(crate) refuses_members: AtomicBool,
     /// Whether it cannot be reached, and consumers do not notice but by being asked.
     pub(crate) mute: AtomicBool,
     /// How the next commits fail.
@@ -98,6 +100,9 @@ impl Log for FaultyLog {
 
     fn member(&self, group: &str, instance: Option<&str>) -> Result<Box<dyn LogConsumer>> {
         self.faults.check()?;
+        if self.faults.refuses_members.load(Ordering::SeqCst) {
+            return Err(LogError::Unreachable { action: "joining".to_owned(), detail: "the test says so".to_owned() });
+        }
         self.faults.members.lock().unwrap().push(instance.map(str::to_owned));
         Ok(Box::new(Consumer::new(self.inner.member(group, instance)?, self, Some(group))))
     }

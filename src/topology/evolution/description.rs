@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::facts;
 use super::layout::{self, Layout};
 use crate::log::TopicConfig;
+use crate::topology::partitioning;
 use crate::topology::plan::{Payload, Source, Subtopology, Topology};
 
 /// The version of what is written. One that is higher was written by a newer program.
@@ -28,7 +29,10 @@ pub struct Description {
 /// A sub-topology.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// What it reads.
+    /// How many tasks it has, on the topics that its patterns match too.
+    #[serde(default)]
+    pub tasks: i32,
+    /// What it reads; what patterns match is left out, as it comes and goes.
     pub inputs: Vec<Input>,
     /// What it keeps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -98,10 +102,12 @@ pub enum UnreadableDescription {
 }
 
 impl Description {
-    /// What a topology would write, on topics of these sizes.
-    pub fn of(topology: &Topology, topics: &BTreeMap<String, TopicConfig>) -> Description {
+    /// What a topology would write, on topics of these sizes; `resolved` is the topology with the topics that match its
+    /// patterns.
+    pub fn of(topology: &Topology, resolved: &Topology, topics: &BTreeMap<String, TopicConfig>) -> Description {
         let facts = facts::of(topology);
         let part = |part: &Subtopology| Part {
+            tasks: resolved.subtopologies.get(part.id).map_or(0, |part| partitioning::tasks(part, topics)),
             inputs: part.sources.iter().map(|source| input(topology, topics, source)).collect(),
             stores: stores(topology, part, &facts),
         };
