@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/signalstream/t
 
 cargo_flags := --release --locked
 
-.PHONY: help demo test parity chaos large-state bench bench-kafka lint setup setup-tests setup-bench
+.PHONY: help demo test parity chaos large-state fuzz bench bench-kafka lint setup setup-tests setup-bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ chaos: setup-tests ## Count a million records through crashes on a real Kafka; t
 
 large-state: setup-tests ## Kill an instance with a gigabyte of state, and time its return; takes minutes
 	cargo test $(cargo_flags) --test chaos gigabyte -- --ignored --nocapture $(ARGS)
+
+fuzz: setup ## Fuzz each target of fuzz/ for ten minutes, or one: ARGS=expression; needs nightly Rust and cargo-fuzz
+	@bash .ci/fuzz $(ARGS)
 
 bench: setup ## Run the benchmarks; ARGS='--bench NAME' runs one
 	cargo bench --locked $(ARGS)

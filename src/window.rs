@@ -245,7 +245,10 @@ impl TimeWindows {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::time::MAX_TIMESTAMP;
 
     fn starts(windows: TimeWindows, timestamp: Timestamp) -> Vec<Timestamp> {
         windows.windows_for(timestamp).map(|window| window.start).collect()
@@ -292,6 +295,83 @@ mod tests {
         assert_eq!(least(Windows::Sliding(SlidingWindows::new(10, 5).unwrap())), Some(25));
         assert_eq!(least(Windows::Session(SessionWindows::new(10, 5).unwrap())), Some(15));
         assert_eq!(least(Windows::Unlimited(UnlimitedWindow::new(0).unwrap())), None);
+    }
+
+    /// The windows that cover a timestamp, by looking at each that starts up to it.
+    fn by_definition(windows: TimeWindows, timestamp: Timestamp) -> Vec<Window> {
+        let all = (0..).map(|n| n * windows.advance()).take_while(|start| *start <= timestamp);
+        all.map(|start| Window { start, end: start + windows.size() }).filter(|window| timestamp < window.end).collect()
+    }
+
+    fn definition() -> impl Strategy<Value = TimeWindows> {
+        (1_i64..60, 1_i64..60, 0_i64..20)
+            .prop_map(|(a, b, grace)| TimeWindows::hopping(a.max(b), a.min(b), grace).unwrap())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+
+        #[test]
+        fn a_record_is_in_the_windows_that_cover_it_and_no_others(windows in definition(), timestamp in 0_i64..400) {
+            let found: Vec<Window> = windows.windows_for(timestamp).collect();
+            prop_assert_eq!(&found, &by_definition(windows, timestamp));
+            // Away from the epoch, where windows would start before it, they are as many as fit or one more.
+            if timestamp >= windows.size() {
+                let fit = usize::try_from(windows.size() / windows.advance()).unwrap();
+                let even = windows.size() % windows.advance() == 0;
+                prop_assert!(found.len() == fit || !even && found.len() == fit + 1, "{} of {}", found.len(), fit);
+            }
+        }
+
+        #[test]
+        fn a_window_is_never_over_for_the_newest_record(
+            windows in definition(),
+            timestamp in 0_i64..400,
+            ahead in 0_i64..100,
+        ) {
+            let now = timestamp + ahead;
+            for window in windows.windows_for(timestamp) {
+                prop_assert_eq!(windows.is_expired(window, now), now - windows.grace() >= window.end);
+                // No record of stream time itself is late.
+                prop_assert!(!windows.is_expired(window, timestamp));
+            }
+        }
+
+        #[test]
+        fn what_is_open_is_kept_and_what_is_over_never_opens_again(
+            difference in 0_i64..50,
+            grace in 0_i64..50,
+            now in 0_i64..400,
+            later in 0_i64..100,
+        ) {
+            let sliding = SlidingWindows::new(difference, grace).unwrap();
+            let session = SessionWindows::new(difference + 1, grace).unwrap();
+            for start in 0..=now {
+                let open = sliding.window(start).end >= now - grace;
+                prop_assert_eq!(start >= sliding.first_open(now), open, "a window from {}", start);
+                let open = start + session.gap() + grace >= now;
+                prop_assert_eq!(start >= session.first_open(now), open, "a session up to {}", start);
+            }
+            prop_assert!(sliding.first_open(now) <= sliding.first_open(now + later));
+            prop_assert!(session.first_open(now) <= session.first_open(now + later));
+        }
+
+        #[test]
+        fn the_ends_of_time_break_nothing(size: i64, advance: i64, grace: i64, timestamp in 0..=MAX_TIMESTAMP) {
+            if let Ok(windows) = TimeWindows::hopping(size, advance, grace) {
+                let found: Vec<Window> = windows.windows_for(timestamp).take(20_000).collect();
+                prop_assert!(found.len() <= usize::try_from(MAX_WINDOWS_PER_RECORD).unwrap() + 1);
+                prop_assert!(found.iter().all(|window| window.start <= timestamp && timestamp < window.end));
+                let retention = Windows::Time(windows).least_retention();
+                prop_assert!(retention.is_some_and(|retention| retention >= size));
+            }
+            if let Ok(windows) = SlidingWindows::new(size, grace) {
+                prop_assert!(windows.first_open(timestamp) >= 0 && windows.window(timestamp).end >= timestamp);
+            }
+            if let Ok(windows) = SessionWindows::new(size, grace) {
+                prop_assert!((0..=timestamp).contains(&windows.first_open(timestamp)));
+            }
+        }
     }
 
     #[test]

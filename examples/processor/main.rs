@@ -105,7 +105,7 @@ impl ProcessorSupplier for WaitingSupplier {
 }
 
 /// The processors of this program.
-pub fn processors() -> Processors {
+pub(crate) fn processors() -> Processors {
     Processors::new().with(WaitingSupplier)
 }
 

@@ -116,6 +116,12 @@ pub enum Reason {
     /// The result does not fit into 64 bits.
     #[error("the result of `{0}` does not fit into 64 bits")]
     Overflow(&'static str),
+    /// A timestamp lies where CEL has none.
+    #[error("the result is no timestamp; timestamps go from the year 1 to the year 9999")]
+    TimestampRange,
+    /// A duration is longer than CEL has any.
+    #[error("the result is no duration; durations go up to 10,000 years")]
+    DurationRange,
     /// A number was divided by zero.
     #[error("division by zero")]
     DivisionByZero,

@@ -5,21 +5,8 @@
 //! every field a position, and every error is reported then, with its place in the source and the nearest name
 //! that exists. Per record it only evaluates.
 //!
-//! What differs from the CEL specification, and what is added:
-//!
-//! - Timestamps and durations have milliseconds; beside one of them an int counts milliseconds, and `int(t)`
-//!   gives milliseconds.
-//! - A field that may be null is used like one that may not; null found in it at run time is an error of that
-//!   record, unless `has`, `coalesce`, `&&`, `||` or `?:` guards it.
-//! - `has(a.b)` says whether `b` is there and not null; it is false when `a` itself is null or not there.
-//! - Maps have text keys. A map literal whose keys are literals is a struct with these fields.
-//! - Text: `lowerAscii`, `upperAscii`, `trim`, `split`, `join`, `replace`, `substring`, `charAt`, `indexOf`,
-//!   `lastIndexOf`, `reverse`. Lists: `first`, `last` (null for an empty list), `take`, `take_last`, `slice`,
-//!   `distinct`, `sort`, `reverse`, `sum`, `flatten`. Numbers: `math.greatest`, `math.least`, `math.abs`,
-//!   `math.ceil`, `math.floor`, `math.round`, `math.trunc`, `math.sqrt`, `math.isNaN`.
-//! - `coalesce(a, b, ...)` is the first that is there and not null; `merge(a, b)` has the fields of both;
-//!   `without(a, 'field', ...)` lacks some.
-//! - `type(x)` is the type's name as text. Time zones other than UTC, optional values and messages are left out.
+//! Which part of CEL there is, what differs from its specification and what is added says `docs/expressions.md`, which
+//! `tests/cel/` checks.
 
 mod call;
 mod check;
@@ -137,6 +124,11 @@ fn window_shape() -> Arc<StructShape> {
         Arc::new(StructShape::new("window", vec![field("start"), field("end")]))
     });
     Arc::clone(&SHAPE)
+}
+
+/// The names of all functions and macros, for what describes the language.
+pub fn function_names() -> impl Iterator<Item = &'static str> {
+    check::callable()
 }
 
 /// What an expression is evaluated on.

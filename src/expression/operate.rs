@@ -4,10 +4,18 @@
 //! and never wraps. Beside CEL's own rules an int beside a timestamp or a duration counts milliseconds.
 
 use std::cmp::Ordering;
+use std::ops::RangeInclusive;
 
 use super::error::Reason;
 use super::parse::BinaryOperator;
 use crate::record::{StructValue, Text, Value};
+use crate::time::{MAX_TIMESTAMP, Timestamp};
+
+/// The timestamps that CEL knows, in milliseconds: the years 1 to 9999.
+pub(super) const TIMESTAMPS: RangeInclusive<Timestamp> = -62_135_596_800_000..=MAX_TIMESTAMP;
+
+/// The durations that CEL knows, in milliseconds: ten thousand years either way, as Protocol Buffers have it.
+pub(super) const DURATIONS: RangeInclusive<i64> = -315_576_000_000_000..=315_576_000_000_000;
 
 /// Whether two values are equal. Values of kinds that have nothing in common are not.
 pub(super) fn equal(left: &Value, right: &Value) -> bool {
@@ -104,6 +112,8 @@ pub(super) fn contains(element: &Value, container: &Value) -> Result<bool, Reaso
         (Value::List(elements), _) => Ok(elements.iter().any(|candidate| equal(candidate, element))),
         (Value::Map(map), Value::String(name)) => Ok(map.contains_key(name)),
         (Value::Struct(fields), Value::String(name)) => Ok(fields.get(name).is_some()),
+        // Only a value of unknown shape gets here: nothing but a text is ever a key.
+        (Value::Map(_) | Value::Struct(_), _) => Ok(false),
         _ => Err(operands(BinaryOperator::In, element, container)),
     }
 }
@@ -121,7 +131,6 @@ pub(super) fn calculate(operator: BinaryOperator, left: &Value, right: &Value) -
 }
 
 fn add(left: &Value, right: &Value) -> Result<Value, Reason> {
-    let sum = |a: &i64, b: &i64| a.checked_add(*b).ok_or(Reason::Overflow("+"));
     Ok(match (left, right) {
         (Value::String(a), Value::String(b)) => {
             let mut text = String::with_capacity(a.len() + b.len());
@@ -131,21 +140,30 @@ fn add(left: &Value, right: &Value) -> Result<Value, Reason> {
         }
         (Value::Bytes(a), Value::Bytes(b)) => Value::Bytes([a.as_ref(), b.as_ref()].concat().into()),
         (Value::List(a), Value::List(b)) => Value::List(a.iter().chain(b.iter()).cloned().collect()),
-        (Value::Timestamp(a), Value::Duration(b) | Value::Int(b)) => Value::Timestamp(sum(a, b)?),
-        (Value::Duration(a) | Value::Int(a), Value::Timestamp(b)) => Value::Timestamp(sum(a, b)?),
-        (Value::Duration(a), Value::Duration(b) | Value::Int(b)) => Value::Duration(sum(a, b)?),
-        (Value::Int(a), Value::Duration(b)) => Value::Duration(sum(a, b)?),
+        (Value::Timestamp(a), Value::Duration(b) | Value::Int(b)) => timestamp(a.checked_add(*b))?,
+        (Value::Duration(a) | Value::Int(a), Value::Timestamp(b)) => timestamp(a.checked_add(*b))?,
+        (Value::Duration(a), Value::Duration(b) | Value::Int(b)) => duration(a.checked_add(*b))?,
+        (Value::Int(a), Value::Duration(b)) => duration(a.checked_add(*b))?,
         _ => return Err(operands(BinaryOperator::Add, left, right)),
     })
 }
 
+/// A timestamp that an operator made, if it is one.
+fn timestamp(millis: Option<i64>) -> Result<Value, Reason> {
+    millis.filter(|millis| TIMESTAMPS.contains(millis)).map(Value::Timestamp).ok_or(Reason::TimestampRange)
+}
+
+/// A duration that an operator made, if it is one.
+fn duration(millis: Option<i64>) -> Result<Value, Reason> {
+    millis.filter(|millis| DURATIONS.contains(millis)).map(Value::Duration).ok_or(Reason::DurationRange)
+}
+
 fn subtract(left: &Value, right: &Value) -> Result<Value, Reason> {
-    let difference = |a: &i64, b: &i64| a.checked_sub(*b).ok_or(Reason::Overflow("-"));
     Ok(match (left, right) {
-        (Value::Timestamp(a), Value::Timestamp(b)) => Value::Duration(difference(a, b)?),
-        (Value::Timestamp(a), Value::Duration(b) | Value::Int(b)) => Value::Timestamp(difference(a, b)?),
-        (Value::Duration(a), Value::Duration(b) | Value::Int(b)) => Value::Duration(difference(a, b)?),
-        (Value::Int(a), Value::Duration(b)) => Value::Duration(difference(a, b)?),
+        (Value::Timestamp(a), Value::Timestamp(b)) => duration(a.checked_sub(*b))?,
+        (Value::Timestamp(a), Value::Duration(b) | Value::Int(b)) => timestamp(a.checked_sub(*b))?,
+        (Value::Duration(a), Value::Duration(b) | Value::Int(b)) => duration(a.checked_sub(*b))?,
+        (Value::Int(a), Value::Duration(b)) => duration(a.checked_sub(*b))?,
         _ => return Err(operands(BinaryOperator::Subtract, left, right)),
     })
 }
@@ -189,7 +207,7 @@ pub(super) fn negate(value: &Value) -> Result<Value, Reason> {
     match value {
         Value::Int(n) => n.checked_neg().map(Value::Int).ok_or(Reason::Overflow("-")),
         Value::Double(n) => Ok(Value::Double(-n)),
-        Value::Duration(n) => n.checked_neg().map(Value::Duration).ok_or(Reason::Overflow("-")),
+        Value::Duration(n) => duration(n.checked_neg()),
         other => Err(Reason::Kind { expected: "int, double or duration".to_owned(), found: other.kind() }),
     }
 }

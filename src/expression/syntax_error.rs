@@ -86,6 +86,9 @@ fn misplaced(source: &str, tokens: &Tokens, offset: usize) -> ExpressionError {
         return ExpressionError::new(end..end, "the expression ends here, where a value is expected");
     };
     let text = source.get(range.clone()).unwrap_or_default().to_owned();
+    if let Some(error) = unreadable_text(source, tokens, &range) {
+        return error;
+    }
     let hint = match text.as_str() {
         "=" => Some("to compare, write `==`"),
         "and" | "AND" | "&" => Some("write `&&`"),
@@ -98,6 +101,32 @@ fn misplaced(source: &str, tokens: &Tokens, offset: usize) -> ExpressionError {
     let before = not_a_word_before(source, tokens, &range);
     let hint = hint.map(str::to_owned).or(before);
     ExpressionError::new(range, format!("`{text}` is not expected here")).with_hint(hint)
+}
+
+/// A text where one may stand, so that what is wrong must be in it.
+fn unreadable_text(source: &str, tokens: &Tokens, range: &Range<usize>) -> Option<ExpressionError> {
+    let position = tokens.position_at(range.start)?;
+    let token = tokens.get(position).filter(|token| token.kind == Kind::Text)?;
+    let before = position.checked_sub(1).and_then(|before| tokens.get(before));
+    let follows_value = before.is_some_and(|before| {
+        let is_in = source.get(before.range.clone()) == Some("in");
+        !is_in && matches!(before.kind, Kind::Word | Kind::Number | Kind::Text | Kind::Close)
+    });
+    if follows_value {
+        return None;
+    }
+    let text = source.get(token.range.clone())?;
+    let (message, hint) = if text.contains('\\') {
+        ("an escape in this text cannot be read", "write a backslash as `\\\\`, or the text as `r'...'`")
+    } else if text.contains(['\n', '\r']) {
+        (
+            "a text between single quotes ends on its line",
+            "write the break as `\\n`, or put three quotes around the text",
+        )
+    } else {
+        return None;
+    };
+    Some(ExpressionError::new(range.clone(), message).with_hint(Some(hint.to_owned())))
 }
 
 /// `not a`: the parser complains at `a`.

@@ -27,6 +27,7 @@ mod merge;
 mod peek;
 mod process;
 mod reduce;
+mod set_headers;
 mod sink;
 mod suppress;
 mod to_stream;
@@ -35,6 +36,8 @@ mod versioned;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+#[cfg(test)]
+mod tests;
 
 use crate::agents::AgentError;
 use crate::expression::EvaluationError;
@@ -71,6 +74,8 @@ pub struct OperatorContext<'a> {
     pub emitted: &'a mut Vec<(usize, Record)>,
     /// Records that failed although the one at hand did not: held back earlier, or windows that closed.
     pub failed: &'a mut Vec<(Record, OperatorError)>,
+    /// Whether the operator has more to do about the record at hand: see [`OperatorContext::ask_again`].
+    pub unfinished: &'a mut bool,
 }
 
 impl OperatorContext<'_> {
@@ -98,6 +103,12 @@ impl OperatorContext<'_> {
     /// Reports a record other than the one at hand that cannot go on; what else there is to do goes on.
     pub fn fail(&mut self, record: Record, error: OperatorError) {
         self.failed.push((record, error));
+    }
+
+    /// Has [`Operator::go_on`] called when everything that is handed on has been worked off: for an operator of which a
+    /// single record may call for any number of others, as when a leap of stream time closes many windows.
+    pub fn ask_again(&mut self) {
+        *self.unfinished = true;
     }
 
     /// Counts a record that goes no further.
@@ -169,6 +180,12 @@ pub trait Operator: Send {
         Ok(())
     }
 
+    /// Does the next part of what a record called for; comes before the next record, if [`OperatorContext::ask_again`]
+    /// was called.
+    fn go_on(&mut self, _context: &mut OperatorContext<'_>) -> Result<()> {
+        Ok(())
+    }
+
     /// Hands on what was held back since the last commit.
     fn flush(&mut self, _context: &mut OperatorContext<'_>) {}
 
@@ -201,7 +218,12 @@ pub trait Operator: Send {
     /// Tells that it is time for what is due first. What fails is among the failed.
     fn punctuate(&mut self, _kind: PunctuationType, _time: Timestamp, _context: &mut OperatorContext<'_>) {}
 
-    /// The operator's own stream time, if it keeps one.
+    /// Whether the operator keeps a stream time of its own.
+    fn keeps_stream_time(&self) -> bool {
+        false
+    }
+
+    /// The operator's own stream time, if it keeps one and has seen a record.
     fn stream_time(&self) -> Option<Timestamp> {
         None
     }
@@ -212,6 +234,11 @@ pub trait Operator: Send {
     /// Numbers beside stream time that the operator goes on from, by name; kept as stream time is.
     fn progress(&self) -> Vec<(Cow<'static, str>, i64)> {
         Vec::new()
+    }
+
+    /// The names of all numbers that [`Operator::progress`] may ever give.
+    fn progress_names(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// Sets a number to what it was at the last commit.
@@ -237,6 +264,7 @@ pub fn build(node: &Node) -> Box<dyn Operator> {
             Box::new(branch::Branch { conditions: conditions.clone(), default: *default })
         }
         Verb::Merge => Box::new(merge::Merge),
+        Verb::SetHeaders { changes } => Box::new(set_headers::SetHeaders { changes: changes.clone() }),
         Verb::Call { agent, input, into } => {
             Box::new(call::Call { agent: agent.clone(), input: input.clone(), into: into.clone() })
         }

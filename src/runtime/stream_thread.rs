@@ -52,6 +52,8 @@ pub(super) struct StreamThread {
     pub(super) counts: ThreadCounts,
     pub(super) publisher: Publisher,
     gathering: Gathering,
+    /// Up to which change of topics it has come.
+    topics: u64,
 }
 
 /// Whether a thread that had no tasks has begun to work.
@@ -93,6 +95,7 @@ impl StreamThread {
             gathering: Gathering::Since(committed_at),
             counts: ThreadCounts::default(),
             publisher: Publisher::default(),
+            topics: 0,
         }
     }
 
@@ -127,6 +130,7 @@ impl StreamThread {
         if !self.connect()? {
             return Ok(());
         }
+        self.take_in_topics()?;
         self.follow_group(self.patience())?;
         self.hear()?;
         self.rebalance()?;
@@ -214,6 +218,17 @@ impl StreamThread {
             note_ends(task, fetcher.as_ref());
         }
         Ok(false)
+    }
+
+    /// Goes on with other topics, if there are some by now: commits, and has all tasks opened anew.
+    fn take_in_topics(&mut self) -> Result<(), RuntimeError> {
+        let Some(seen) = self.parts.shared.topics_since(self.topics) else { return Ok(()) };
+        self.commit()?;
+        self.parts.tasks = seen.tasks.clone();
+        self.parts.opener.partitions = seen.partitions.clone();
+        self.topics = seen.number;
+        self.ownership.cancel_all();
+        self.close_all()
     }
 
     fn until_commit(&self) -> Duration {

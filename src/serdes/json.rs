@@ -309,6 +309,14 @@ mod tests {
     }
 
     #[test]
+    fn a_double_is_read_as_the_nearest_one_there_is() {
+        for text in ["1.2345678901234568e+30", "0.1", "2.2250738585072014e-308", "9007199254740993.0", "5e-324"] {
+            let read = decode(&Bytes::from(text)).unwrap();
+            assert_eq!(read, Value::Double(text.parse().unwrap()), "{text}");
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_is_named_with_its_path() {
         assert_eq!(
             error(json!({"label": "positive", "confidence": "high", "scores": []})),

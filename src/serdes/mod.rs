@@ -9,6 +9,7 @@ mod error;
 mod inline;
 pub mod internal;
 pub mod json;
+mod names;
 mod primitives;
 mod registry;
 mod topic;

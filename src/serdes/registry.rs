@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::avro::{Schema, SharedSchema, Type};
 use super::error::{nearest, prefix, suggestion};
 use super::inline::{Definitions, PRIMITIVES};
+use super::names::wrong_name;
 use crate::record::Shape;
 
 /// Schemas by name and by id. Cloning shares the schemas.
@@ -144,11 +145,14 @@ impl SchemaRegistry {
             let hint = suggestion(&nearest(&unknown, known.iter().map(String::as_str)));
             source.error_at(&unknown, format!("there is no type `{unknown}`{hint}"))
         })?;
-        let parsed = apache_avro::Schema::parse(&json).map_err(|error| source.error(error.to_string()))?;
+        if let Some(wrong) = wrong_name(&json) {
+            let rule = "a name is letters, digits and `_`, and does not begin with a digit";
+            return Err(source.error_at(wrong, format!("`{wrong}` is no name; {rule}")));
+        }
+        let (parsed, canonical) = parse(&json).map_err(|message| source.error(message))?;
         let kind = Type::new(&parsed).map_err(|(path, message)| {
             source.error_at(path.rsplit('.').next().unwrap_or_default(), prefix(&path) + &message)
         })?;
-        let canonical: Arc<str> = parsed.canonical_form().into();
         let id = id(&parsed);
         let existing = self.schemas.get(name);
         if existing.is_some_and(|existing| existing.canonical != canonical) {
@@ -189,6 +193,24 @@ impl SchemaRegistry {
     pub(super) fn schemas(&self) -> impl Iterator<Item = &Schema> {
         self.schemas.values().map(|registered| registered.schema.as_ref())
     }
+}
+
+/// A schema and its canonical form.
+///
+/// The library panics on some schemas that are wrong. In a thread of its own that is one more error.
+fn parse(json: &Json) -> Result<(apache_avro::Schema, Arc<str>), String> {
+    std::thread::scope(|scope| {
+        let parser = std::thread::Builder::new().name("schema-parser".to_owned()).spawn_scoped(scope, || {
+            let parsed = apache_avro::Schema::parse(json).map_err(|error| error.to_string())?;
+            let canonical = parsed.canonical_form().into();
+            Ok((parsed, canonical))
+        });
+        match parser.map(|parser| parser.join()) {
+            Ok(Ok(parsed)) => parsed,
+            Ok(Err(_)) => Err("this cannot be read as an Avro schema".to_owned()),
+            Err(_) => Err("there is not enough memory to parse this schema".to_owned()),
+        }
+    })
 }
 
 fn id(schema: &apache_avro::Schema) -> u32 {
@@ -239,6 +261,20 @@ mod tests {
 
     fn refused(text: &str) -> String {
         SchemaRegistry::new().add("Bad.avsc", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_refused_at_its_place() {
+        assert_eq!(
+            refused("{\"type\": \"map\",\n \"values\": {\"type\": \"fixed\", \"name\": \"count()\", \"size\": 2}}"),
+            "Bad.avsc:2:38: `count()` is no name; a name is letters, digits and `_`, and does not begin with a digit"
+        );
+    }
+
+    #[test]
+    fn a_schema_that_the_library_does_not_survive_is_refused() {
+        let found = parse(&serde_json::json!({"type": "fixed", "name": "?", "size": 2})).unwrap_err();
+        assert_eq!(found, "this cannot be read as an Avro schema");
     }
 
     #[test]

@@ -63,7 +63,10 @@ struct StoredCheckpoint {
 
 impl Checkpoint {
     /// The bytes that are stored.
-    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// [`StateError::IllegalState`] where they cannot be made, which no checkpoint is known to cause.
+    pub fn encode(&self) -> Result<Vec<u8>> {
         let offsets = self.changelog_offsets.iter();
         let inputs = self.input_offsets.iter();
         encode(&StoredCheckpoint {
@@ -75,7 +78,10 @@ impl Checkpoint {
     }
 
     /// Reads what [`Checkpoint::encode`] wrote; `path` is for messages.
-    pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Checkpoint> {
+    ///
+    /// # Errors
+    /// [`StateError::Corrupt`] or [`StateError::FormatVersion`] where the bytes are no checkpoint of this version.
+    pub fn decode(bytes: &[u8], path: &Path) -> Result<Checkpoint> {
         let stored: StoredCheckpoint = decode(bytes, "checkpoint", path)?;
         let inputs = stored.input_offsets.into_iter();
         Ok(Checkpoint {

@@ -1,6 +1,6 @@
 //! One record after the other through the operators.
 
-use super::{Task, TaskError};
+use super::{Task, TaskError, Work};
 use crate::log::LogRecord;
 use crate::metrics::DropReason;
 use crate::operators::{Operator, OperatorContext, OperatorError, Passage};
@@ -68,18 +68,38 @@ impl Task {
     fn push(&mut self, edges: &[Edge], record: Record) {
         let Some((first, rest)) = edges.split_first() else { return };
         for edge in rest.iter().rev() {
-            self.pending.push((*edge, record.clone()));
+            self.pending.push(Work::Take(*edge, record.clone()));
         }
-        self.pending.push((*first, record));
+        self.pending.push(Work::Take(*first, record));
     }
 
     /// Works off everything that is pending, depth first: what an operator hands on is taken all the way
     /// down before its next record is, as in Kafka Streams.
     pub(super) fn run(&mut self, plan: &Subtopology, input: Option<&InHand>, now: Timestamp) -> Result<(), TaskError> {
-        while let Some((edge, record)) = self.pending.pop() {
-            self.hand_on(plan, &[edge], record, input, now)?;
+        while let Some(work) = self.pending.pop() {
+            match work {
+                Work::Take(edge, record) => self.hand_on(plan, &[edge], record, input, now)?,
+                Work::GoOn(node) => self.go_on(plan, node, input, now)?,
+            }
         }
         Ok(())
+    }
+
+    /// Lets an operator do the next part of what a record called for.
+    fn go_on(
+        &mut self,
+        plan: &Subtopology,
+        node: NodeId,
+        input: Option<&InHand>,
+        now: Timestamp,
+    ) -> Result<(), TaskError> {
+        let outcome = self.with_operator(node, now, |operator, context| operator.go_on(context));
+        self.distribute(plan, node, now)?;
+        match (outcome, input) {
+            (Some(Err(error)), Some(input)) => self.operator_failed(node, error, input, now),
+            (Some(Err(error)), None) => Err(self.failed_at_its_time(node, error)),
+            _ => Ok(()),
+        }
     }
 
     /// Takes a record down along edges: where there is one only, through as many operators as work on it where it lies.
@@ -142,16 +162,21 @@ impl Task {
             self.run(&plan, None, now)?;
             match outcome {
                 Some(Ok(did)) => any |= did,
-                Some(Err(OperatorError::State(source))) => return Err(TaskError::State { task: self.id, source }),
-                Some(Err(error)) => {
-                    let node = self.subtopology.nodes.get(node).map(|node| node.name.clone()).unwrap_or_default();
-                    return Err(TaskError::Timed { task: self.id, node, message: error.to_string() });
-                }
+                Some(Err(error)) => return Err(self.failed_at_its_time(node, error)),
                 None => {}
             }
         }
         self.dirty |= any;
         Ok(any)
+    }
+
+    /// The failure of an operator while no record was at hand.
+    fn failed_at_its_time(&self, node: NodeId, error: OperatorError) -> TaskError {
+        if let OperatorError::State(source) = error {
+            return TaskError::State { task: self.id, source };
+        }
+        let node = self.subtopology.nodes.get(node).map(|node| node.name.clone()).unwrap_or_default();
+        TaskError::Timed { task: self.id, node, message: error.to_string() }
     }
 
     /// Lets an operator work in the context of this task.
@@ -173,17 +198,21 @@ impl Task {
             stream_time: self.stream_time.get(),
             emitted: &mut self.emitted,
             failed: &mut self.failed,
+            unfinished: &mut self.unfinished,
         };
         Some(work(operator.as_mut(), &mut context))
     }
 
-    /// Queues what a node handed on, so that its first record is worked off first, and deals with what it
-    /// reported as failed.
+    /// Queues what a node handed on, so that its first record is worked off first and the node goes on after the last, and
+    /// deals with what it reported as failed.
     pub(super) fn distribute(&mut self, plan: &Subtopology, node: NodeId, now: Timestamp) -> Result<(), TaskError> {
         if !self.failed.is_empty() {
             for (record, error) in std::mem::take(&mut self.failed) {
                 self.operator_failed(node, error, &derived_from(&record), now)?;
             }
+        }
+        if std::mem::take(&mut self.unfinished) {
+            self.pending.push(Work::GoOn(node));
         }
         if self.emitted.is_empty() {
             return Ok(());

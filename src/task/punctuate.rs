@@ -17,6 +17,8 @@ impl Task {
             return Ok(());
         }
         self.initialised = true;
+        // What they ask for and store is to be committed, even if no record comes.
+        self.dirty = true;
         for node in self.punctuated.clone() {
             let outcome = self.with_operator(node, now, |operator, context| operator.init(context));
             match outcome {

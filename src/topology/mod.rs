@@ -3,9 +3,11 @@
 mod aggregate_plan;
 mod describe;
 mod error_event;
+pub mod evolution;
 pub mod foreign_key;
 pub mod global;
 pub mod partitioning;
+pub mod pattern;
 pub mod plan;
 mod planner;
 pub mod process;
@@ -23,6 +25,7 @@ use crate::serdes::SchemaRegistry;
 pub use crate::yaml::{Diagnostic, Diagnostics};
 pub use describe::{DescribeFormat, describe};
 pub use error_event::error_event_shape;
+pub use pattern::TopicPattern;
 pub use plan::Topology;
 pub use schema::json_schema;
 
@@ -66,7 +69,10 @@ pub(crate) fn load_calling(
     let mut problems = Problems::new(text);
     let planned = plan_text(text, options, processors, functions, &mut problems);
     match (problems.finish(file_name), planned) {
-        (None, Some(topology)) => Ok(topology),
+        (None, Some(mut topology)) => {
+            topology.places.values_mut().for_each(|line| *line = format!("{file_name}:{line}"));
+            Ok(topology)
+        }
         (Some(diagnostics), _) => Err(diagnostics),
         (None, None) => Err(Diagnostics::internal(file_name, text)),
     }

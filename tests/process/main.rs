@@ -86,7 +86,7 @@ fn the_example_does_what_its_tests_say() {
     assert!(report.passed() && !report.cases.is_empty(), "{failures:#?}");
     let wrong = "process: {processor: waiting, config: {longest_wait: 60, look_every: 0}}";
     let said = said(&with_step(wrong), &processors);
-    assert_eq!(said[0].0, "9:37 `waiting` cannot work here: `look_every` must be a second at the least");
+    assert_eq!(said[0].0, "9:39 `waiting` cannot work here: `look_every` must be a second at the least");
 }
 
 #[test]
@@ -101,9 +101,11 @@ fn a_crash_between_any_two_events_changes_nothing() {
             let usual = run(&file, |options| ScenarioOptions { caching: Some(caching), ..options });
             for (position, usual) in usual.cases.iter().enumerate().filter(|(_, case)| !caching || case.replayable) {
                 for event in 1..=usual.events {
-                    let options =
-                        |options| ScenarioOptions { caching: Some(caching), crash_after: Some(event), ..options };
-                    let crashed = run(&file, options);
+                    let crashed = run(&file, |options| ScenarioOptions {
+                        caching: Some(caching),
+                        crash_after: Some(event),
+                        ..options
+                    });
                     let what = format!("{}: a crash after event {event} shows", file.display());
                     assert_eq!(
                         lines(usual),
@@ -194,29 +196,29 @@ fn said(text: &str, processors: &Processors) -> Vec<(String, Option<String>)> {
 #[test]
 fn mistakes_are_reported_where_they_are() {
     let wrong = [
-        ("process: {processor: numbr}", "9:28 there is no processor `numbr`", Some("did you mean `number`?")),
+        ("process: {processor: numbr}", "9:30 there is no processor `numbr`", Some("did you mean `number`?")),
         ("process: {}", "9:9 `process` needs `processor`", None),
-        ("process: {processor: number, proces: x}", "9:36 `process` has no field `proces`", None),
-        ("process: {processor: number, retry: 1}", "9:36 `retry` is not supported yet", None),
+        ("process: {processor: number, proces: x}", "9:38 `process` has no field `proces`", None),
+        ("process: {processor: number, retry: 1}", "9:38 `retry` is not supported yet", None),
         (
             "process: {processor: tick, config: {stream_ms: soon}}",
-            "9:34 `tick` cannot work here: invalid type: string \"soon\", expected u64",
+            "9:36 `tick` cannot work here: invalid type: string \"soon\", expected u64",
             None,
         ),
-        ("process: {processor: remember}", "9:28 `remember` cannot work here: it needs a store `memory`", None),
+        ("process: {processor: remember}", "9:30 `remember` cannot work here: it needs a store `memory`", None),
         (
             "process: {processor: number, stores: [{name: numbers, key: string, value: json}]}",
-            "9:28 `number` has two stores that it calls `numbers`",
+            "9:30 `number` has two stores that it calls `numbers`",
             Some("leave it out of `stores`, if the processor has it itself"),
         ),
         (
             "process: {processor: recall, stores: [{name: memory, key: string, value: {avro: Nothing}}]}",
-            "9:87 there is no schema `Nothing`",
+            "9:89 there is no schema `Nothing`",
             None,
         ),
         (
             "process: {processor: recall, stores: [{name: memory, key: text, value: json}]}",
-            "9:66 `text` is not a format",
+            "9:67 `text` is not a format",
             None,
         ),
     ];
@@ -233,7 +235,7 @@ fn a_program_without_processors_says_so() {
     let [(message, help)] = &said(&with_step("process: {processor: number}"), &Processors::new())[..] else {
         panic!("one mistake")
     };
-    assert_eq!(message, "9:28 there is no processor `number`");
+    assert_eq!(message, "9:30 there is no processor `number`");
     assert!(help.as_deref().unwrap().starts_with("this program has registered none"), "{help:?}");
     // Nothing is said of what reads outputs that are not known.
     let text = std::fs::read_to_string(scenarios()[0].with_file_name("routing.yaml")).unwrap();

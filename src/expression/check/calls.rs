@@ -14,7 +14,7 @@ use crate::expression::suggest;
 use crate::record::{Shape, Value};
 
 /// The macros, with what they are given, for messages.
-const MACROS: [(&str, &str); 6] = [
+pub(super) const MACROS: [(&str, &str); 6] = [
     ("all", "`list.all(x, x > 0)`"),
     ("exists", "`list.exists(x, x > 0)`"),
     ("exists_one", "`list.exists_one(x, x > 0)`"),
@@ -180,9 +180,8 @@ impl Checker<'_> {
         name_range: &Range<usize>,
         arguments: &[Syntax],
     ) -> Typed {
-        let special = ["has", "coalesce", "merge", "without"];
         let macros = MACROS.map(|(name, _)| name);
-        let near = suggest::nearest(name, functions::names().chain(special).chain(macros));
+        let near = suggest::nearest(name, super::callable());
         target.into_iter().for_each(|target| drop(self.check(target)));
         // In what was meant to be a macro the arguments use its variable, which is not known.
         if !near.is_some_and(|near| target.is_some() && macros.contains(&near)) {
@@ -216,10 +215,11 @@ impl Checker<'_> {
         if function.strict_literals
             && let Some(zone) = arguments.get(1)
             && let NodeKind::Constant(Value::String(name)) = &zone.kind
-            && !functions::is_time_zone(name)
+            && functions::zone(name).is_none()
         {
-            let message = format!("`{name}` is not a time zone known here; only `UTC` is");
-            return self.error(ExpressionError::new(zone.span.range(), message));
+            let message = format!("`{name}` is not a time zone known here");
+            let hint = Some(functions::ZONES.to_owned());
+            return self.error(ExpressionError::new(zone.span.range(), message).with_hint(hint));
         }
         let node = Node { span: super::Span::of(range), kind: NodeKind::Call { function, arguments } };
         match constant_value(&node) {

@@ -34,6 +34,12 @@ pub(super) struct Checker<'s> {
     errors: Vec<ExpressionError>,
 }
 
+/// The names of everything that can be called.
+pub(super) fn callable() -> impl Iterator<Item = &'static str> {
+    let macros = calls::MACROS.into_iter().map(|(name, _)| name);
+    functions::names().chain(special::NAMES).chain(macros)
+}
+
 /// Compiles a tree, or reports everything that is wrong with it.
 pub(super) fn compile(syntax: &Syntax, scope: &Scope) -> Result<Typed, Vec<ExpressionError>> {
     let mut checker = Checker { scope, variables: Vec::new(), known: Vec::new(), errors: Vec::new() };

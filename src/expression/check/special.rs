@@ -11,6 +11,9 @@ use crate::expression::parse::{Syntax, SyntaxKind};
 use crate::expression::program::NodeKind;
 use crate::record::{Field, Shape, StructShape, Text, Value};
 
+/// The calls of this file.
+pub(super) const NAMES: [&str; 4] = ["has", "coalesce", "merge", "without"];
+
 impl Checker<'_> {
     /// `has(value.a.b)`: whether the field is there and not null, also when what it would be in is not.
     pub(super) fn has(&mut self, arguments: &[Syntax], range: &Range<usize>) -> Typed {

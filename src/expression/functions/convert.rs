@@ -6,6 +6,7 @@
 use super::times;
 use super::{Arguments, Function, Kinds, Style};
 use crate::expression::error::Reason;
+use crate::expression::operate::{DURATIONS, TIMESTAMPS};
 use crate::record::{Shape, Text, Value};
 
 const NUMBER: Kinds = Kinds::NUMBER;
@@ -94,8 +95,8 @@ fn to_int(value: &Value) -> Result<Value, Reason> {
     let number = match value {
         Value::Int(n) | Value::Timestamp(n) | Value::Duration(n) => Some(*n),
         Value::UInt(n) => i64::try_from(*n).ok(),
-        // Both bounds are exact as floats; the upper one itself does not fit any more.
-        Value::Double(n) => (-(2f64.powi(63))..2f64.powi(63)).contains(n).then_some(*n as i64),
+        // Both bounds are exact as floats. CEL leaves out the lower one too, though it would fit.
+        Value::Double(n) => (n.abs() < 2f64.powi(63)).then_some(*n as i64),
         Value::String(text) => text.parse().ok(),
         _ => None,
     };
@@ -165,18 +166,22 @@ fn to_bytes(value: &Value) -> Result<Value, Reason> {
 
 fn to_timestamp(value: &Value) -> Result<Value, Reason> {
     let millis = match value {
-        Value::Timestamp(millis) | Value::Int(millis) => Some(*millis),
+        Value::Timestamp(_) => return Ok(value.clone()),
+        Value::Int(millis) => Some(*millis),
         Value::String(text) => times::parse_timestamp(text),
         _ => None,
     };
+    let millis = millis.filter(|millis| TIMESTAMPS.contains(millis));
     millis.map(Value::Timestamp).ok_or_else(|| refused(value, "timestamp, which is written as '2026-01-31T12:00:00Z'"))
 }
 
 fn to_duration(value: &Value) -> Result<Value, Reason> {
     let millis = match value {
-        Value::Duration(millis) | Value::Int(millis) => Some(*millis),
+        Value::Duration(_) => return Ok(value.clone()),
+        Value::Int(millis) => Some(*millis),
         Value::String(text) => times::parse_duration(text),
         _ => None,
     };
+    let millis = millis.filter(|millis| DURATIONS.contains(millis));
     millis.map(Value::Duration).ok_or_else(|| refused(value, "duration, which is written as '1h30m' or '1.5s'"))
 }

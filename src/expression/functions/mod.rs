@@ -9,6 +9,7 @@ mod convert;
 mod lists;
 mod maps;
 mod numbers;
+mod pattern;
 mod strings;
 mod times;
 
@@ -22,7 +23,7 @@ pub(super) use convert::type_name;
 pub(super) use lists::SUM_OF_DOUBLES;
 pub(super) use maps::{MERGE_MAPS, WITHOUT_KEYS};
 pub(super) use strings::compile_pattern;
-pub(super) use times::is_time_zone;
+pub(super) use times::{ZONES, zone};
 
 /// Arguments as functions get them: borrowed wherever the value already exists.
 pub(super) type Arguments<'a, 'v> = &'a [Cow<'v, Value>];

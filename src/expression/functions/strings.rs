@@ -39,7 +39,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("substring", Style::Method, &[STRING, INT, INT], string, substring).requiring(2),
     Function::new("charAt", Style::Method, &[STRING, INT], string, char_at),
     Function::new("indexOf", Style::Method, &[STRING, STRING, INT], int, index_of).requiring(2),
-    Function::new("lastIndexOf", Style::Method, &[STRING, STRING], int, last_index_of),
+    Function::new("lastIndexOf", Style::Method, &[STRING, STRING, INT], int, last_index_of).requiring(2),
 ];
 
 fn int(_: &[Shape]) -> Result<Shape, String> {
@@ -87,7 +87,7 @@ fn size(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {
 
 /// Compiles a regular expression (RE2's syntax); the error says what is wrong with it in a line.
 pub(in crate::expression) fn compile_pattern(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern).size_limit(PATTERN_LIMIT).build().map_err(|error| {
+    RegexBuilder::new(&super::pattern::ascii_classes(pattern)).size_limit(PATTERN_LIMIT).build().map_err(|error| {
         let text = error.to_string();
         let last = text.lines().last().unwrap_or_default();
         last.trim().trim_start_matches("error: ").to_owned()
@@ -192,7 +192,14 @@ fn index_of(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {
     Ok(position_of(whole, found))
 }
 
+/// With a third argument, the last that starts there or before.
 fn last_index_of(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {
     let (whole, wanted) = (text(arguments, 0)?, text(arguments, 1)?);
-    Ok(position_of(whole, whole.rfind(wanted)))
+    if arguments.len() < 3 {
+        return Ok(position_of(whole, whole.rfind(wanted)));
+    }
+    let latest = offset(whole, count(arguments, 2, 0)?)?;
+    let starts = whole.char_indices().map(|(at, _)| at).chain([whole.len()]).take_while(|at| *at <= latest);
+    let found = starts.filter(|at| whole.get(*at..).is_some_and(|rest| rest.starts_with(wanted))).last();
+    Ok(position_of(whole, found))
 }

@@ -1,6 +1,8 @@
 //! Parts of timestamps and durations, and how both are written.
 
-use jiff::civil::DateTime;
+use jiff::SignedDuration;
+use jiff::civil::{DateTime, date as day};
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 
 use super::{Arguments, Function, Kinds, Style, text, unexpected};
@@ -46,36 +48,60 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("getMilliseconds", Style::Method, &[EITHER, ZONE], int, milliseconds).requiring(1).strict(),
 ];
 
-fn int(_: &[Shape]) -> Result<Shape, String> {
-    Ok(Shape::Int)
+fn int(arguments: &[Shape]) -> Result<Shape, String> {
+    match arguments {
+        [first, _] if *first.required() == Shape::Duration => Err("a duration is in no time zone".to_owned()),
+        _ => Ok(Shape::Int),
+    }
 }
 
-fn civil(millis: i64) -> Option<DateTime> {
-    jiff::Timestamp::from_millisecond(millis).ok().map(|timestamp| Offset::UTC.to_datetime(timestamp))
+/// The beginning of the time that timestamps count. Not jiff's own timestamps: they end a day before the year 9999 does.
+const EPOCH: DateTime = day(1970, 1, 1).at(0, 0, 0, 0);
+
+/// The date and time of a timestamp in a zone; `None` outside jiff's calendar.
+fn civil(millis: i64, zone: Offset) -> Option<DateTime> {
+    let local = millis.checked_add(i64::from(zone.seconds()) * 1_000)?;
+    EPOCH.checked_add(SignedDuration::from_millis(local)).ok()
 }
 
-fn check_zone(arguments: Arguments<'_, '_>) -> Result<(), Reason> {
+/// The zone that an accessor was given; UTC without one.
+fn zone_of(arguments: Arguments<'_, '_>) -> Result<Offset, Reason> {
     if arguments.len() < 2 {
-        return Ok(());
+        return Ok(Offset::UTC);
     }
     let name = text(arguments, 1)?;
-    let unknown = || Reason::Argument(format!("`{name}` is not a time zone known here; only UTC is"));
-    is_time_zone(name).then_some(()).ok_or_else(unknown)
+    zone(name).ok_or_else(|| Reason::Argument(format!("`{name}` is not a time zone known here; {ZONES}")))
 }
 
-/// Whether the dates and times of that zone can be told. Only UTC's can, so that the result does not depend
-/// on a machine's time zone database.
-pub(in crate::expression) fn is_time_zone(name: &str) -> bool {
-    matches!(name, "UTC" | "Z" | "+00:00")
+/// The time zones there are, for messages.
+pub(in crate::expression) const ZONES: &str = "write `UTC` or the hours and minutes east of it, such as `+05:30`";
+
+/// A time zone: UTC, or hours and minutes from it. Not those with names, so that a result does not depend on a machine's
+/// or a version's knowledge of the laws of countries.
+pub(in crate::expression) fn zone(name: &str) -> Option<Offset> {
+    if matches!(name, "UTC" | "Z") {
+        return Some(Offset::UTC);
+    }
+    let (sign, time) = match name.split_at_checked(1)? {
+        ("-", rest) => (-1, rest),
+        ("+", rest) => (1, rest),
+        _ => (1, name),
+    };
+    let (hours, minutes) = time.split_once(':')?;
+    let number = |text: &str, limit: i32| {
+        let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|number: &i32| digits && *number < limit)
+    };
+    Offset::from_seconds(sign * (number(hours, 24)? * 3_600 + number(minutes, 60)? * 60)).ok()
 }
 
-/// A part of the date and time, in UTC.
+/// A part of the date and time.
 fn date(arguments: Arguments<'_, '_>, part: fn(DateTime) -> i64) -> Result<Value, Reason> {
-    check_zone(arguments)?;
+    let zone = zone_of(arguments)?;
     match arguments.first().map(|value| value.as_ref()) {
         Some(Value::Timestamp(millis)) => {
             let outside = || Reason::Argument(format!("{millis} ms lies outside the calendar"));
-            civil(*millis).map(part).map(Value::Int).ok_or_else(outside)
+            civil(*millis, zone).map(part).map(Value::Int).ok_or_else(outside)
         }
         _ => Err(unexpected(arguments.first())),
     }
@@ -84,25 +110,34 @@ fn date(arguments: Arguments<'_, '_>, part: fn(DateTime) -> i64) -> Result<Value
 /// A part of the time of day, or a whole duration in units of so many milliseconds, as CEL defines it.
 fn part(arguments: Arguments<'_, '_>, unit: i64, of: fn(DateTime) -> i64) -> Result<Value, Reason> {
     match arguments.first().map(|value| value.as_ref()) {
-        Some(Value::Duration(millis)) => Ok(Value::Int(millis / unit)),
+        Some(Value::Duration(millis)) if arguments.len() == 1 => Ok(Value::Int(millis / unit)),
         _ => date(arguments, of),
     }
 }
 
 fn milliseconds(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {
     match arguments.first().map(|value| value.as_ref()) {
-        Some(Value::Duration(millis)) => Ok(Value::Int(millis % 1_000)),
+        Some(Value::Duration(millis)) if arguments.len() == 1 => Ok(Value::Int(millis % 1_000)),
         _ => date(arguments, |time| i64::from(time.millisecond())),
     }
 }
 
 /// RFC 3339 with milliseconds where there are any: `2026-01-31T12:00:00Z`.
 pub(super) fn format_timestamp(millis: i64) -> Option<String> {
-    jiff::Timestamp::from_millisecond(millis).ok().map(|timestamp| timestamp.to_string())
+    civil(millis, Offset::UTC).filter(|time| (1..=9999).contains(&time.year())).map(|time| format!("{time}Z"))
 }
 
+/// Reads RFC 3339: a date, a time and how far it is from UTC. What is finer than a millisecond is cut off.
 pub(super) fn parse_timestamp(text: &str) -> Option<i64> {
-    text.parse::<jiff::Timestamp>().ok().map(|timestamp| timestamp.as_millisecond())
+    let pieces = Pieces::parse(text).ok()?;
+    if pieces.time_zone_annotation().is_some() {
+        return None;
+    }
+    let offset = pieces.to_numeric_offset()?;
+    let since = pieces.date().to_datetime(pieces.time()?).duration_since(EPOCH);
+    let since = since.checked_sub(SignedDuration::from_secs(i64::from(offset.seconds())))?;
+    let nanos = i64::from(since.subsec_nanos());
+    since.as_secs().checked_mul(1_000)?.checked_add(nanos.div_euclid(1_000_000))
 }
 
 /// In seconds, as CEL writes durations: `5400s`, `1.5s`.

@@ -130,7 +130,10 @@ fn calls_are_checked() {
             "0..21 '5 minutes' cannot be converted to duration, which is written as '1h30m' or '1.5s'",
         ),
         ("int('x')", "0..8 'x' cannot be converted to int"),
-        ("timestamp.getHours('Europe/Berlin')", "19..34 `Europe/Berlin` is not a time zone known here; only `UTC` is"),
+        (
+            "timestamp.getHours('Europe/Berlin')",
+            "19..34 `Europe/Berlin` is not a time zone known here | write `UTC` or the hours and minutes east of it, such as `+05:30`",
+        ),
         ("value.text.all(c, true)", "0..10 `all` goes over a list or the keys of a map, and this is a string"),
         ("value.tags.exists(true)", "0..23 `exists` is written `list.exists(x, x > 0)`"),
         ("value.tags.filter(t, t)", "21..22 a bool is expected here, and this is a string"),

@@ -50,7 +50,15 @@ fn what_a_record_does_not_allow_is_an_error() {
         ("sort(value.json.list)", "`sort` cannot be applied to int and string"),
         ("{key: 1, 'tenant-1': 2}", "the key `tenant-1` occurs twice"),
         ("value.text.matches(value.text + '(')", "the regular expression cannot be read: unclosed group"),
-        ("timestamp(9223372036854775807) + acc", "the result of `+` does not fit into 64 bits"),
+        (
+            "timestamp(253402300799990) + acc",
+            "the result is no timestamp; timestamps go from the year 1 to the year 9999",
+        ),
+        ("duration('87660000h') - duration(-acc)", "the result is no duration; durations go up to 10,000 years"),
+        (
+            "value.created.getHours(value.text)",
+            "`Grüße, Welt` is not a time zone known here; write `UTC` or the hours and minutes east of it, such as `+05:30`",
+        ),
         ("math.greatest([1].filter(x, x > 5))", "an empty list has neither a greatest nor a least element"),
         (
             "'aaaaaaaaaa'.replace('a', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa').replace('a', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa').replace('a', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa').replace('a', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa')",

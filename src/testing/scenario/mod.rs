@@ -12,6 +12,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::processor::Processors;
 use crate::serdes::SchemaRegistry;
 use crate::time::{Clock, SystemClock};
 use crate::topology::spec::{Lower, Named};
-use crate::topology::{self, Diagnostics, PlanOptions};
+use crate::topology::{self, Diagnostics, PlanOptions, pattern};
 use crate::yaml::{self, Span};
 use crate::yaml::{Diagnostic, Problems};
 use check::Known;
@@ -162,6 +163,11 @@ impl Suite {
         let suite = Suite::read(path, &text, &mut problems);
         if let Some(suite) = &suite {
             let topology = suite.plan(None, options)?;
+            // Two patterns that take one topic keep the tests that name it from starting.
+            let sized = suite.spec.defaults.iter().flat_map(|defaults| &defaults.partitions).flat_map(Named::iter);
+            let named = sized.map(|(name, _)| name.text.as_str());
+            let named = named.chain(suite.spec.tests.iter().flat_map(CaseSpec::topics));
+            let topology = pattern::on_topics(&topology, named).unwrap_or(Cow::Borrowed(&topology));
             Known::new(&topology, options.agents, options.schemas).check(&suite.spec, &mut problems);
         }
         match (problems.finish(&file), suite) {

@@ -16,6 +16,7 @@ mod foreign_keys;
 mod global_joins;
 mod graph;
 mod grouped;
+mod headers;
 mod joins;
 mod names;
 mod process;

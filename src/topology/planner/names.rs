@@ -213,12 +213,14 @@ fn references<'a>(definition: &Definition<'a>) -> Vec<&'a Name> {
     match definition {
         Definition::Stream(Some(stream)) => {
             let joined = stream.join.iter().flat_map(|join| join.inputs.iter().map(|(_, input)| input));
-            stream.from.iter().chain(stream.merge.iter().flatten()).chain(joined).chain(merged(&stream.steps)).collect()
+            let from = stream.from.iter().flat_map(|from| &from.0);
+            from.chain(stream.merge.iter().flatten()).chain(joined).chain(merged(&stream.steps)).collect()
         }
         Definition::Table(Some(table)) => {
             let joined = table.join.iter().flat_map(|join| join.inputs.iter().map(|(_, input)| input));
             let cogroup = table.cogroup.iter().flat_map(|cogroup| cogroup.inputs.iter().map(|(_, input)| &input.from));
-            table.from.iter().chain(joined).chain(cogroup).chain(merged(&table.steps)).collect()
+            let from = table.from.iter().flat_map(|from| &from.0);
+            from.chain(joined).chain(cogroup).chain(merged(&table.steps)).collect()
         }
         _ => Vec::new(),
     }

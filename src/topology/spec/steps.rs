@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::lower::{Lower, Name, Named, check_name, mapping, verbs};
 use super::scalars::{Count, FormatSpec, Formula, Literal, Message, Millis, Nothing, Template};
+use super::topics::HeadersSpec;
 use crate::yaml::{Content, Node, Span};
 use crate::yaml::{Diagnostic, Problems, suggest};
 
@@ -28,6 +29,8 @@ verbs! {
         SelectKey = "select_key"(Formula),
         /// Shows each record, or a message about it, in the log of the process.
         Peek = "peek"(Message),
+        /// Sets headers, or removes them.
+        SetHeaders = "set_headers"(HeadersSpec),
         /// Adds the records of other streams, as they come.
         Merge = "merge"(Vec<Name>),
         /// Sends each record to the first branch whose condition holds; `default: name` takes the rest. Must come

@@ -1,0 +1,6 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(
+    init: fuzz_targets::forgive_parsers(),
+    |data: &[u8]| { fuzz_targets::session_merge::run(data); }
+);
