@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::data::{Data, Windowed};
-use super::function::native;
+use super::function::{native, native_of};
 use super::grouped::{KGroupedStream, merge_call};
 use super::handle::Handle;
 use super::options::Materialized;
@@ -30,7 +30,7 @@ impl<K: Data, A: Data> CogroupedKStream<K, A> {
         stream: &KGroupedStream<K, V>,
         add: impl Fn(&K, V, A) -> A + Send + Sync + 'static,
     ) -> Self {
-        let function = native(3, move |given| Ok(add(&given.get(0)?, given.get(1)?, given.get(2)?)));
+        let function = native_of::<V, _>(3, 1, move |given| Ok(add(&given.get(0)?, given.get(1)?, given.get(2)?)));
         let handle = &stream.group.handle;
         let input = Tree::map([("from", handle.reference())])
             .with("group_by", stream.group.by.clone())

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::data::Data;
-use super::{read, write};
+use super::{read, trace, write};
 use crate::expression::NativeFunction;
 use crate::record::Value;
 
@@ -27,6 +27,16 @@ pub(super) fn native<R: Data>(
     let shape = R::shape();
     let result = shape.clone();
     NativeFunction::new(arity, shape, move |given| write::to_value(&function(&Arguments(given))?, &result))
+}
+
+/// The same, of which one argument is known to be of a type: a source decodes only the fields that this has.
+pub(super) fn native_of<T: Data, R: Data>(
+    arity: usize,
+    position: usize,
+    function: impl Fn(&Arguments<'_, '_>) -> Result<R, String> + Send + Sync + 'static,
+) -> NativeFunction {
+    let (shape, reads) = trace::read_by::<T>();
+    native(arity, function).taking(position, shape, reads)
 }
 
 /// A new key with a new value.

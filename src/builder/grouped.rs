@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::cogrouped::CogroupedKStream;
 use super::data::{Data, Windowed};
-use super::function::native;
+use super::function::{native, native_of};
 use super::handle::Handle;
 use super::options::Materialized;
 use super::table::KTable;
@@ -57,7 +57,7 @@ impl Group {
         merge: Option<Tree>,
     ) -> Handle {
         let init = self.handle.call("init", "", native(0, move |_| Ok(init())));
-        let add = native(3, move |given| add(&given.get(0)?, given.get(1)?, given.get(2)?));
+        let add = native_of::<V, _>(3, 1, move |given| add(&given.get(0)?, given.get(1)?, given.get(2)?));
         let add = self.handle.call_with_state("add", add);
         self.table(table, "fold", Tree::map([("init", init), ("add", add)]).with("merge", merge))
     }
@@ -68,7 +68,7 @@ impl Group {
     }
 
     fn reduce<V: Data>(&self, table: &Materialized, reduce: impl Fn(V, V) -> V + Send + Sync + 'static) -> Handle {
-        let function = native(2, move |given| Ok(reduce(given.get(0)?, given.get(1)?)));
+        let function = native_of::<V, _>(2, 1, move |given| Ok(reduce(given.get(0)?, given.get(1)?)));
         self.table(table, "reduce", self.handle.call("reduce", "acc, value", function))
     }
 }
@@ -228,8 +228,8 @@ impl<K: Data, V: Data> KGroupedTable<K, V> {
         add: impl Fn(V, V) -> V + Send + Sync + 'static,
         subtract: impl Fn(V, V) -> V + Send + Sync + 'static,
     ) -> KTable<K, V> {
-        let add = native(2, move |given| Ok(add(given.get(0)?, given.get(1)?)));
-        let subtract = native(2, move |given| Ok(subtract(given.get(0)?, given.get(1)?)));
+        let add = native_of::<V, _>(2, 1, move |given| Ok(add(given.get(0)?, given.get(1)?)));
+        let subtract = native_of::<V, _>(2, 1, move |given| Ok(subtract(given.get(0)?, given.get(1)?)));
         let add = self.handle.call("add", "acc, value", add);
         let subtract = self.handle.call("subtract", "acc, value", subtract);
         self.table(&table.into(), "reduce", Tree::map([("add", add), ("subtract", subtract)]))
@@ -244,8 +244,8 @@ impl<K: Data, V: Data> KGroupedTable<K, V> {
         subtract: impl Fn(&K, V, A) -> A + Send + Sync + 'static,
     ) -> KTable<K, A> {
         let init = self.handle.call("init", "", native(0, move |_| Ok(init())));
-        let add = native(3, move |given| Ok(add(&given.get(0)?, given.get(1)?, given.get(2)?)));
-        let subtract = native(3, move |given| Ok(subtract(&given.get(0)?, given.get(1)?, given.get(2)?)));
+        let add = native_of::<V, _>(3, 1, move |given| Ok(add(&given.get(0)?, given.get(1)?, given.get(2)?)));
+        let subtract = native_of::<V, _>(3, 1, move |given| Ok(subtract(&given.get(0)?, given.get(1)?, given.get(2)?)));
         let add = self.handle.call_with_state("add", add);
         let subtract = self.handle.call_with_state("subtract", subtract);
         self.table(&table.into(), "fold", Tree::map([("init", init), ("add", add), ("subtract", subtract)]))

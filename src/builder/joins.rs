@@ -2,10 +2,11 @@
 //! it needs are named after it.
 
 use super::data::Data;
-use super::function::native;
+use super::function::native_of;
 use super::handle::Handle;
 use super::stream::KStream;
 use super::table::{GlobalKTable, KTable};
+use super::trace;
 use super::windows::JoinWindows;
 use super::yaml::Tree;
 use crate::expression::NativeFunction;
@@ -41,7 +42,8 @@ impl Join<'_> {
 
 /// The value of an inner join.
 pub(super) fn inner<V: Data, O: Data, R: Data>(join: impl Fn(V, O) -> R + Send + Sync + 'static) -> NativeFunction {
-    native(2, move |given| Ok(join(given.get(0)?, given.get(1)?)))
+    let (shape, reads) = trace::read_by::<O>();
+    native_of::<V, _>(2, 0, move |given| Ok(join(given.get(0)?, given.get(1)?))).taking(1, shape, reads)
 }
 
 impl<K: Data, V: Data> KStream<K, V> {
@@ -135,7 +137,7 @@ impl<K: Data, V: Data> KStream<K, V> {
     }
 
     fn looked_up<GK: Data>(&self, key: impl Fn(&K, &V) -> GK + Send + Sync + 'static) -> Tree {
-        let function = native(2, move |given| Ok(key(&given.get(0)?, &given.get(1)?)));
+        let function = native_of::<V, _>(2, 1, move |given| Ok(key(&given.get(0)?, &given.get(1)?)));
         Tree::map([("on", self.handle.call("on", "key, left", function))])
     }
 

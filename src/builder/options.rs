@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use super::data::{Data, Windowed};
-use super::function::native;
+use super::function::native_of;
 use super::yaml::Tree;
 use crate::expression::NativeFunction;
 use crate::serdes::Format;
@@ -134,7 +134,7 @@ impl<K: Data, V: Data> Consumed<K, V> {
     /// The time of a record, in milliseconds since 1970; the record's own, if nothing is said. A record for which there
     /// is an error cannot be decoded.
     pub fn timestamp(mut self, extract: impl Fn(&K, &V) -> Timestamp + Send + Sync + 'static) -> Self {
-        self.timestamp = Some(native(2, move |given| Ok(extract(&given.get(0)?, &given.get(1)?))));
+        self.timestamp = Some(native_of::<V, _>(2, 1, move |given| Ok(extract(&given.get(0)?, &given.get(1)?))));
         self
     }
 

@@ -64,9 +64,9 @@ impl<K: Data, V: Data> KStream<K, V> {
     ///     }
     /// }
     ///
-    /// struct From(i64);
+    /// struct DistanceFrom(i64);
     ///
-    /// impl ProcessorSupplier for From {
+    /// impl ProcessorSupplier for DistanceFrom {
     ///     fn name(&self) -> &str {
     ///         "distance"
     ///     }
@@ -80,7 +80,7 @@ impl<K: Data, V: Data> KStream<K, V> {
     /// let builder = StreamsBuilder::new("app");
     /// builder
     ///     .stream("in", Consumed::with(Serdes::string(), Serdes::string()))
-    ///     .process::<String, i64>("distances", From(1_000))
+    ///     .process::<String, i64>("distances", DistanceFrom(1_000))
     ///     .filter(|_, distance| *distance > 0)
     ///     .to("out", Produced::with(Serdes::string(), Serdes::long()));
     /// builder.build()?;

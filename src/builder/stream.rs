@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use super::data::Data;
-use super::function::{Pair, native};
+use super::function::{Pair, native_of};
 use super::grouped::KGroupedStream;
 use super::handle::Handle;
 use super::options::{Materialized, OnError, Produced};
@@ -58,7 +58,7 @@ impl<K: Data, V: Data> KStream<K, V> {
 
     /// Keeps the records for which the condition does not hold.
     pub fn filter_not(&self, condition: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
-        let function = native(2, move |given| Ok(condition(&given.get(0)?, &given.get(1)?)));
+        let function = native_of::<V, _>(2, 1, move |given| Ok(condition(&given.get(0)?, &given.get(1)?)));
         let call = self.handle.call_with_key("filter_not", function);
         KStream::at(self.handle.step("filter_not", call))
     }
@@ -68,7 +68,8 @@ impl<K: Data, V: Data> KStream<K, V> {
         &self,
         condition: impl Fn(&K, &V) -> Result<bool, E> + Send + Sync + 'static,
     ) -> Self {
-        let function = native(2, move |given| condition(&given.get(0)?, &given.get(1)?).map_err(|e| e.to_string()));
+        let function =
+            native_of::<V, _>(2, 1, move |given| condition(&given.get(0)?, &given.get(1)?).map_err(|e| e.to_string()));
         let call = self.handle.call_with_key("filter", function);
         KStream::at(self.handle.step("filter", call))
     }
@@ -83,14 +84,14 @@ impl<K: Data, V: Data> KStream<K, V> {
         &self,
         map: impl Fn(V) -> Result<R, E> + Send + Sync + 'static,
     ) -> KStream<K, R> {
-        let function = native(1, move |given| map(given.get(0)?).map_err(|e| e.to_string()));
+        let function = native_of::<V, _>(1, 0, move |given| map(given.get(0)?).map_err(|e| e.to_string()));
         let call = self.handle.call("map_values", "value", function);
         KStream::at(self.handle.step("map_values", call))
     }
 
     /// A new value for each, which depends on the key too.
     pub fn map_values_with_key<R: Data>(&self, map: impl Fn(&K, V) -> R + Send + Sync + 'static) -> KStream<K, R> {
-        let function = native(2, move |given| Ok(map(&given.get(0)?, given.get(1)?)));
+        let function = native_of::<V, _>(2, 1, move |given| Ok(map(&given.get(0)?, given.get(1)?)));
         let call = self.handle.call_with_key("map_values", function);
         KStream::at(self.handle.step("map_values", call))
     }
@@ -105,8 +106,9 @@ impl<K: Data, V: Data> KStream<K, V> {
         &self,
         map: impl Fn(K, V) -> Result<(K2, R), E> + Send + Sync + 'static,
     ) -> KStream<K2, R> {
-        let function =
-            native(2, move |given| map(given.get(0)?, given.get(1)?).map(Pair::from).map_err(|e| e.to_string()));
+        let function = native_of::<V, _>(2, 1, move |given| {
+            map(given.get(0)?, given.get(1)?).map(Pair::from).map_err(|e| e.to_string())
+        });
         // Called once for both.
         let both = self.handle.step("map_values", self.handle.call_with_key("map", function));
         let parts = Tree::map([("key", Tree::text("value.key")), ("value", Tree::text("value.value"))]);
@@ -115,7 +117,7 @@ impl<K: Data, V: Data> KStream<K, V> {
 
     /// A new key for each.
     pub fn select_key<K2: Data>(&self, key: impl Fn(&K, &V) -> K2 + Send + Sync + 'static) -> KStream<K2, V> {
-        let function = native(2, move |given| Ok(key(&given.get(0)?, &given.get(1)?)));
+        let function = native_of::<V, _>(2, 1, move |given| Ok(key(&given.get(0)?, &given.get(1)?)));
         let call = self.handle.call_with_key("select_key", function);
         KStream::at(self.handle.step("select_key", call).rekeyed())
     }
@@ -125,7 +127,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         &self,
         map: impl Fn(K, V) -> Vec<(K2, R)> + Send + Sync + 'static,
     ) -> KStream<K2, R> {
-        let function = native(2, move |given| {
+        let function = native_of::<V, _>(2, 1, move |given| {
             Ok(map(given.get(0)?, given.get(1)?).into_iter().map(Pair::from).collect::<Vec<_>>())
         });
         let call = self.handle.call_with_key("flat_map", function);
@@ -142,7 +144,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         &self,
         map: impl Fn(V) -> Result<Vec<R>, E> + Send + Sync + 'static,
     ) -> KStream<K, R> {
-        let function = native(1, move |given| map(given.get(0)?).map_err(|e| e.to_string()));
+        let function = native_of::<V, _>(1, 0, move |given| map(given.get(0)?).map_err(|e| e.to_string()));
         let call = self.handle.call("flat_map_values", "value", function);
         KStream::at(self.handle.step("flat_map_values", call))
     }
@@ -190,7 +192,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         within: Duration,
         by: impl Fn(&K, &V) -> R + Send + Sync + 'static,
     ) -> Self {
-        let function = native(2, move |given| Ok(by(&given.get(0)?, &given.get(1)?)));
+        let function = native_of::<V, _>(2, 1, move |given| Ok(by(&given.get(0)?, &given.get(1)?)));
         let by = self.handle.call_with_key("deduplicate", function);
         let fields = Tree::map([("by", by), ("within", Tree::duration(within)), ("name", Tree::text(name))]);
         KStream::at(self.handle.step("deduplicate", fields))
@@ -210,7 +212,7 @@ impl<K: Data, V: Data> KStream<K, V> {
 
     /// Groups records by a new key.
     pub fn group_by<K2: Data>(&self, key: impl Fn(&K, &V) -> K2 + Send + Sync + 'static) -> KGroupedStream<K2, V> {
-        let function = native(2, move |given| Ok(key(&given.get(0)?, &given.get(1)?)));
+        let function = native_of::<V, _>(2, 1, move |given| Ok(key(&given.get(0)?, &given.get(1)?)));
         let call = self.handle.call_with_key("group_by", function);
         KGroupedStream::new(self.handle.clone().rekeyed(), Some(call))
     }
@@ -242,7 +244,7 @@ impl<K: Data, V: Data> Split<K, V> {
 
     /// The records for which the condition holds, and none of those of the branches before.
     pub fn branch(&mut self, name: &str, condition: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> KStream<K, V> {
-        let function = native(2, move |given| Ok(condition(&given.get(0)?, &given.get(1)?)));
+        let function = native_of::<V, _>(2, 1, move |given| Ok(condition(&given.get(0)?, &given.get(1)?)));
         let handle = &self.step.handle;
         let call = handle.call_with_key("branch", function);
         KStream::at(handle.at(handle.shared.borrow_mut().branch(handle.node, name, Some(call))))

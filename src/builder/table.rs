@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::data::Data;
-use super::function::native;
+use super::function::native_of;
 use super::grouped::KGroupedTable;
 use super::handle::Handle;
 use super::joins::{Join, inner};
@@ -61,25 +61,25 @@ impl<K: Data, V: Data> KTable<K, V> {
 
     /// The rows for which the condition holds. One that passes no more is deleted.
     pub fn filter(&self, condition: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
-        let function = native(2, move |given| Ok(condition(&given.get(0)?, &given.get(1)?)));
+        let function = native_of::<V, _>(2, 1, move |given| Ok(condition(&given.get(0)?, &given.get(1)?)));
         self.derived("filter", self.handle.call_with_key("filter", function))
     }
 
     /// The rows for which the condition does not hold.
     pub fn filter_not(&self, condition: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
-        let function = native(2, move |given| Ok(condition(&given.get(0)?, &given.get(1)?)));
+        let function = native_of::<V, _>(2, 1, move |given| Ok(condition(&given.get(0)?, &given.get(1)?)));
         self.derived("filter_not", self.handle.call_with_key("filter_not", function))
     }
 
     /// A new value for each row.
     pub fn map_values<R: Data>(&self, map: impl Fn(V) -> R + Send + Sync + 'static) -> KTable<K, R> {
-        let function = native(1, move |given| Ok(map(given.get(0)?)));
+        let function = native_of::<V, _>(1, 0, move |given| Ok(map(given.get(0)?)));
         self.derived("map_values", self.handle.call("map_values", "value", function))
     }
 
     /// A new value for each row, which depends on the key too.
     pub fn map_values_with_key<R: Data>(&self, map: impl Fn(&K, V) -> R + Send + Sync + 'static) -> KTable<K, R> {
-        let function = native(2, move |given| Ok(map(&given.get(0)?, given.get(1)?)));
+        let function = native_of::<V, _>(2, 1, move |given| Ok(map(&given.get(0)?, given.get(1)?)));
         self.derived("map_values", self.handle.call_with_key("map_values", function))
     }
 
@@ -110,7 +110,7 @@ impl<K: Data, V: Data> KTable<K, V> {
 
     /// Groups rows by another key.
     pub fn group_by<K2: Data>(&self, key: impl Fn(&K, &V) -> K2 + Send + Sync + 'static) -> KGroupedTable<K2, V> {
-        let function = native(2, move |given| Ok(key(&given.get(0)?, &given.get(1)?)));
+        let function = native_of::<V, _>(2, 1, move |given| Ok(key(&given.get(0)?, &given.get(1)?)));
         let key = self.handle.call_with_key("group_by", function);
         KGroupedTable::new(self.handle.clone().rekeyed(), key, None)
     }
@@ -121,9 +121,9 @@ impl<K: Data, V: Data> KTable<K, V> {
         key: impl Fn(&K, &V) -> K2 + Send + Sync + 'static,
         value: impl Fn(&K, V) -> R + Send + Sync + 'static,
     ) -> KGroupedTable<K2, R> {
-        let function = native(2, move |given| Ok(key(&given.get(0)?, &given.get(1)?)));
+        let function = native_of::<V, _>(2, 1, move |given| Ok(key(&given.get(0)?, &given.get(1)?)));
         let key = self.handle.call_with_key("group_by", function);
-        let function = native(2, move |given| Ok(value(&given.get(0)?, given.get(1)?)));
+        let function = native_of::<V, _>(2, 1, move |given| Ok(value(&given.get(0)?, given.get(1)?)));
         let value = self.handle.call_with_key("group_value", function);
         KGroupedTable::new(self.handle.clone().rekeyed(), key, Some(value))
     }
@@ -183,7 +183,7 @@ impl<K: Data, V: Data> KTable<K, V> {
     }
 
     fn named_by<FK: Data>(&self, foreign_key: impl Fn(&V) -> FK + Send + Sync + 'static) -> Tree {
-        let function = native(1, move |given| Ok(foreign_key(&given.get(0)?)));
+        let function = native_of::<V, _>(1, 0, move |given| Ok(foreign_key(&given.get(0)?)));
         Tree::map([("on", self.handle.call("on", "left", function))])
     }
 

@@ -12,7 +12,7 @@ use serde::Deserializer;
 use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
 use serde::de::{DeserializeOwned, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 
-use crate::record::{EnumShape, Field, Shape, StructShape, Text};
+use crate::record::{EnumShape, Field, Fields, Shape, StructShape, Text};
 
 /// More variants than this, in all enums together, are not looked at one by one.
 const MAX_PASSES: usize = 256;
@@ -21,6 +21,32 @@ const MAX_DEPTH: usize = 32;
 
 /// The shape of the values of a type.
 pub(super) fn shape_of<T: DeserializeOwned>() -> Shape {
+    look_at::<T>().0
+}
+
+/// The shape of the values of a type, and what it reads of others.
+pub(super) fn read_by<T: DeserializeOwned>() -> (Shape, Fields) {
+    match look_at::<T>() {
+        (shape, false) => {
+            let fields = fields_of(&shape);
+            (shape, fields)
+        }
+        // It may read a field under another name.
+        (shape, true) => (shape, Fields::All),
+    }
+}
+
+fn fields_of(shape: &Shape) -> Fields {
+    match shape.required() {
+        Shape::Struct(shape) => {
+            Fields::Some(shape.fields().iter().map(|field| (field.name.to_string(), fields_of(&field.shape))).collect())
+        }
+        _ => Fields::All,
+    }
+}
+
+/// The shape of the values of a type, and whether it has fields of several names.
+fn look_at<T: DeserializeOwned>() -> (Shape, bool) {
     let mut trace = Trace::default();
     let mut shape = Shape::Any;
     for _ in 0..MAX_PASSES {
@@ -30,10 +56,10 @@ pub(super) fn shape_of<T: DeserializeOwned>() -> Shape {
         // An error ends the pass; what was found until then stands.
         let _found = T::deserialize(Tracer { trace: &mut trace, shape: &mut shape });
         if !trace.again {
-            return shape;
+            break;
         }
     }
-    shape
+    (shape, !trace.aliases.is_empty())
 }
 
 /// What is known of the types that were met.

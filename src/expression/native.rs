@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::error::Reason;
-use crate::record::{Shape, Value};
+use crate::record::{Fields, Shape, Value};
 
 /// What a native function runs.
 type Call = dyn Fn(&[Cow<'_, Value>]) -> Result<Value, String> + Send + Sync;
@@ -18,9 +18,16 @@ type Call = dyn Fn(&[Cow<'_, Value>]) -> Result<Value, String> + Send + Sync;
 /// A function of Rust under the name by which expressions call it. Cloning shares it.
 #[derive(Clone)]
 pub struct NativeFunction {
-    arity: usize,
+    parameters: Vec<Parameter>,
     result: Shape,
     call: Arc<Call>,
+}
+
+/// What a function takes, as far as that is known.
+#[derive(Clone)]
+struct Parameter {
+    shape: Shape,
+    reads: Fields,
 }
 
 impl NativeFunction {
@@ -31,12 +38,31 @@ impl NativeFunction {
         result: Shape,
         call: impl Fn(&[Cow<'_, Value>]) -> Result<Value, String> + Send + Sync + 'static,
     ) -> Self {
-        NativeFunction { arity, result, call: Arc::new(call) }
+        let parameter = Parameter { shape: Shape::Any, reads: Fields::All };
+        NativeFunction { parameters: vec![parameter; arity], result, call: Arc::new(call) }
+    }
+
+    /// Says that it reads an argument of this shape, and of it only these fields.
+    pub fn taking(mut self, position: usize, shape: Shape, reads: Fields) -> Self {
+        if let Some(parameter) = self.parameters.get_mut(position) {
+            *parameter = Parameter { shape, reads };
+        }
+        self
+    }
+
+    /// What of an argument it reads.
+    pub(super) fn reads(&self, position: usize) -> &Fields {
+        self.parameters.get(position).map_or(&Fields::All, |parameter| &parameter.reads)
+    }
+
+    /// Why no value of a shape could be read as an argument; `None`: it may be, which is found record by record.
+    pub(super) fn misfit(&self, position: usize, given: &Shape) -> Option<String> {
+        misfit(given, &self.parameters.get(position)?.shape, &mut Vec::new())
     }
 
     /// How many arguments it takes.
     pub(super) fn arity(&self) -> usize {
-        self.arity
+        self.parameters.len()
     }
 
     /// The shape of what it gives.
@@ -52,7 +78,35 @@ impl NativeFunction {
 
 impl fmt::Debug for NativeFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "NativeFunction({} arguments: {})", self.arity, self.result)
+        write!(f, "NativeFunction({} arguments: {})", self.arity(), self.result)
+    }
+}
+
+/// What keeps every value of one shape from being read as another. A field that is not there may have a default.
+fn misfit<'s>(given: &'s Shape, expected: &'s Shape, path: &mut Vec<&'s str>) -> Option<String> {
+    match (given.required(), expected.required()) {
+        (Shape::Any | Shape::Never | Shape::Null, _) | (_, Shape::Any | Shape::Never | Shape::Null) => None,
+        (Shape::Int | Shape::UInt | Shape::Timestamp | Shape::Duration, Shape::Int | Shape::UInt)
+        | (Shape::Int | Shape::UInt, Shape::Double)
+        | (Shape::String | Shape::Enum(_), Shape::String | Shape::Enum(_) | Shape::Bytes)
+        | (Shape::Bytes, Shape::List(_))
+        | (Shape::Struct(_), Shape::Map(_))
+        | (Shape::Map(_), Shape::Struct(_)) => None,
+        (Shape::List(given), Shape::List(expected)) | (Shape::Map(given), Shape::Map(expected)) => {
+            misfit(given, expected, path)
+        }
+        (Shape::Struct(given), Shape::Struct(expected)) => expected.fields().iter().find_map(|field| {
+            let own = given.field(&field.name)?;
+            path.push(&field.name);
+            let found = misfit(&own.shape, &field.shape, path);
+            path.pop();
+            found
+        }),
+        (given, expected) if given == expected => None,
+        (given, expected) => {
+            let place = if path.is_empty() { String::new() } else { format!("`{}`: ", path.join(".")) };
+            Some(format!("{place}{expected} is expected, and this is {given}"))
+        }
     }
 }
 
@@ -115,6 +169,22 @@ mod tests {
         let input = Input { key: &Value::Bool(true), value: &Value::Null, record: None, locals: &[] };
         let error = expression.evaluate(&input).unwrap_err();
         assert_eq!(error.to_string(), "`double_1(key)` in `1 + double_1(key)`: bool cannot be doubled");
+    }
+
+    #[test]
+    fn what_it_reads_of_an_argument_is_known_and_what_it_cannot_read_refused() {
+        let total = Shape::structure("Total", [("amount", Shape::Double), ("gone", Shape::Bool)]);
+        let reads = Fields::path(&["amount"]);
+        let function = NativeFunction::new(1, Shape::Null, |_| Ok(Value::Null)).taking(0, total, reads.clone());
+        let scope = |amount: Shape| {
+            let value = Shape::structure("", [("amount", amount), ("other", Shape::String)]).optional();
+            let functions = [("f_1".to_owned(), function.clone())].into_iter().collect();
+            Scope::new().with("value", Binding::Value, value).with_functions(functions)
+        };
+        let expression = Expression::compile("f_1(value)", &scope(Shape::Int.optional())).unwrap();
+        assert_eq!(expression.uses(&Binding::Value), Some(&reads));
+        let errors = Expression::compile("f_1(value)", &scope(Shape::String)).unwrap_err();
+        assert_eq!(errors[0].message, "`f_1` cannot read this: `amount`: double is expected, and this is string");
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod aggregates;
 mod application;
 mod harness;
 mod joins;
+mod process;
 mod stateless;
 mod tables;
 mod types;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use signalstream::builder::{Consumed, Data, Produced, Serdes, StreamsBuilder, TopologyError};
-use signalstream::record::Shape;
+use signalstream::record::{Fields, Shape};
 use signalstream::testing::TopologyTestDriver;
 
 use crate::harness::{built, driven};
@@ -171,4 +171,37 @@ fn avro_is_read_and_written_and_checked_before_anything_runs() {
     assert!(matches!(error, TopologyError::Mistakes(_)));
     assert!(error.to_string().contains("cents"), "{error}");
     assert!(error.to_string().contains("status"), "{error}");
+}
+
+#[test]
+fn only_the_fields_that_closures_read_are_decoded() {
+    #[derive(Serialize, Deserialize)]
+    struct Cents {
+        cents: i64,
+    }
+    let builder = StreamsBuilder::new("app").schema("Total.avsc", SCHEMA).unwrap();
+    let totals = || builder.stream("in", Consumed::with(Serdes::string(), Serdes::avro::<Cents>("Total")));
+    let out = || Produced::with(Serdes::string(), Serdes::long());
+    totals().filter(|_, total| total.cents > 0).map_values(|total| total.cents).to("out", out());
+    let topology = built(&builder);
+    assert_eq!(topology.subtopologies[0].sources[0].fields, Fields::path(&["cents"]));
+    let mut driver = TopologyTestDriver::new(&Arc::new(topology), builder.schemas()).unwrap();
+    let total = serde_json::json!({"customer": "ada", "cents": 3, "status": "open"});
+    driver.pipe("in", "a", &total, 0).unwrap();
+    assert_eq!(driver.read::<String, i64>("out").unwrap(), [("a".to_owned(), 3)]);
+}
+
+#[test]
+fn a_type_that_the_schema_cannot_give_is_refused() {
+    #[derive(Serialize, Deserialize)]
+    struct Misread {
+        cents: String,
+    }
+    let builder = StreamsBuilder::new("app").schema("Total.avsc", SCHEMA).unwrap();
+    builder
+        .stream("in", Consumed::with(Serdes::string(), Serdes::avro::<Misread>("Total")))
+        .map_values(|total| total.cents)
+        .to("out", Produced::with(Serdes::string(), Serdes::string()));
+    let error = builder.build().unwrap_err().to_string();
+    assert!(error.contains("`cents`: string is expected, and this is int"), "{error}");
 }

@@ -154,7 +154,15 @@ impl Checker<'_> {
 
     /// A call of a function of Rust. It is never done ahead: who wrote it may count calls.
     fn native(&mut self, function: NativeFunction, name: &str, arguments: &[Syntax], range: &Range<usize>) -> Typed {
-        let nodes: Vec<Node> = arguments.iter().map(|argument| self.check(argument).node).collect();
+        let mut nodes = Vec::with_capacity(arguments.len());
+        for (position, argument) in arguments.iter().enumerate() {
+            let checked = self.check(argument);
+            if let Some(reason) = function.misfit(position, &checked.shape) {
+                let message = format!("`{name}` cannot read this: {reason}");
+                self.errors.push(ExpressionError::new(argument.range.clone(), message));
+            }
+            nodes.push(checked.node);
+        }
         let (takes, given) = (function.arity(), nodes.len());
         if takes != given {
             let plural = if takes == 1 { "argument" } else { "arguments" };
