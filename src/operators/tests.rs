@@ -184,7 +184,7 @@ sinks: [{from: out, topic: out}]";
         (windowed("{sliding: 10ms}", "on_update"), "aggregate"),
         (SUPPRESSED.to_owned(), "suppress"),
         (JOINED.to_owned(), "join"),
-        (deduplicated.to_owned(), "deduplicate"),
+        (deduplicated.to_owned(), "deduplicate-1"),
     ];
     for (text, name) in cases {
         let mut bench = Bench::open(&text, name);

@@ -117,19 +117,6 @@ impl<F: Combine> Aggregation<F> {
         context.stores.put(*index, buffer, entry);
     }
 
-    /// Whether the entry of a window in the index is its own. A session that nothing can be added to any more loses it to
-    /// a later one that a record reached which is as early as the start of the first.
-    fn is_entry_of(&mut self, window: Window, key: &[u8], context: &mut OperatorContext<'_>) -> Result<bool> {
-        let Timeline { index: Some(index), buffer, .. } = &mut self.timeline else { return Ok(false) };
-        if !matches!(self.windows, Some(Windows::Session(_))) {
-            return Ok(true);
-        }
-        buffer.clear();
-        index_key(key, window.start, buffer);
-        let entry = context.stores.get_ref(*index, buffer)?;
-        Ok(entry.is_some_and(|entry| entry.value == Value::Int(window.end)))
-    }
-
     /// The entries of a key in the index whose windows start between `from` and `to`, both included: the starts, ascending.
     pub(super) fn starts_between(
         &mut self,
@@ -197,9 +184,7 @@ impl<F: Combine> Aggregation<F> {
         let to = window_bound(expired);
         let rows = context.stores.scan_limited(self.store, Bound::Included(&from), Bound::Excluded(&to), SCAN_LIMIT)?;
         for (store_key, _) in &rows {
-            if let Some((window, key)) = self.parse_row(store_key)
-                && self.is_entry_of(window, key, context)?
-            {
+            if let Some((window, key)) = self.parse_row(store_key) {
                 self.put_entry(window, key, None, context);
             }
             context.stores.put(self.store, store_key, None);
