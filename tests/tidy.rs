@@ -20,6 +20,7 @@ const NOT_VERBS: &[(&str, &str)] = &[
     ("aggregate_changes", "how `aggregate`, `reduce` and `fold` work on grouped tables"),
     ("emission", "when a table emits, whatever made it"),
     ("sink", "the end of a stream; `sinks` is no step"),
+    ("tests", "operators by themselves"),
 ];
 
 /// Files of `src/operators/` that implement one verb together: a file and its verb.

@@ -50,7 +50,7 @@ impl<F: Combine> Aggregation<F> {
         // Like Kafka Streams, without the sessions that were past their retention before this record came.
         let kept_from = before.map_or(0, |before| before.saturating_sub(self.retention).saturating_add(1));
         let reach = (time.saturating_sub(windows.gap()).max(kept_from).max(0), time.saturating_add(windows.gap()));
-        let found = self.sessions(key, reach, context)?;
+        let found = self.sessions(key, reach, kept_from, context)?;
         let own = Window { start: time, end: time };
         let merged = found.iter().fold(own, |merged, (session, _)| Window {
             start: merged.start.min(session.start),
@@ -97,15 +97,22 @@ impl<F: Combine> Aggregation<F> {
         &mut self,
         key: &Key,
         (from, to): (Timestamp, Timestamp),
+        kept_from: Timestamp,
         context: &mut OperatorContext<'_>,
     ) -> Result<Vec<(Window, StateValue)>> {
-        // Sessions of a key do not overlap: one that ends too early is preceded by others that do so too.
+        // Sessions of a key do not overlap: one that ends too early is preceded by others that do so too. Only those that
+        // are past their retention, and wait to be deleted, may lie within others; nobody looks for them again.
         let start_from = self.timeline.longest.map_or(0, |longest| from.saturating_sub(longest).max(0));
         let (mut found, mut before) = (Vec::new(), to);
         loop {
             let sessions = self.sessions_back(&key.encoded, start_from, before, FEW, context)?;
             let more = sessions.len() == FEW;
             for session in sessions {
+                before = session.start.saturating_sub(1);
+                if session.end < kept_from {
+                    self.forget_entry(session, &key.encoded, context);
+                    continue;
+                }
                 if session.end < from {
                     found.reverse();
                     return Ok(found);
@@ -114,7 +121,6 @@ impl<F: Combine> Aggregation<F> {
                 if let Some(row) = context.stores.get(self.store, &self.store_key)? {
                     found.push((session, row));
                 }
-                before = session.start.saturating_sub(1);
             }
             if !more {
                 found.reverse();

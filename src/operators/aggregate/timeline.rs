@@ -110,6 +110,24 @@ impl<F: Combine> Aggregation<F> {
         }
     }
 
+    /// Takes a window out of the index, whose row stays until it is deleted.
+    pub(super) fn forget_entry(&mut self, window: Window, key: &[u8], context: &mut OperatorContext<'_>) {
+        self.put_entry(window, key, None, context);
+    }
+
+    /// Whether the entry at a window's start is that window's: another session may have begun there since this one went past
+    /// its retention.
+    fn has_entry(&mut self, window: Window, key: &[u8], context: &mut OperatorContext<'_>) -> Result<bool> {
+        let (Timeline { index: Some(index), buffer, .. }, Some(Windows::Session(_))) =
+            (&mut self.timeline, self.windows)
+        else {
+            return Ok(true);
+        };
+        buffer.clear();
+        index_key(key, window.start, buffer);
+        Ok(context.stores.get_ref(*index, buffer)?.is_some_and(|entry| entry.value == Value::Int(window.end)))
+    }
+
     fn put_entry(&mut self, window: Window, key: &[u8], entry: Option<StateValue>, context: &mut OperatorContext<'_>) {
         let Timeline { index: Some(index), buffer, .. } = &mut self.timeline else { return };
         buffer.clear();
@@ -184,7 +202,9 @@ impl<F: Combine> Aggregation<F> {
         let to = window_bound(expired);
         let rows = context.stores.scan_limited(self.store, Bound::Included(&from), Bound::Excluded(&to), SCAN_LIMIT)?;
         for (store_key, _) in &rows {
-            if let Some((window, key)) = self.parse_row(store_key) {
+            if let Some((window, key)) = self.parse_row(store_key)
+                && self.has_entry(window, key, context)?
+            {
                 self.put_entry(window, key, None, context);
             }
             context.stores.put(self.store, store_key, None);
