@@ -28,7 +28,7 @@ pub(super) struct Draft {
     pub(super) topics: BTreeMap<String, Tree>,
     nodes: Vec<Node>,
     sinks: Vec<Tree>,
-    functions: Vec<(String, NativeFunction)>,
+    functions: Vec<(&'static str, NativeFunction)>,
     processors: Processors,
 }
 
@@ -149,17 +149,17 @@ impl Draft {
         }
     }
 
-    /// Takes a function in, under a name of its own; gives that name.
-    pub(super) fn function(&mut self, verb: &str, function: NativeFunction) -> String {
-        let name = format!("{verb}_{}", self.functions.len() + 1);
-        self.functions.push((name.clone(), function));
-        name
+    /// Takes a function in; gives a call of it.
+    pub(super) fn call(&mut self, verb: &'static str, arguments: &str, function: NativeFunction) -> Tree {
+        self.functions.push((verb, function));
+        Tree::Call { function: self.functions.len() - 1, arguments: arguments.to_owned() }
     }
 
     /// The whole topology.
     pub(super) fn write(&self) -> Written {
         let plan = Plan::of(self);
         let mut sections: [Vec<(String, Tree)>; 3] = Default::default();
+        let mut functions = BTreeMap::new();
         for (id, node) in self.nodes.iter().enumerate().filter(|(id, _)| !plan.absorbed.contains(id)) {
             let (section, mut fields) = match &node.kind {
                 Kind::Source(fields) => (0, fields.clone()),
@@ -175,6 +175,7 @@ impl Draft {
                 fields.insert("on_error", policy.clone());
             }
             if let (Some(name), Some(section)) = (plan.names.get(&id), sections.get_mut(section)) {
+                self.name_functions(&mut fields, name, &mut functions);
                 section.push((name.clone(), fields));
             }
         }
@@ -199,9 +200,32 @@ impl Draft {
         let yaml = Tree::Map(all).to_yaml(&plan.names);
         Written {
             yaml,
-            functions: self.functions.iter().cloned().collect(),
+            functions: functions.into_iter().collect(),
             processors: self.processors.clone(),
             unnamed: plan.unnamed,
+        }
+    }
+
+    /// Names the functions that a stream or table calls after it, so that a call is the same call after a change
+    /// elsewhere: what is kept is compared with the topology at the start, expressions too.
+    fn name_functions(&self, tree: &mut Tree, owner: &str, named: &mut BTreeMap<String, NativeFunction>) {
+        match tree {
+            Tree::Call { function, arguments } => {
+                let Some((verb, function)) = self.functions.get(*function) else { return };
+                let owner: String = owner.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+                let mut name = format!("{verb}_{owner}");
+                let mut number = 1;
+                while named.contains_key(&name) {
+                    number += 1;
+                    name = format!("{verb}_{owner}_{number}");
+                }
+                let call = Tree::Text(format!("{name}({arguments})"));
+                named.insert(name, function.clone());
+                *tree = call;
+            }
+            Tree::List(items) => items.iter_mut().for_each(|item| self.name_functions(item, owner, named)),
+            Tree::Map(fields) => fields.iter_mut().for_each(|(_, field)| self.name_functions(field, owner, named)),
+            Tree::Text(_) | Tree::Plain(_) | Tree::Reference(_) => {}
         }
     }
 

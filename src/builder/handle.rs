@@ -46,19 +46,18 @@ impl Handle {
         Tree::Reference(self.node)
     }
 
-    /// A call of a function: `verb_1(arguments)`.
-    pub(super) fn call(&self, verb: &str, arguments: &str, function: NativeFunction) -> Tree {
-        let name = self.shared.borrow_mut().function(verb, function);
-        Tree::Text(format!("{name}({arguments})"))
+    /// A call of a function.
+    pub(super) fn call(&self, verb: &'static str, arguments: &str, function: NativeFunction) -> Tree {
+        self.shared.borrow_mut().call(verb, arguments, function)
     }
 
     /// A call of a function of key and value.
-    pub(super) fn call_with_key(&self, verb: &str, function: NativeFunction) -> Tree {
+    pub(super) fn call_with_key(&self, verb: &'static str, function: NativeFunction) -> Tree {
         self.call(verb, &format!("{}, value", self.key), function)
     }
 
     /// A call of a function of key, value and state.
-    pub(super) fn call_with_state(&self, verb: &str, function: NativeFunction) -> Tree {
+    pub(super) fn call_with_state(&self, verb: &'static str, function: NativeFunction) -> Tree {
         self.call(verb, &format!("{}, value, acc", self.key), function)
     }
 

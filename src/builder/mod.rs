@@ -193,10 +193,8 @@ impl StreamsBuilder {
     }
 
     fn source<K: Data, V: Data>(&self, topic: &str, how: &Consumed<K, V>, kind: &str, store: Option<Tree>) -> Handle {
-        let timestamp = how.timestamp.clone().map(|extract| {
-            let name = self.shared.borrow_mut().function("timestamp", extract);
-            Tree::Text(format!("{name}(key, value)"))
-        });
+        let call = |extract| self.shared.borrow_mut().call("timestamp", "key, value", extract);
+        let timestamp = how.timestamp.clone().map(call);
         let fields = how.tree(topic).with("timestamp", timestamp).with("store", store);
         let fields = fields.with("kind", (kind != "stream").then(|| Tree::text(kind)));
         let node = self.shared.borrow_mut().source(&how.name_or(topic), fields);

@@ -15,6 +15,13 @@ pub(super) enum Tree {
     Plain(String),
     /// The name of a node.
     Reference(NodeId),
+    /// A call of a function, by its number, which has no name before everything else has one.
+    Call {
+        /// The function.
+        function: usize,
+        /// What it is given.
+        arguments: String,
+    },
     /// A list.
     List(Vec<Tree>),
     /// Fields, in order.
@@ -95,7 +102,7 @@ impl Tree {
             Tree::Reference(node) => show(*node),
             Tree::List(items) => items.iter().for_each(|item| item.references(show)),
             Tree::Map(fields) => fields.iter().for_each(|(_, field)| field.references(show)),
-            Tree::Text(_) | Tree::Plain(_) => {}
+            Tree::Text(_) | Tree::Plain(_) | Tree::Call { .. } => {}
         }
     }
 
@@ -148,6 +155,7 @@ impl Tree {
     fn leaf(&self, names: &BTreeMap<NodeId, String>) -> String {
         match self {
             Tree::Text(text) => quoted(text),
+            Tree::Call { arguments, .. } => quoted(arguments),
             Tree::Plain(text) => text.clone(),
             Tree::Reference(node) => quoted(names.get(node).map_or("", String::as_str)),
             Tree::List(_) => "[]".to_owned(),

@@ -197,3 +197,26 @@ fn a_store_without_a_name_of_its_own_is_refused() {
     assert!(matches!(error, TopologyError::Unnamed { .. }), "{error}");
     assert!(error.to_string().contains(".named("), "{error}");
 }
+
+/// What is kept is compared with the topology by its expressions, too: those of a table must not change with what stands
+/// elsewhere.
+#[test]
+fn calls_are_named_after_the_table_that_makes_them() {
+    let build = |more: bool| {
+        let builder = StreamsBuilder::new("app");
+        let l = table(&builder, "l");
+        if more {
+            l.group_by(|_, number| *number).count("before").to_stream().filter(|_, _| true).to("before", json());
+        }
+        let add = |sum, row| sum + row;
+        l.group_by(|_, number| number % 2).reduce("sums", add, |sum, row| sum - row).to_stream().to("out", json());
+        l.join_by_foreign_key(&table(&builder, "r"), "named", |_| String::new(), |left, right| left + right)
+            .to_stream()
+            .to("named", json());
+        builder.to_yaml()
+    };
+    let (without, with) = (build(false), build(true));
+    for call in ["group_by_sums(key, value)", "add_sums(acc, value)", "subtract_sums(acc, value)", "on_named(left)"] {
+        assert!(without.contains(call) && with.contains(call), "{call}\n{without}\n{with}");
+    }
+}
