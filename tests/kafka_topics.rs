@@ -136,7 +136,7 @@ fn several_topics_and_patterns_are_read_headers_travel_and_sinks_choose_their_to
     ];
     assert_eq!((machine.seen("left").as_slice(), machine.seen("right").as_slice()), (&left[..], &right[..]));
     let counts = cluster.kcat().last_by_key("counts");
-    assert_eq!(counts.get(&b"1".to_vec()), Some(&Some(br#"{"n":2}"#.to_vec())), "both topics are counted together");
+    assert_eq!(counts.get(&b"1"[..]), Some(&Some(br#"{"n":2}"#.to_vec())), "both topics are counted together");
     let failed = machine.lines("failed");
     let said = |line: &Json| line["value"]["error_message"].as_str().unwrap().to_owned();
     for line in &failed {
