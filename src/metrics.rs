@@ -93,7 +93,7 @@ metrics! {
     DEAD_LETTERS: Counter "signalstream_dead_letters_total" ["application", "task"] None,
         "Records sent to the dead letter topic";
     RECORDS_DROPPED: Counter "signalstream_records_dropped_total" ["application", "task", "reason"] None,
-        "Records dropped where semantics say so: `late`, `null_key`, `null_value`, `no_branch`, `duplicate`, `skipped`";
+        "Records dropped where semantics say so: `late`, `null_key`, `null_value`, `no_branch`, `duplicate`, `stale`, `skipped`";
     COMMIT_SECONDS: Histogram "signalstream_commit_seconds" ["application", "thread"] Some(Unit::Seconds),
         "How long a commit took";
     COMMITS: Counter "signalstream_commits_total" ["application", "thread"] None,
@@ -145,18 +145,21 @@ pub enum DropReason {
     NoBranch,
     /// One like it had been kept shortly before.
     Duplicate,
+    /// It answers a question that has been asked anew since: the row that asked has changed.
+    Stale,
     /// It failed, and `on_error: skip` says to go on without it.
     Skipped,
 }
 
 impl DropReason {
     /// All reasons, in order.
-    pub const ALL: [DropReason; 6] = [
+    pub const ALL: [DropReason; 7] = [
         DropReason::Late,
         DropReason::NullKey,
         DropReason::NullValue,
         DropReason::NoBranch,
         DropReason::Duplicate,
+        DropReason::Stale,
         DropReason::Skipped,
     ];
 
@@ -168,6 +171,7 @@ impl DropReason {
             DropReason::NullValue => "null_value",
             DropReason::NoBranch => "no_branch",
             DropReason::Duplicate => "duplicate",
+            DropReason::Stale => "stale",
             DropReason::Skipped => "skipped",
         }
     }

@@ -1,6 +1,6 @@
 //! What the documentation shows works: every topology in it is planned, every test file in it runs.
 //!
-//! Checked are the fenced `yaml` blocks of README.md, CONTRIBUTING.md and docs/*.md:
+//! Checked are the fenced `yaml` blocks of README.md, CONTRIBUTING.md, docs/*.md and docs/verbs/*.md:
 //!
 //! - a block that starts with `topology:` and is no test file is a whole topology, and must plan against `schemas/`;
 //! - a block with a file's name (```` ```yaml mood.yaml ````) is written under that name into one directory for all
@@ -10,6 +10,11 @@
 //!
 //! Links, and the tests, settings and metrics that pages name, are checked too.
 
+/// Pages show a topology with its processor.
+#[allow(dead_code, unreachable_pub, reason = "a program of its own, of which the processor is taken")]
+#[path = "../examples/processor/main.rs"]
+mod example;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +23,7 @@ use signalstream::config::{Effective, Setting, Sources, reference};
 use signalstream::metrics::METRICS;
 use signalstream::serdes::SchemaRegistry;
 use signalstream::testing::scenario::{ScenarioOptions, run_file};
-use signalstream::topology::{PlanOptions, load};
+use signalstream::topology::{PlanOptions, load_with};
 
 /// The surroundings of a fragment: what examples may read.
 const AROUND: &str = "
@@ -48,8 +53,9 @@ fn top() -> &'static Path {
 }
 
 fn pages() -> Vec<PathBuf> {
-    let mut pages: Vec<PathBuf> = fs::read_dir(top().join("docs"))
-        .unwrap()
+    let mut pages: Vec<PathBuf> = ["docs", "docs/verbs"]
+        .iter()
+        .flat_map(|directory| fs::read_dir(top().join(directory)).unwrap())
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
         .collect();
@@ -98,7 +104,7 @@ fn schemas() -> SchemaRegistry {
 fn mistakes(text: &str, unread: bool) -> Vec<String> {
     let (schemas, agents) = (schemas(), Agents::local());
     let options = PlanOptions { registry: &schemas, agents: &agents, projection: true };
-    let Err(found) = load("example.yaml", text, &options) else { return Vec::new() };
+    let Err(found) = load_with("example.yaml", text, &options, &example::processors()) else { return Vec::new() };
     let counts = |message: &str| !(unread && message.starts_with("nothing reads"));
     found
         .iter()

@@ -10,6 +10,9 @@ use clap::{Args, ValueEnum};
 
 use crate::log::LogError;
 use crate::testing::{DriverError, DriverOptions, InputLine, TopologyDriver, parse_line};
+use crate::topology::TopicPattern;
+use crate::topology::pattern;
+use crate::topology::plan::Topology;
 
 use super::Outcome;
 use super::lines::{Lines, TwoPasses};
@@ -58,7 +61,7 @@ impl DriveCommand {
         let mut input = TwoPasses::open(&self.input)?;
         let options = DriverOptions {
             caching: self.cache == Switch::On,
-            partitions: partitions(&mut input.lines()?)?,
+            partitions: partitions(&mut input.lines()?, &loaded.topology)?,
             ..DriverOptions::default()
         };
         let mut driver = TopologyDriver::new(Arc::new(loaded.topology), &loaded.schemas, options)?;
@@ -70,16 +73,17 @@ impl DriveCommand {
     }
 }
 
-/// How many partitions each topic has: one more than the highest that a line names. Ends at the first broken
-/// line, which the run then reports.
-fn partitions(lines: &mut Lines) -> anyhow::Result<BTreeMap<String, i32>> {
+/// How many partitions each topic has: one more than the highest that a line names. Topics that match a pattern are
+/// there because a line names them. Ends at the first broken line, which the run then reports.
+fn partitions(lines: &mut Lines, topology: &Topology) -> anyhow::Result<BTreeMap<String, i32>> {
+    let patterns: Vec<TopicPattern> = pattern::patterns(topology).cloned().collect();
     let mut partitions = BTreeMap::new();
     while let Ok(Some(line)) = lines.next() {
         match parse_line(line) {
             Ok(Some(InputLine::Record(record))) => {
-                if let Some(partition) = record.partition {
+                if record.partition.is_some() || patterns.iter().any(|pattern| pattern.takes(&record.topic)) {
                     let count = partitions.entry(record.topic).or_insert(1);
-                    *count = partition.saturating_add(1).max(*count);
+                    *count = record.partition.unwrap_or(0).saturating_add(1).max(*count);
                 }
             }
             Ok(_) => {}

@@ -9,6 +9,7 @@ use crate::record::Fields;
 use crate::serdes::internal::Codec;
 use crate::serdes::{Format, Serde, TopicSerde};
 use crate::state::StoreSpec;
+use crate::topology::pattern;
 use crate::topology::plan::{Encoding, Topic, Topology, Verb};
 
 use super::load::{self, Loaded, SchemaArguments};
@@ -86,11 +87,19 @@ impl Formats {
         self.topology().topics.iter().find(|topic| topic.name == name)
     }
 
+    /// How the keys and values of a topic are written that the topology names, or takes by a pattern.
+    fn known(&self, name: &str) -> (Option<Format>, Option<Format>) {
+        let on_topics = pattern::on_topics(self.topology(), [name]);
+        let topics = on_topics.as_ref().map_or(self.topology().topics.as_slice(), |on_topics| &on_topics.topics);
+        let known = topics.iter().find(|topic| topic.name == name);
+        (known.map(|topic| topic.key.clone()), known.and_then(|topic| topic.value.clone()))
+    }
+
     /// Writes and reads the JSON of a topic.
     pub(super) fn writer(&self, topic: &str) -> anyhow::Result<TopicSerde> {
-        let known = self.topic(topic);
-        let key = self.key.clone().or_else(|| known.map(|topic| topic.key.clone())).unwrap_or(Format::String);
-        let value = self.value.clone().or_else(|| known.and_then(|topic| topic.value.clone()));
+        let (key, value) = self.known(topic);
+        let key = self.key.clone().or(key).unwrap_or(Format::String);
+        let value = self.value.clone().or(value);
         let Some(value) = value else {
             return Err(super::failure::Usage::error(format!(
                 "how are the values of `{topic}` written? Give --value-format, or --topology with a topology that uses the topic"
@@ -101,11 +110,9 @@ impl Formats {
 
     /// Reads the records of a topic. What nothing is known of is read as what its bytes look like.
     pub(super) fn reader(&self, topic: &str) -> anyhow::Result<RecordReader> {
-        let known = self.topic(topic);
-        let key_format = self.key.as_ref().or_else(|| known.map(|topic| &topic.key));
-        let value_format = self.value.as_ref().or_else(|| known.and_then(|topic| topic.value.as_ref()));
-        let mut key = self.part(key_format)?;
-        let mut value = self.part(value_format)?;
+        let (key_format, value_format) = self.known(topic);
+        let mut key = self.part(self.key.as_ref().or(key_format.as_ref()))?;
+        let mut value = self.part(self.value.as_ref().or(value_format.as_ref()))?;
         if let Some(store) = stores(self.topology()).find(|store| store.changelog.as_deref() == Some(topic)) {
             key = Part::of_store(store.kind, key);
             value = Part::Internal(Codec::new(&store.shape));
@@ -151,7 +158,7 @@ pub(super) fn stores(topology: &Topology) -> impl Iterator<Item = &StoreSpec> {
 fn repartition_codec(topology: &Topology, topic: &str) -> Option<Codec> {
     let nodes = topology.subtopologies.iter().flat_map(|subtopology| &subtopology.nodes);
     nodes.into_iter().find_map(|node| match &node.verb {
-        Verb::Sink(sink) if *sink.topic == *topic => match &sink.value {
+        Verb::Sink(sink) if sink.topic.names().any(|name| **name == *topic) => match &sink.value {
             Encoding::Internal(shape) => Some(Codec::new(shape)),
             Encoding::Serde(_) => None,
         },

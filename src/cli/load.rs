@@ -4,16 +4,32 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::Context;
 use clap::Args;
 
 use crate::agents::Agents;
+use crate::processor::Processors;
 use crate::serdes::{SchemaError, SchemaRegistry};
 use crate::topology::plan::Topology;
 use crate::topology::{self, PlanOptions};
 
 use super::{builtin, files};
+
+/// The processors of this program. It has one command line, which says them before it does anything else.
+static PROCESSORS: OnceLock<Processors> = OnceLock::new();
+
+/// Says which processors topologies may name.
+pub(super) fn register(processors: Processors) {
+    // Who comes second is not the command line that runs.
+    PROCESSORS.get_or_init(|| processors);
+}
+
+/// The processors that topologies may name.
+pub(super) fn processors() -> &'static Processors {
+    PROCESSORS.get_or_init(Processors::new)
+}
 
 /// Where Avro schemas come from.
 #[derive(Args, Clone, Default)]
@@ -120,6 +136,6 @@ pub(super) fn topology_or_support(file: Option<&Path>, schemas: &SchemaArguments
 fn check(name: &str, text: &str, schemas: SchemaRegistry) -> anyhow::Result<Loaded> {
     let agents = Agents::local();
     let options = PlanOptions { registry: &schemas, agents: &agents, projection: true };
-    let topology = topology::load(name, text, &options)?;
+    let topology = topology::load_with(name, text, &options, processors())?;
     Ok(Loaded { topology, schemas })
 }

@@ -33,6 +33,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::processor::Processors;
+
 /// What a command found: the exit status of one that could do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
@@ -116,6 +118,51 @@ impl Command {
 
 /// Runs the command that the process was started with, and says what became of it.
 pub fn main() -> ExitCode {
+    main_with(Processors::new())
+}
+
+/// As [`main`], for a program that has processors of its own: all commands know them, so that `validate`, `test`, `drive`
+/// and `run` take topologies that name them.
+///
+/// ```no_run
+/// use std::process::ExitCode;
+///
+/// use signalstream::processor::{
+///     Blueprint, Context, Processor, ProcessorError, ProcessorSupplier, Processors, Record, Request,
+/// };
+///
+/// /// Drops every other record.
+/// #[derive(Default)]
+/// struct Halve(bool);
+///
+/// impl Processor for Halve {
+///     fn process(&mut self, record: Record, context: &mut Context<'_>) -> Result<(), ProcessorError> {
+///         self.0 = !self.0;
+///         if self.0 {
+///             context.forward(record)?;
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// struct Halving;
+///
+/// impl ProcessorSupplier for Halving {
+///     fn name(&self) -> &str {
+///         "halve"
+///     }
+///
+///     fn plan(&self, _request: &Request) -> Result<Blueprint, ProcessorError> {
+///         Ok(Blueprint::new(Halve::default))
+///     }
+/// }
+///
+/// fn main() -> ExitCode {
+///     signalstream::cli::main_with(Processors::new().with(Halving))
+/// }
+/// ```
+pub fn main_with(processors: Processors) -> ExitCode {
+    load::register(processors);
     let cli = Cli::parse();
     if let Err(error) = cli.logging.start() {
         return failure::report(&error);

@@ -1,5 +1,6 @@
 //! `signalstream reset`: lets an application start over, as if it had never run.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -7,8 +8,10 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use crate::log::LogAdmin;
+use crate::log::{Log, LogAdmin, TopicConfig};
+use crate::runtime::{RuntimeError, read_description};
 use crate::state::list_tasks;
+use crate::topology::evolution::Description;
 use crate::topology::partitioning::is_internal;
 use crate::topology::plan::Topology;
 use crate::topology::requirements::tasks_topic;
@@ -84,7 +87,7 @@ impl ResetCommand {
         let mut steps = Vec::new();
         for topology in &topologies {
             refuse_active(topology, admin.as_ref())?;
-            let planned = plan(topology, admin.as_ref(), &deployment)?;
+            let planned = plan(topology, log.as_ref(), &deployment)?;
             if self.execute {
                 execute(topology, &planned, admin.as_ref(), &deployment).with_context(|| {
                     let name = &topology.name;
@@ -123,7 +126,7 @@ impl ResetCommand {
     }
 }
 
-fn refuse_active(topology: &Topology, admin: &dyn LogAdmin) -> anyhow::Result<()> {
+pub(super) fn refuse_active(topology: &Topology, admin: &dyn LogAdmin) -> anyhow::Result<()> {
     let members = admin.group_members(&topology.name)?;
     if members == 0 {
         return Ok(());
@@ -135,12 +138,32 @@ fn refuse_active(topology: &Topology, admin: &dyn LogAdmin) -> anyhow::Result<()
     ))
 }
 
-fn plan(topology: &Topology, admin: &dyn LogAdmin, deployment: &Deployment) -> anyhow::Result<Vec<Step>> {
+/// The topics of the engine's own: of the topology as it is, and of what it was when it ran last.
+fn internal_topics(
+    topology: &Topology,
+    log: &dyn Log,
+    existing: &BTreeMap<String, TopicConfig>,
+) -> anyhow::Result<Vec<String>> {
+    let tasks = tasks_topic(topology);
+    let internal = topology.topics.iter().filter(|topic| is_internal(topic)).map(|topic| topic.name.clone());
+    let mut topics: Vec<String> = internal.collect();
+    match read_description(&topology.name, &tasks, log, existing) {
+        Ok(before) => topics.extend(before.iter().flat_map(Description::internal_topics).map(str::to_owned)),
+        // It is about to go.
+        Err(RuntimeError::Evolution(error)) => tracing::warn!(%error, "topics of earlier versions are not known"),
+        Err(error) => return Err(error.into()),
+    }
+    topics.push(tasks);
+    let mut seen = BTreeSet::new();
+    topics.retain(|topic| seen.insert(topic.clone()));
+    Ok(topics)
+}
+
+fn plan(topology: &Topology, log: &dyn Log, deployment: &Deployment) -> anyhow::Result<Vec<Step>> {
     let step = |what, name: String, detail: String| Step { application: topology.name.clone(), what, name, detail };
     let mut steps = vec![step("offsets", topology.name.clone(), "the group with its committed offsets".to_owned())];
-    let existing = admin.topics()?;
-    let internal = topology.topics.iter().filter(|topic| is_internal(topic)).map(|topic| topic.name.clone());
-    for topic in internal.chain([tasks_topic(topology)]) {
+    let existing = log.admin().topics()?;
+    for topic in internal_topics(topology, log, &existing)? {
         if let Some(config) = existing.get(&topic) {
             steps.push(step("topic", topic, format!("{} partitions", config.partitions)));
         }

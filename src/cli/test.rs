@@ -76,8 +76,11 @@ impl TestCommand {
         let mut reports = Vec::new();
         for file in self.files()? {
             let registry = self.schemas.registry(Some(super::load::directory_of(&file)))?;
-            let options =
-                ScenarioOptions { filter: self.filter.as_deref(), ..ScenarioOptions::new(&registry, &agents) };
+            let options = ScenarioOptions {
+                filter: self.filter.as_deref(),
+                processors: Some(super::load::processors()),
+                ..ScenarioOptions::new(&registry, &agents)
+            };
             let report = run_file(&file, &options);
             summary.add(&report);
             match self.output {

@@ -93,7 +93,7 @@ setting::settings! {
         /// Kafka: how long a single question to the brokers may take.
         ["request_timeout"] request_timeout: Duration as Millis = Duration::from_secs(15);
         /// Kafka: the most bytes that are fetched ahead per partition; at most one fetched batch more.
-        ["fetch_queue_bytes"] fetch_queue_bytes: usize as Bytes = 1 << 20;
+        ["fetch_queue_bytes"] fetch_queue_bytes: usize as Bytes = 128 << 10;
         /// Kafka: the most bytes of a producer that wait to be written.
         ["produce_queue_bytes"] produce_queue_bytes: usize as Bytes = 32 << 20;
         /// Whether the threads are static members of their group (KIP-345): one that comes back within the session
@@ -114,7 +114,7 @@ setting::settings! {
         /// Committed changes that RocksDB has not written to files yet, for the whole process.
         ["state.write_buffer_bytes"] state_write_buffer_bytes: usize as Bytes = 16 << 20;
         /// Decoded values kept for reading, for the whole process.
-        ["state.read_cache_bytes"] state_read_cache_bytes: usize as Bytes = 16 << 20;
+        ["state.read_cache_bytes"] state_read_cache_bytes: usize as Bytes = 8 << 20;
         /// Uncommitted changes, for the whole process; a task that reaches its share commits.
         ["state.uncommitted_bytes"] state_uncommitted_bytes: usize as Bytes = 16 << 20;
         /// How many tasks of an application are restored at a time.
@@ -133,6 +133,8 @@ setting::settings! {
         ["topics.create"] create_topics: CreateTopics as Word = CreateTopics::Auto;
         /// Replicas of the topics that are created. `none`: as the brokers' `default.replication.factor` says.
         ["topics.replication_factor"] replication_factor: Option<usize> as Optional<Count<32_767>> = None;
+        /// How often a running application looks for topics that match its patterns.
+        ["topics.refresh_interval"] topics_refresh: Duration as Millis = Duration::from_secs(30);
         /// Where the interface for metrics and health listens, such as `127.0.0.1:8080`. `none`: it does not.
         ["http.listen"] http_listen: Option<SocketAddr> as Optional<Socket> = None;
     }

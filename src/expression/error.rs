@@ -139,6 +139,9 @@ pub enum Reason {
     /// An argument of a function has the right kind but cannot be used.
     #[error("{0}")]
     Argument(String),
+    /// A function of Rust failed.
+    #[error("{0}")]
+    Native(String),
 }
 
 impl Reason {

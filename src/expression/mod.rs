@@ -14,6 +14,7 @@ mod error;
 mod functions;
 mod lex;
 mod loops;
+mod native;
 mod operate;
 mod parse;
 mod program;
@@ -33,6 +34,7 @@ use program::{Frame, Node};
 
 pub use call::{CallArgument, CallSyntax, split_call};
 pub use error::{EvaluationError, ExpressionError, Reason};
+pub use native::{NativeFunction, NativeFunctions};
 pub use projection::Projection;
 
 /// What a name in an expression stands for.
@@ -64,6 +66,7 @@ pub enum Binding {
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
     names: Vec<(String, Binding, Shape)>,
+    functions: NativeFunctions,
 }
 
 impl Scope {
@@ -91,6 +94,12 @@ impl Scope {
     /// Adds `window`, for records whose key has one.
     pub fn with_window(self) -> Self {
         self.with("window", Binding::Window, Shape::Struct(window_shape()))
+    }
+
+    /// Lets expressions call these functions of Rust, too.
+    pub fn with_functions(mut self, functions: NativeFunctions) -> Self {
+        self.functions = functions;
+        self
     }
 
     /// The shape of what a name stands for.

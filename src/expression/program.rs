@@ -11,6 +11,7 @@ use regex::Regex;
 
 use super::error::{Failure, Reason, Span};
 use super::functions::Function;
+use super::native::NativeFunction;
 use super::operate;
 use super::parse::BinaryOperator;
 use super::{Binding, Input};
@@ -92,6 +93,10 @@ pub(super) enum NodeKind {
     Map(Vec<(Node, Node)>),
     Call {
         function: &'static Function,
+        arguments: Vec<Node>,
+    },
+    Native {
+        function: NativeFunction,
         arguments: Vec<Node>,
     },
     Matches {
@@ -258,7 +263,8 @@ impl Node {
                 let (operand, index) = (operand.evaluate(frame)?, index.evaluate(frame)?);
                 element(operand, &index).map_err(fail)
             }
-            NodeKind::Call { function, arguments } => self.call(function, arguments, frame),
+            NodeKind::Call { function, arguments } => self.call(arguments, frame, |given| function.call(given)),
+            NodeKind::Native { function, arguments } => self.call(arguments, frame, |given| function.call(given)),
             NodeKind::Matches { text, pattern } => match text.evaluate(frame)?.as_ref() {
                 Value::String(text) => Ok(boolean(pattern.is_match(text))),
                 other => Err(fail(Reason::Kind { expected: "string".to_owned(), found: other.kind() })),
@@ -317,13 +323,19 @@ impl Node {
         }
     }
 
-    fn call<'a>(&'a self, function: &Function, arguments: &'a [Node], frame: &Frame<'a>) -> Evaluated<'a> {
+    fn call<'a>(
+        &'a self,
+        arguments: &'a [Node],
+        frame: &Frame<'a>,
+        function: impl FnOnce(&[Cow<'a, Value>]) -> Result<Value, Reason>,
+    ) -> Evaluated<'a> {
         // Up to three arguments, which is nearly all there are, without an allocation.
         let result = match arguments {
-            [a] => function.call(&[a.evaluate(frame)?]),
-            [a, b] => function.call(&[a.evaluate(frame)?, b.evaluate(frame)?]),
-            [a, b, c] => function.call(&[a.evaluate(frame)?, b.evaluate(frame)?, c.evaluate(frame)?]),
-            more => function.call(&more.iter().map(|node| node.evaluate(frame)).collect::<Result<Vec<_>, _>>()?),
+            [] => function(&[]),
+            [a] => function(&[a.evaluate(frame)?]),
+            [a, b] => function(&[a.evaluate(frame)?, b.evaluate(frame)?]),
+            [a, b, c] => function(&[a.evaluate(frame)?, b.evaluate(frame)?, c.evaluate(frame)?]),
+            more => function(&more.iter().map(|node| node.evaluate(frame)).collect::<Result<Vec<_>, _>>()?),
         };
         result.map(Cow::Owned).map_err(|reason| reason.at(self.span))
     }

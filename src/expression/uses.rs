@@ -15,6 +15,15 @@ fn collect(node: &Node, found: &mut Vec<(Binding, Fields)>) {
     match path(node) {
         Some((binding, names)) => add(found, binding, &names),
         None => {
+            if let NodeKind::Native { function, arguments } = &node.kind {
+                for (position, argument) in arguments.iter().enumerate() {
+                    match path(argument) {
+                        Some((binding, names)) if names.is_empty() => merge(found, binding, function.reads(position)),
+                        _ => collect(argument, found),
+                    }
+                }
+                return;
+            }
             if matches!(node.kind, NodeKind::Header(_) | NodeKind::HasHeader(_)) {
                 // The name is computed, so that any header may be read.
                 add(found, Binding::Headers, &[]);
@@ -25,10 +34,13 @@ fn collect(node: &Node, found: &mut Vec<(Binding, Fields)>) {
 }
 
 fn add(found: &mut Vec<(Binding, Fields)>, binding: Binding, names: &[&str]) {
-    let fields = Fields::path(names);
+    merge(found, binding, &Fields::path(names));
+}
+
+fn merge(found: &mut Vec<(Binding, Fields)>, binding: Binding, fields: &Fields) {
     match found.iter_mut().find(|(known, _)| *known == binding) {
-        Some((_, known)) => known.merge(&fields),
-        None => found.push((binding, fields)),
+        Some((_, known)) => known.merge(fields),
+        None => found.push((binding, fields.clone())),
     }
 }
 
@@ -80,7 +92,7 @@ impl Node {
             NodeKind::Conditional { condition, then, otherwise } => of([condition, then, otherwise]),
             NodeKind::List(nodes) | NodeKind::Coalesce(nodes) => Box::new(nodes.iter()),
             NodeKind::Struct { values, .. } => Box::new(values.iter()),
-            NodeKind::Call { arguments, .. } => Box::new(arguments.iter()),
+            NodeKind::Call { arguments, .. } | NodeKind::Native { arguments, .. } => Box::new(arguments.iter()),
             NodeKind::Pick { from, .. } => Box::new(from.iter()),
             NodeKind::Map(entries) => Box::new(entries.iter().flat_map(|(key, value)| [key, value])),
             NodeKind::Loop { operand, body } => Box::new(std::iter::once(operand.as_ref()).chain(body.bodies())),

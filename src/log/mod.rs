@@ -11,7 +11,7 @@ mod topic;
 #[cfg(test)]
 pub(crate) mod contract;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -429,6 +429,17 @@ pub trait LogAdmin: Send {
 
     /// All topics, by name.
     fn topics(&self) -> Result<BTreeMap<String, TopicConfig>>;
+
+    /// The names of all topics: cheaper than [`LogAdmin::topics`], to be asked for again and again.
+    fn topic_names(&self) -> Result<BTreeSet<String>> {
+        Ok(self.topics()?.into_keys().collect())
+    }
+
+    /// The largest record that each of these topics takes, in bytes of key, value and headers, where the log has a
+    /// limit for it and that is known.
+    fn record_limits(&self, _topics: &[&str]) -> Result<BTreeMap<String, usize>> {
+        Ok(BTreeMap::new())
+    }
 
     /// Changes how a topic is kept: retention, compaction, delays. The number of partitions is left alone.
     fn alter_topic(&self, topic: &str, config: &TopicConfig) -> Result<()>;

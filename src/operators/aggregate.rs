@@ -7,25 +7,31 @@
 //! This file has what all kinds share, and the windows that are aligned to the epoch; `aggregate/` has the others.
 
 mod every;
+mod leap;
 mod session;
 mod sliding;
 mod timeline;
 
+use std::borrow::Cow;
+
 use super::emission::{Change, Held};
-use super::{Operator, OperatorContext, OperatorError, Result};
+use super::{Operator, OperatorContext, Result};
 use crate::metrics::DropReason;
 use crate::record::{Key, Record, Value};
 use crate::serdes::Deserializer;
-use crate::state::{StateValue, parse_session_key, parse_window_key, window_key};
+use crate::state::{StateValue, window_key};
 use crate::time::{StreamTime, Timestamp};
 use crate::topology::plan::{Aggregate, Emit};
 use crate::window::{TimeWindows, UnlimitedWindow, Window, Windows};
 use every::Schedule;
+use leap::Leap;
 use timeline::Timeline;
 
-/// How many windows are closed per scan of the store. What is handed on of them is collected until the record at hand is
-/// done, so a leap in stream time takes memory for all that it closes.
+/// How many rows are read and handed on at a time.
 const SCAN_LIMIT: usize = 1_000;
+/// The names under which the numbers are kept that an aggregation goes on from.
+const DUE: &str = "due";
+const LONGEST: &str = "longest";
 
 /// What is computed per group.
 pub(super) trait Combine: Send {
@@ -60,6 +66,8 @@ pub(super) struct Aggregation<F> {
     key: Deserializer,
     function: F,
     time: StreamTime,
+    /// What the last record's step of time called for and is not done yet, and that record.
+    leap: Option<(Leap, Record)>,
     held: Held,
     store_key: Vec<u8>,
 }
@@ -78,6 +86,7 @@ impl<F: Combine> Aggregation<F> {
             key: plan.key.clone(),
             function,
             time: StreamTime::UNKNOWN,
+            leap: None,
             held: Held::default(),
             store_key: Vec::new(),
         }
@@ -85,14 +94,30 @@ impl<F: Combine> Aggregation<F> {
 
     /// Adds the record to the group under `self.store_key` and hands on the change.
     fn update(&mut self, window: Option<Window>, record: &Record, context: &mut OperatorContext<'_>) -> Result<()> {
+        let (before, after) = self.add(record, context)?;
+        self.updated(window, before, after, record, context)
+    }
+
+    /// Adds the record to the group under `self.store_key`: its row before, and its state after.
+    fn add(&self, record: &Record, context: &mut OperatorContext<'_>) -> Result<(Option<StateValue>, StateValue)> {
         let function = &self.function;
-        let (before, after) = context.stores.update(self.store, &self.store_key, |row| {
+        context.stores.update(self.store, &self.store_key, |row| {
             let timestamp = row.as_ref().map_or(record.timestamp, |row| row.timestamp.max(record.timestamp));
             let state = function.add(row.as_ref().map(|row| row.value.clone()), record)?;
             let after = StateValue { timestamp, value: state };
             let changed = (!after.value.is_null()).then(|| after.clone());
-            Ok::<_, OperatorError>((std::mem::replace(row, changed), after))
-        })?;
+            Ok((std::mem::replace(row, changed), after))
+        })
+    }
+
+    fn updated(
+        &mut self,
+        window: Option<Window>,
+        before: Option<StateValue>,
+        after: StateValue,
+        record: &Record,
+        context: &mut OperatorContext<'_>,
+    ) -> Result<()> {
         let needs_old = self.sends_old || matches!(self.emit, Emit::Every { .. });
         let old = needs_old.then(|| before.map(|row| row.value).unwrap_or_default());
         self.changed(Change { window, value: after.value, old, timestamp: after.timestamp, record }, context)
@@ -134,26 +159,66 @@ impl<F: Combine> Aggregation<F> {
     ) -> Result<()> {
         let before = self.time.get();
         let now = self.time.observe(record.timestamp);
+        let outcome = if windows.advance() < windows.size() {
+            self.add_to_overlapping(windows, now, (record, key), context)
+        } else {
+            self.add_to_one(windows, now, (record, key), context)
+        };
+        // Time has moved even if the record failed: what it closes will not be looked at again.
+        if before != Some(now) {
+            let lasts = windows.size().saturating_add(windows.grace());
+            let emits = self.emit == Emit::OnClose && self.has_readers;
+            let closed = Span::passed(windows, lasts, before, now).filter(|_| emits);
+            let expired = Span::passed(windows, self.retention, before, now).map(|span| span.to);
+            self.work_off(Leap::new(closed, expired), record, context)?;
+        }
+        outcome
+    }
+
+    /// Windows that do not overlap: the record is in one of them, or in a gap between two.
+    fn add_to_one(
+        &mut self,
+        windows: TimeWindows,
+        now: Timestamp,
+        (record, key): (&Record, &Key),
+        context: &mut OperatorContext<'_>,
+    ) -> Result<()> {
+        for window in windows.windows_for(record.timestamp) {
+            if windows.is_expired(window, now) {
+                context.drop_record(DropReason::Late);
+            } else {
+                self.point_at(window, &key.encoded);
+                self.update(Some(window), record, context)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Windows that overlap: a record that cannot be added to one of them is in none.
+    fn add_to_overlapping(
+        &mut self,
+        windows: TimeWindows,
+        now: Timestamp,
+        (record, key): (&Record, &Key),
+        context: &mut OperatorContext<'_>,
+    ) -> Result<()> {
+        let mut added = Vec::new();
         let mut outcome = Ok(());
         for window in windows.windows_for(record.timestamp) {
             if windows.is_expired(window, now) {
                 context.drop_record(DropReason::Late);
             } else if outcome.is_ok() {
-                self.store_key.clear();
-                window_key(window.start, &key.encoded, &mut self.store_key);
-                outcome = self.update(Some(window), record, context);
+                self.point_at(window, &key.encoded);
+                outcome = self.add(record, context).map(|(before, after)| added.push((window, before, after)));
             }
         }
-        // Time has moved even if the record failed: what it closes will not be looked at again.
-        if before != Some(now) {
-            let lasts = windows.size().saturating_add(windows.grace());
-            if self.emit == Emit::OnClose
-                && self.has_readers
-                && let Some(span) = Span::passed(windows, lasts, before, now)
-            {
-                self.close(span, record, context)?;
+        for (window, before, after) in added {
+            self.point_at(window, &key.encoded);
+            if outcome.is_err() {
+                context.stores.put(self.store, &self.store_key, before);
+            } else {
+                self.updated(Some(window), before, after, record, context)?;
             }
-            self.expire(windows, before, now, context)?;
         }
         outcome
     }
@@ -174,60 +239,6 @@ impl<F: Combine> Aggregation<F> {
         self.store_key.clear();
         window_key(window.start, &key.encoded, &mut self.store_key);
         self.update(Some(window), record, context)
-    }
-
-    /// The window and the record's key of a row.
-    fn parse_row<'k>(&self, store_key: &'k [u8]) -> Option<(Window, &'k [u8])> {
-        let by_start = |window: &dyn Fn(Timestamp) -> Window| {
-            let (start, key) = parse_window_key(store_key)?;
-            Some((window(start), key))
-        };
-        match self.windows? {
-            Windows::Time(windows) => by_start(&|start| windows.window(start)),
-            Windows::Sliding(windows) => by_start(&|start| windows.window(start)),
-            Windows::Unlimited(window) => by_start(&|_| window.window()),
-            Windows::Session(_) => parse_session_key(store_key),
-        }
-    }
-
-    /// Hands on the rows of windows that closed, in the order of the store.
-    fn close(&mut self, span: Span, trigger: &Record, context: &mut OperatorContext<'_>) -> Result<()> {
-        let mut scan = StoreScan::new(span);
-        while let Some(rows) = scan.next_rows(self.store, context)? {
-            for (store_key, row) in rows {
-                let Some((window, key)) = self.parse_row(&store_key) else { continue };
-                let encoded = store_key.slice_ref(key);
-                let key = self.key.deserialize(&encoded);
-                let closed = Record {
-                    key: Some(Key { value: key.as_ref().cloned().unwrap_or_default(), encoded }),
-                    window: Some(window),
-                    value: row.value,
-                    old: self.sends_old.then_some(Value::Null),
-                    timestamp: row.timestamp,
-                    ..trigger.clone()
-                };
-                match key {
-                    Ok(_) => self.hand_on(closed, context),
-                    Err(error) => context.fail(closed, error.into()),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Deletes the windows whose retention ran out while stream time went from `before` to `now`.
-    fn expire(
-        &mut self,
-        windows: TimeWindows,
-        before: Option<Timestamp>,
-        now: Timestamp,
-        context: &mut OperatorContext<'_>,
-    ) -> Result<()> {
-        if let Some(span) = Span::passed(windows, self.retention, before, now) {
-            self.hand_on_before(span.to, context)?;
-            context.stores.expire(self.store, span.to);
-        }
-        Ok(())
     }
 }
 
@@ -255,6 +266,13 @@ impl<F: Combine> Operator for Aggregation<F> {
         }
     }
 
+    fn go_on(&mut self, context: &mut OperatorContext<'_>) -> Result<()> {
+        match self.leap.take() {
+            Some((leap, trigger)) => self.work_off(leap, &trigger, context),
+            None => Ok(()),
+        }
+    }
+
     fn flush(&mut self, context: &mut OperatorContext<'_>) {
         for change in self.held.take() {
             self.hand_on(change, context);
@@ -269,14 +287,30 @@ impl<F: Combine> Operator for Aggregation<F> {
         self.hand_on_when_due(now, context)
     }
 
-    fn progress(&self) -> Vec<(&'static str, i64)> {
-        self.schedule.due().map(|due| ("due", due)).into_iter().collect()
+    fn progress(&self) -> Vec<(Cow<'static, str>, i64)> {
+        let due = self.schedule.due().map(|due| (DUE.into(), due));
+        let longest = self.timeline.longest.map(|longest| (LONGEST.into(), longest));
+        due.into_iter().chain(longest).collect()
+    }
+
+    fn progress_names(&self) -> &'static [&'static str] {
+        match (self.emit, self.windows) {
+            (Emit::Every { .. }, _) => &[DUE, LONGEST],
+            (_, Some(Windows::Session(_))) => &[LONGEST],
+            _ => &[],
+        }
     }
 
     fn restore_progress(&mut self, name: &str, value: i64) {
-        if name == "due" {
-            self.schedule.restore(value);
+        match name {
+            DUE => self.schedule.restore(value),
+            LONGEST => self.timeline.longest = Some(value),
+            _ => {}
         }
+    }
+
+    fn keeps_stream_time(&self) -> bool {
+        matches!(self.windows, Some(Windows::Time(_) | Windows::Sliding(_) | Windows::Session(_)))
     }
 
     fn stream_time(&self) -> Option<Timestamp> {
@@ -306,48 +340,6 @@ impl Span {
         let from = before.map_or(0, first_alive);
         let to = first_alive(now);
         (from < to).then_some(Span { from, to })
-    }
-}
-
-/// Walks over a span of a window store, a bounded number of rows at a time.
-struct StoreScan {
-    from: Vec<u8>,
-    to: Vec<u8>,
-    done: bool,
-}
-
-impl StoreScan {
-    fn new(span: Span) -> Self {
-        let mut from = Vec::new();
-        window_key(span.from, &[], &mut from);
-        let mut to = Vec::new();
-        window_key(span.to, &[], &mut to);
-        StoreScan { from, to, done: false }
-    }
-
-    fn next_rows(
-        &mut self,
-        store: usize,
-        context: &mut OperatorContext<'_>,
-    ) -> Result<Option<Vec<(bytes::Bytes, StateValue)>>> {
-        if self.done {
-            return Ok(None);
-        }
-        let rows = context.stores.scan_limited(
-            store,
-            std::ops::Bound::Included(&self.from),
-            std::ops::Bound::Excluded(&self.to),
-            SCAN_LIMIT,
-        )?;
-        match rows.last() {
-            Some((last, _)) if rows.len() == SCAN_LIMIT => {
-                self.from.clear();
-                self.from.extend_from_slice(last);
-                self.from.push(0);
-            }
-            _ => self.done = true,
-        }
-        Ok(Some(rows))
     }
 }
 

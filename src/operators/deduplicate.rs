@@ -102,6 +102,10 @@ impl Operator for Deduplicate {
         Ok(())
     }
 
+    fn keeps_stream_time(&self) -> bool {
+        true
+    }
+
     fn stream_time(&self) -> Option<Timestamp> {
         self.time.get()
     }

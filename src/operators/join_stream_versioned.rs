@@ -13,8 +13,8 @@ use super::{Operator, OperatorContext, OperatorError, Result, key_value};
 use crate::expression::Input;
 use crate::metrics::DropReason;
 use crate::record::{Header, Headers, Key, Origin, Record, StructValue, TopicPartition, Value};
-use crate::serdes::Deserializer;
-use crate::state::{StateValue, parse_window_key, window_bound, window_key};
+use crate::serdes::{Deserializer, SerdeError};
+use crate::state::{StateError, StateValue, parse_window_key, window_bound, window_key};
 use crate::time::Timestamp;
 use crate::topology::plan::{JoinKind, VersionedJoin};
 
@@ -27,12 +27,17 @@ const NUMBER_BYTES: usize = size_of::<u64>();
 /// others.
 pub(super) struct StreamVersionedJoin {
     plan: VersionedJoin,
+    /// Nothing that waits is earlier than this; `None`: not known. It saves a look at the store, and walking over what
+    /// was deleted there.
+    waits_from: Option<Timestamp>,
+    /// While what is due is joined: until when it has waited, and the last row that was taken.
+    reached: Option<(Timestamp, Bytes)>,
     buffer: Vec<u8>,
 }
 
 impl StreamVersionedJoin {
     pub(super) fn new(plan: VersionedJoin) -> Self {
-        StreamVersionedJoin { plan, buffer: Vec::new() }
+        StreamVersionedJoin { plan, waits_from: None, reached: None, buffer: Vec::new() }
     }
 
     fn join(&self, mut record: Record, context: &mut OperatorContext<'_>) -> Result<()> {
@@ -74,32 +79,41 @@ impl StreamVersionedJoin {
         context.stores.put(store, &self.buffer, Some(waiting));
         let progress = StateValue { timestamp: now, value: Value::Int(number.wrapping_add(1) & i64::MAX) };
         context.stores.put(store, &progress_key(), Some(progress));
+        self.waits_from = self.waits_from.map(|from| from.min(record.timestamp));
         Ok(Some(now.saturating_sub(grace)))
     }
 
-    /// Joins what has waited until `due`, that time included.
+    /// Joins what has waited until `due`, that time included: a part of it, and the rest when asked again.
     fn release(&mut self, store: usize, due: Timestamp, context: &mut OperatorContext<'_>) -> Result<()> {
-        if due < 0 {
+        if due < 0 || self.waits_from.is_some_and(|from| from > due) {
             return Ok(());
         }
-        let end = window_bound(due.saturating_add(1).min(Timestamp::MAX - 1));
-        loop {
-            let rows = context.stores.scan_limited(store, Bound::Unbounded, Bound::Excluded(&end), SCAN_LIMIT)?;
-            let last = rows.len() < SCAN_LIMIT;
-            for (place, row) in rows {
-                context.stores.put(store, &place, None);
-                let Some(record) = unpacked(&self.plan.key, &place, row)? else { continue };
-                let failing = record.clone();
-                match self.join(record, context) {
-                    Err(error @ OperatorError::State(_)) => return Err(error),
-                    Err(error) => context.fail(failing, error),
-                    Ok(()) => {}
-                }
-            }
-            if last {
-                return Ok(());
+        let open_from = window_bound(due.saturating_add(1).min(Timestamp::MAX - 1));
+        let begin = Bound::Included(Bytes::copy_from_slice(&window_bound(self.waits_from.unwrap_or(0))));
+        let from = self.reached.take().map_or(begin, |(_, last)| Bound::Excluded(last));
+        let (after, before) = (from.as_ref().map(Bytes::as_ref), Bound::Excluded(&open_from[..]));
+        let rows = context.stores.scan_limited(store, after, before, SCAN_LIMIT)?;
+        let last = rows.last().filter(|_| rows.len() == SCAN_LIMIT).map(|(place, _)| place.clone());
+        for (place, row) in rows {
+            let (record, key) = unpacked(&self.plan.key, &place, row).ok_or_else(|| damaged(&place))?;
+            context.stores.put(store, &place, None);
+            let failing = record.clone();
+            match key.map_err(OperatorError::from).and_then(|()| self.join(record, context)) {
+                Err(error @ OperatorError::State(_)) => return Err(error),
+                Err(error) => context.fail(failing, error),
+                Ok(()) => {}
             }
         }
+        if let Some(last) = last {
+            self.reached = Some((due, last));
+            context.ask_again();
+            return Ok(());
+        }
+        let (waiting, end) = (Bound::Included(&open_from[..]), progress_key());
+        let first = context.stores.scan_limited(store, waiting, Bound::Excluded(&end), 1)?;
+        let first = first.first().and_then(|(place, _)| parse_window_key(place));
+        self.waits_from = Some(first.map_or(Timestamp::MAX, |(time, _)| time));
+        Ok(())
     }
 }
 
@@ -121,6 +135,13 @@ impl Operator for StreamVersionedJoin {
         match self.wait(store, grace, &record, &key, context)? {
             None => self.join(record, context),
             Some(due) => self.release(store, due, context),
+        }
+    }
+
+    fn go_on(&mut self, context: &mut OperatorContext<'_>) -> Result<()> {
+        match (self.plan.wait, self.reached.as_ref().map(|(due, _)| *due)) {
+            (Some((store, _)), Some(due)) => self.release(store, due, context),
+            _ => Ok(()),
         }
     }
 }
@@ -147,38 +168,43 @@ fn packed(plan: &VersionedJoin, record: &Record) -> Value {
     Value::Struct(StructValue::new(plan.waiting.clone(), parts.into()))
 }
 
-/// The record that waited under a key of the store; `None`: none of ours.
-fn unpacked(keys: &Deserializer, place: &Bytes, row: StateValue) -> Result<Option<Record>> {
-    let Some((_, numbered)) = parse_window_key(place) else { return Ok(None) };
-    let Some(key) = numbered.len().checked_sub(NUMBER_BYTES).and_then(|length| numbered.get(..length)) else {
-        return Ok(None);
-    };
+/// The record that waited under a key of the store, and whether its key can be read; `None`: it is no row of ours.
+fn unpacked(keys: &Deserializer, place: &Bytes, row: StateValue) -> Option<(Record, Result<(), SerdeError>)> {
+    let (_, numbered) = parse_window_key(place)?;
+    let key = numbered.get(..numbered.len().checked_sub(NUMBER_BYTES)?)?;
     let encoded = place.slice_ref(key);
-    let Value::Struct(parts) = &row.value else { return Ok(None) };
+    let Value::Struct(parts) = &row.value else { return None };
     let [value, Value::List(headers), Value::String(topic), Value::Int(partition), Value::Int(offset)] = parts.values()
     else {
-        return Ok(None);
+        return None;
     };
-    let headers = headers.iter().filter_map(|header| match header {
-        Value::List(parts) => match &parts[..] {
-            [Value::String(name), Value::Bytes(value)] => {
-                Some(Header { name: name.clone(), value: Some(value.clone()) })
-            }
-            [Value::String(name), _] => Some(Header { name: name.clone(), value: None }),
-            _ => None,
-        },
-        _ => None,
-    });
-    let partition = i32::try_from(*partition).unwrap_or_default();
-    let source = Arc::new(TopicPartition::new(topic.to_string(), partition));
-    Ok(Some(Record {
-        key: Some(Key { value: keys.deserialize(&encoded)?, encoded }),
+    let source = Arc::new(TopicPartition::new(topic.to_string(), i32::try_from(*partition).ok()?));
+    let (key, readable) = match keys.deserialize(&encoded) {
+        Ok(key) => (key, Ok(())),
+        Err(error) => (Value::Null, Err(error)),
+    };
+    let record = Record {
+        key: Some(Key { value: key, encoded }),
         window: None,
         value: value.clone(),
         old: None,
         latest: true,
         timestamp: row.timestamp,
-        headers: Headers::new(headers.collect()),
+        headers: Headers::new(headers.iter().map(header).collect::<Option<_>>()?),
         origin: Origin { source, offset: *offset },
-    }))
+    };
+    Some((record, readable))
+}
+
+fn header(stored: &Value) -> Option<Header> {
+    let Value::List(parts) = stored else { return None };
+    match &parts[..] {
+        [Value::String(name), Value::Bytes(value)] => Some(Header { name: name.clone(), value: Some(value.clone()) }),
+        [Value::String(name), Value::Null] => Some(Header { name: name.clone(), value: None }),
+        _ => None,
+    }
+}
+
+fn damaged(place: &[u8]) -> StateError {
+    StateError::damaged_row("a stream–table join with grace", place, "it is none of the records that wait")
 }

@@ -25,16 +25,24 @@ mod join_tables;
 mod map;
 mod merge;
 mod peek;
+mod process;
 mod reduce;
+mod set_headers;
 mod sink;
 mod suppress;
 mod to_stream;
 mod to_table;
 mod versioned;
 
+use std::borrow::Cow;
+use std::sync::Arc;
+#[cfg(test)]
+mod tests;
+
 use crate::agents::AgentError;
 use crate::expression::EvaluationError;
 use crate::metrics::{Counters, DropReason};
+use crate::processor::{Now, PunctuationType};
 use crate::record::{Key, Record, Value};
 use crate::serdes::SerdeError;
 use crate::sink::{CollectError, RecordCollector};
@@ -56,10 +64,18 @@ pub struct OperatorContext<'a> {
     pub counters: &'a mut Counters,
     /// Whether an aggregate or a table hands on every update or one per key and commit.
     pub caching: bool,
+    /// The partition of the task.
+    pub partition: i32,
+    /// The wall clock, as the task was told it.
+    pub wall_clock: Timestamp,
+    /// The highest timestamp of the records that the task has taken.
+    pub stream_time: Option<Timestamp>,
     /// Records handed on: which output, and the record.
     pub emitted: &'a mut Vec<(usize, Record)>,
     /// Records that failed although the one at hand did not: held back earlier, or windows that closed.
     pub failed: &'a mut Vec<(Record, OperatorError)>,
+    /// Whether the operator has more to do about the record at hand: see [`OperatorContext::ask_again`].
+    pub unfinished: &'a mut bool,
 }
 
 impl OperatorContext<'_> {
@@ -79,9 +95,20 @@ impl OperatorContext<'_> {
         self.emitted.push((output, record));
     }
 
+    /// The moment, as schedules see it.
+    fn now(&self, initialising: bool, punctuating: bool) -> Now {
+        Now { wall_clock: self.wall_clock, stream_time: self.stream_time, initialising, punctuating }
+    }
+
     /// Reports a record other than the one at hand that cannot go on; what else there is to do goes on.
     pub fn fail(&mut self, record: Record, error: OperatorError) {
         self.failed.push((record, error));
+    }
+
+    /// Has [`Operator::go_on`] called when everything that is handed on has been worked off: for an operator of which a
+    /// single record may call for any number of others, as when a leap of stream time closes many windows.
+    pub fn ask_again(&mut self) {
+        *self.unfinished = true;
     }
 
     /// Counts a record that goes no further.
@@ -108,6 +135,14 @@ pub enum OperatorError {
     /// A record could not be written to its topic.
     #[error(transparent)]
     Collect(#[from] CollectError),
+    /// A processor failed.
+    #[error("processor `{processor}`: {message}")]
+    Processor {
+        /// The name that it is registered under.
+        processor: Arc<str>,
+        /// What it says.
+        message: String,
+    },
     /// The author wants the task to stop here, whatever else is said about errors.
     #[error("{0}")]
     Stop(String),
@@ -145,6 +180,12 @@ pub trait Operator: Send {
         Ok(())
     }
 
+    /// Does the next part of what a record called for; comes before the next record, if [`OperatorContext::ask_again`]
+    /// was called.
+    fn go_on(&mut self, _context: &mut OperatorContext<'_>) -> Result<()> {
+        Ok(())
+    }
+
     /// Hands on what was held back since the last commit.
     fn flush(&mut self, _context: &mut OperatorContext<'_>) {}
 
@@ -159,7 +200,30 @@ pub trait Operator: Send {
         Ok(false)
     }
 
-    /// The operator's own stream time, if it keeps one.
+    /// Whether it is called at times of the stream or the wall clock that it asks for: then the task follows both for it.
+    fn is_punctuated(&self) -> bool {
+        false
+    }
+
+    /// Begins, before anything else that is asked of an operator that [is punctuated](Operator::is_punctuated).
+    fn init(&mut self, _context: &mut OperatorContext<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// When it is first to be called by one of the clocks.
+    fn due(&self, _kind: PunctuationType) -> Option<Timestamp> {
+        None
+    }
+
+    /// Tells that it is time for what is due first. What fails is among the failed.
+    fn punctuate(&mut self, _kind: PunctuationType, _time: Timestamp, _context: &mut OperatorContext<'_>) {}
+
+    /// Whether the operator keeps a stream time of its own.
+    fn keeps_stream_time(&self) -> bool {
+        false
+    }
+
+    /// The operator's own stream time, if it keeps one and has seen a record.
     fn stream_time(&self) -> Option<Timestamp> {
         None
     }
@@ -168,8 +232,13 @@ pub trait Operator: Send {
     fn restore_stream_time(&mut self, _timestamp: Timestamp) {}
 
     /// Numbers beside stream time that the operator goes on from, by name; kept as stream time is.
-    fn progress(&self) -> Vec<(&'static str, i64)> {
+    fn progress(&self) -> Vec<(Cow<'static, str>, i64)> {
         Vec::new()
+    }
+
+    /// The names of all numbers that [`Operator::progress`] may ever give.
+    fn progress_names(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// Sets a number to what it was at the last commit.
@@ -195,9 +264,11 @@ pub fn build(node: &Node) -> Box<dyn Operator> {
             Box::new(branch::Branch { conditions: conditions.clone(), default: *default })
         }
         Verb::Merge => Box::new(merge::Merge),
+        Verb::SetHeaders { changes } => Box::new(set_headers::SetHeaders { changes: changes.clone() }),
         Verb::Call { agent, input, into } => {
             Box::new(call::Call { agent: agent.clone(), input: input.clone(), into: into.clone() })
         }
+        Verb::Process(plan) => Box::new(process::Process::new(plan)),
         Verb::Deduplicate { by, within, store } => Box::new(deduplicate::Deduplicate::new(by.clone(), *within, *store)),
         Verb::ToTable { store, sends_old, filtered } => Box::new(to_table::ToTable::new(*store, *sends_old, *filtered)),
         Verb::VersionedTable { versions, sends_old } => {

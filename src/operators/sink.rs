@@ -1,14 +1,15 @@
 //! Writes records to a topic.
 
-use super::{Operator, OperatorContext, Passage, Result, key_value};
+use super::{Operator, OperatorContext, OperatorError, Passage, Result, key_value, set_headers};
 use crate::expression::Input;
 use crate::metrics::DropReason;
 use crate::record::{Record, Value};
 use crate::serdes::Serializer;
 use crate::serdes::internal::Codec;
-use crate::sink::Outgoing;
-use crate::topology::plan::{self, Encoding};
+use crate::sink::{CollectError, Outgoing};
+use crate::topology::plan::{self, ChosenTopic, Encoding, SinkTopic};
 use bytes::Bytes;
+use std::sync::Arc;
 
 enum ValueEncoder {
     Serde(Serializer),
@@ -55,6 +56,23 @@ impl Sink {
         }
     }
 
+    /// Where a record goes, and whether the application reads it there.
+    fn topic(&self, record: &Record) -> Result<(Arc<str>, bool)> {
+        let chosen = match &self.plan.topic {
+            SinkTopic::One { topic, read_back } => return Ok((topic.clone(), *read_back)),
+            SinkTopic::Chosen(chosen) => chosen,
+        };
+        let name = chosen.expression.evaluate(&Input::of(record))?;
+        let Some(name) = name.as_str() else {
+            let message = format!("the name of a topic is text, not a {}", name.kind());
+            return Err(OperatorError::Value(message));
+        };
+        match chosen.topics.get_key_value(name) {
+            Some((topic, read_back)) => Ok((topic.clone(), *read_back)),
+            None => Err(CollectError::UndeclaredTopic { topic: name.to_owned(), may: may_name(chosen) }.into()),
+        }
+    }
+
     fn encode_key(&mut self, record: &Record) -> Result<Option<Bytes>> {
         match (&record.key, &self.plan.key) {
             (None, _) => Ok(None),
@@ -70,6 +88,8 @@ impl Operator for Sink {
             context.drop_record(DropReason::NullKey);
             return Ok(Passage::Ended);
         }
+        let (topic, waits) = self.topic(record)?;
+        let headers = set_headers::changed(&self.plan.headers, record)?;
         let key = self.encode_key(record)?;
         let value = self.encode_value(record)?;
         let partition = match self.plan.partition.and_then(|field| record.value.get(field)) {
@@ -77,16 +97,29 @@ impl Operator for Sink {
             _ => None,
         };
         context.collector.send(Outgoing {
-            topic: &self.plan.topic,
+            topic: &topic,
             key,
             value,
             timestamp: record.timestamp,
-            headers: std::mem::take(&mut record.headers),
+            headers,
             input_partition: record.origin.partition(),
             partition,
-            waits: self.plan.read_back,
+            waits,
         })?;
         context.counters.records_out += 1;
         Ok(Passage::Ended)
+    }
+}
+
+/// The topics that an expression may name, for messages.
+fn may_name(chosen: &ChosenTopic) -> String {
+    const SHOWN: usize = 10;
+    let names: Vec<String> = chosen.topics.keys().take(SHOWN).map(|topic| format!("`{topic}`")).collect();
+    let more = chosen.topics.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    match &chosen.pattern {
+        Some(pattern) if names.is_empty() => format!("none is there that matches `{pattern}`"),
+        Some(pattern) => format!("those that match `{pattern}` are {}{more}", names.join(", ")),
+        None => format!("it may name {}{more}", names.join(", ")),
     }
 }

@@ -14,7 +14,7 @@ use super::{Operator, OperatorContext, OperatorError, Result};
 use crate::metrics::DropReason;
 use crate::record::{Key, Provenance, Record, Shape, StructShape, StructValue, Value};
 use crate::serdes::internal::Codec;
-use crate::state::{StateValue, parse_window_key, window_bound, window_key};
+use crate::state::{StateError, StateValue, parse_window_key, window_bound, window_key};
 use crate::time::{StreamTime, Timestamp};
 use crate::topology::plan::{Suppress, Until, WhenFull};
 use crate::window::{Window, Windows};
@@ -29,6 +29,8 @@ pub(super) struct SuppressChanges {
     time: StreamTime,
     /// Nothing that is held back is due before this; `None`: not known.
     due_from: Option<Timestamp>,
+    /// Up to where changes were handed on that are due now; `None`: none of them yet.
+    reached: Option<Bytes>,
     /// How much is held back, where that is limited; `None`: not counted yet.
     held: Option<Held>,
     shape: Option<Arc<StructShape>>,
@@ -51,6 +53,7 @@ impl SuppressChanges {
             plan: plan.clone(),
             time: StreamTime::UNKNOWN,
             due_from: None,
+            reached: None,
             held: None,
             shape: None,
             codec: None,
@@ -175,34 +178,31 @@ impl SuppressChanges {
         Ok(())
     }
 
-    /// Hands on what is due.
-    fn hand_on_due(&mut self, now: Timestamp, context: &mut OperatorContext<'_>) -> Result<()> {
+    /// Hands on what is due, a part at a time, and then makes room.
+    fn hand_on_due(&mut self, context: &mut OperatorContext<'_>) -> Result<()> {
         let wait = match self.plan.until {
             Until::WindowCloses { after } => after,
             Until::TimeLimit { limit } => limit,
         };
-        let due = now.saturating_sub(wait);
-        if due < 0 || self.due_from.is_some_and(|from| from > due) {
-            return Ok(());
-        }
-        loop {
-            let from = window_bound(self.due_from.unwrap_or(0));
-            let to = window_bound(due.saturating_add(1));
-            let rows = context.stores.scan_limited(
-                self.plan.buffer,
-                Bound::Included(&from),
-                Bound::Excluded(&to),
-                SCAN_LIMIT,
-            )?;
+        let due = self.time.get().unwrap_or(0).saturating_sub(wait);
+        if due >= 0 && self.due_from.is_none_or(|from| from <= due) {
+            let begin = Bound::Included(Bytes::copy_from_slice(&window_bound(self.due_from.unwrap_or(0))));
+            let from = self.reached.take().map_or(begin, Bound::Excluded);
+            let open_from = window_bound(due.saturating_add(1));
+            let (from, to) = (from.as_ref().map(Bytes::as_ref), Bound::Excluded(&open_from[..]));
+            let rows = context.stores.scan_limited(self.plan.buffer, from, to, SCAN_LIMIT)?;
             for (buffer_key, row) in &rows {
-                self.hand_on(buffer_key, row, context);
+                self.hand_on(buffer_key, row, context)?;
             }
-            if rows.len() < SCAN_LIMIT {
-                break;
+            if rows.len() == SCAN_LIMIT {
+                self.reached = rows.into_iter().next_back().map(|(last, _)| last);
+                context.ask_again();
+                return Ok(());
             }
+            self.due_from = Some(due.saturating_add(1));
+            self.due_from = Some(self.first(context)?.map_or(Timestamp::MAX, |(time, _, _)| time));
         }
-        self.due_from = Some(self.first(context)?.map_or(Timestamp::MAX, |(time, _, _)| time));
-        Ok(())
+        self.make_room(context)
     }
 
     /// The change that is due first.
@@ -230,14 +230,14 @@ impl SuppressChanges {
                 )));
             }
             let Some((time, buffer_key, row)) = self.first(context)? else { return Ok(()) };
-            self.hand_on(&buffer_key, &row, context);
+            self.hand_on(&buffer_key, &row, context)?;
             self.due_from = Some(time);
         }
         Ok(())
     }
 
     /// Hands a change on, which is then no longer held back.
-    fn hand_on(&mut self, buffer_key: &Bytes, row: &StateValue, context: &mut OperatorContext<'_>) {
+    fn hand_on(&mut self, buffer_key: &Bytes, row: &StateValue, context: &mut OperatorContext<'_>) -> Result<()> {
         context.stores.put(self.plan.buffer, buffer_key, None);
         let row_key = buffer_key.slice(TIME_BYTES.min(buffer_key.len())..);
         if let Some(index) = self.plan.index {
@@ -253,9 +253,11 @@ impl SuppressChanges {
         let value = row.value.get("value").cloned().unwrap_or_default();
         // A window that is over and has nothing was never handed on.
         if value.is_null() && matches!(self.plan.until, Until::WindowCloses { .. }) {
-            return;
+            return Ok(());
         }
-        let Some((headers, origin)) = row.value.get("cause").and_then(Provenance::read) else { return };
+        let Some((headers, origin)) = row.value.get("cause").and_then(Provenance::read) else {
+            return Err(StateError::damaged_row("`suppress`", buffer_key, "it does not say what caused it").into());
+        };
         let (window, encoded) = self.split(&row_key);
         let key = self.plan.key.deserialize(&encoded);
         let is_known = row.value.get("old_is_known") == Some(&Value::Bool(true));
@@ -273,6 +275,7 @@ impl SuppressChanges {
             Ok(_) => context.forward(record),
             Err(error) => context.fail(record, error.into()),
         }
+        Ok(())
     }
 
     /// The window and the key that stand in the key of a row.
@@ -301,11 +304,23 @@ impl Operator for SuppressChanges {
             context.drop_record(DropReason::NullKey);
             return Ok(());
         };
-        let now = self.time.observe(record.timestamp);
+        self.time.observe(record.timestamp);
+        // Of a table with versions, what is held back is the newest.
+        if !record.latest {
+            context.drop_record(DropReason::Late);
+            return self.hand_on_due(context);
+        }
         self.count(context)?;
         self.hold(record, &key, context)?;
-        self.hand_on_due(now, context)?;
-        self.make_room(context)
+        self.hand_on_due(context)
+    }
+
+    fn go_on(&mut self, context: &mut OperatorContext<'_>) -> Result<()> {
+        self.hand_on_due(context)
+    }
+
+    fn keeps_stream_time(&self) -> bool {
+        true
     }
 
     fn stream_time(&self) -> Option<Timestamp> {

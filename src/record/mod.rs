@@ -3,6 +3,7 @@
 //! A value is cheap to clone: text and bytes share the payload they were decoded from, lists and
 //! structs are counted references. [`Shape`] describes at plan time what a value will be at run time.
 
+mod conform;
 mod fields;
 mod provenance;
 mod shape;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use crate::time::Timestamp;
 use crate::window::Window;
 
+pub use conform::conform;
 pub use fields::Fields;
 pub use provenance::Provenance;
 pub use shape::{EnumShape, Field, Shape, StructShape};
@@ -104,11 +106,24 @@ impl Origin {
     pub fn partition(&self) -> i32 {
         self.source.partition
     }
+
+    /// That of what derives from no record, but from a time that has come for a task of this partition.
+    pub fn of_no_record(partition: i32) -> Self {
+        Origin { source: Arc::new(TopicPartition::new("", partition)), offset: -1 }
+    }
+
+    /// Whether there is a record behind it.
+    pub fn is_record(&self) -> bool {
+        self.offset >= 0
+    }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} offset {}", self.source, self.offset)
+        match self.is_record() {
+            true => write!(f, "{} offset {}", self.source, self.offset),
+            false => write!(f, "a time that has come in partition {}", self.partition()),
+        }
     }
 }
 

@@ -13,8 +13,10 @@ use super::maintenance::Maintenance;
 use super::shared::{Running, Shared};
 use super::status::ApplicationStatus;
 use super::stream_thread::StreamThread;
+use super::topic_watch::TopicWatch;
+use super::topics::{prepare, targets};
 use super::workers::Workers;
-use super::{ApplicationOptions, Progress, RuntimeError, prepare_topics};
+use super::{ApplicationOptions, Progress, RuntimeError};
 use crate::error::{Classified, ErrorClass};
 use crate::log::{Log, LogConsumer};
 use crate::metrics::Counters;
@@ -37,13 +39,13 @@ pub struct Application {
     /// The stream threads, the one for maintenance, and the one for global tables.
     threads: Vec<JoinHandle<()>>,
     watcher: Box<dyn LogConsumer>,
-    inputs: Vec<TopicPartition>,
     rounds: usize,
 }
 
 impl Application {
-    /// Creates the topics that are missing and starts the threads. When that fails, those that have started are
-    /// ended again. A log that goes away after the topics were looked at is no failure: the threads wait for it.
+    /// Makes sure that the state fits the topology, creates the topics that are missing and starts the threads. When that
+    /// fails, those that have started are ended again. A log that goes away after topics and state were looked at is no
+    /// failure: the threads wait for it.
     pub fn start(
         topology: &Topology,
         log: Arc<dyn Log>,
@@ -51,10 +53,15 @@ impl Application {
         clock: Arc<dyn Clock>,
         options: &ApplicationOptions,
     ) -> Result<Application, RuntimeError> {
-        let (topics, tasks) = prepare_topics(topology, log.admin().as_ref(), options.create_topics)?;
+        let (topics, tasks, evolution) = prepare(topology, log.as_ref(), options.create_topics)?;
+        if evolution.renews {
+            state.tasks()?.iter().try_for_each(|task| state.remove_task(task))?;
+        }
+        evolution.record(log.as_ref(), tasks.topic(), clock.as_ref())?;
         let globals = open_globals(topology, &state)?;
         let mut opener = TaskOpener::new(topology, &topics, options.task.clone(), state);
         opener.globals = globals.clone();
+        opener.partitions = targets(topology, log.admin().as_ref(), &topics);
         let shared = Arc::new(Shared::default());
         let parts = ThreadParts {
             name: String::new(),
@@ -72,17 +79,17 @@ impl Application {
             shared,
             threads: Vec::new(),
             watcher: log.consumer(Some(&topology.name))?,
-            inputs: parts.tasks.inputs().collect(),
             rounds: topology.subtopologies.len() + 1,
             parts,
         };
+        let watch = TopicWatch::new(topology, &topics, application.parts.clock.elapsed());
         let follower = globals.map(|tables| GlobalThread {
             parts: ThreadParts { name: format!("{}-global", topology.name), ..application.parts.clone() },
             topology: topology.clone(),
             topics,
             tables,
         });
-        match application.spawn(follower) {
+        match application.spawn(follower, watch) {
             Ok(()) => Ok(application),
             Err(error) => match application.stop() {
                 // What a thread failed with is the cause of what follows from it.
@@ -92,7 +99,7 @@ impl Application {
         }
     }
 
-    fn spawn(&mut self, follower: Option<GlobalThread>) -> Result<(), RuntimeError> {
+    fn spawn(&mut self, follower: Option<GlobalThread>, watch: Option<TopicWatch>) -> Result<(), RuntimeError> {
         if let Some(follower) = follower {
             let running = self.shared.clone();
             self.run(follower.parts.name.clone(), move || {
@@ -121,7 +128,7 @@ impl Application {
                 member.run();
             })?;
         }
-        let (maintenance, running) = (Maintenance::new(self.parts.clone()), self.shared.clone());
+        let (maintenance, running) = (Maintenance::new(self.parts.clone(), watch), self.shared.clone());
         self.run(format!("{}-maintenance", self.parts.opener.application), move || {
             let _running = Running(running.clone());
             if catch_unwind(AssertUnwindSafe(|| maintenance.run())).is_err() {
@@ -149,13 +156,21 @@ impl Application {
 
     /// How far the tasks have come.
     pub fn progress(&self) -> Result<Progress, RuntimeError> {
-        Ok(Progress::read(self.watcher.as_ref(), &self.inputs)?)
+        Ok(Progress::read(self.watcher.as_ref(), &self.inputs())?)
     }
 
     /// Whether everything that is in the inputs has been committed and every task is open. What one sub-topology
     /// commits may be another's input: more can follow until this has held once per sub-topology, one after another.
     pub fn is_caught_up(&self) -> Result<bool, RuntimeError> {
-        Ok(self.all_opened() && Progress::has_reached_end(self.watcher.as_ref(), &self.inputs)?)
+        Ok(self.all_opened() && Progress::has_reached_end(self.watcher.as_ref(), &self.inputs())?)
+    }
+
+    /// What the tasks read, by now.
+    fn inputs(&self) -> Vec<TopicPartition> {
+        match self.shared.topics() {
+            Some(seen) => seen.tasks.inputs().collect(),
+            None => self.parts.tasks.inputs().collect(),
+        }
     }
 
     fn all_opened(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::evolution::EvolutionError;
 use crate::error::{Classified, ErrorClass};
 use crate::log::LogError;
 use crate::state::StateError;
@@ -26,6 +27,9 @@ pub enum RuntimeError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// The state does not fit the topology.
+    #[error(transparent)]
+    Evolution(#[from] EvolutionError),
     /// Topics are missing that may not be created.
     #[error(
         "these topics do not exist: {}. Create them (`signalstream topics plan` shows how, `signalstream topics apply` \
@@ -73,6 +77,7 @@ impl Classified for RuntimeError {
     fn class(&self) -> ErrorClass {
         match self {
             RuntimeError::Log(error) => error.class(),
+            RuntimeError::Evolution(error) => error.class(),
             RuntimeError::Open(error) => error.class(),
             RuntimeError::Task(error) => error.class(),
             RuntimeError::Commit(error) => error.class(),

@@ -1,10 +1,11 @@
 //! Work beside the stream: deleting what repartition topics and retention no longer need, and the state of tasks that
-//! have moved away.
+//! have moved away, and looking for topics that match patterns.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::connections::ThreadParts;
+use super::topic_watch::TopicWatch;
 use crate::error::{Classified, ErrorClass};
 use crate::record::TopicPartition;
 use crate::task::TaskId;
@@ -17,6 +18,8 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// What maintenance remembers between its rounds.
 pub(super) struct Maintenance {
     parts: ThreadParts,
+    /// Where there are patterns.
+    watch: Option<TopicWatch>,
     cleaned_at: Duration,
     purged_at: Duration,
     /// Of repartition topics, up to where they are read and not purged yet.
@@ -31,10 +34,11 @@ pub(super) struct Maintenance {
 
 impl Maintenance {
     /// Nothing has been done yet.
-    pub(super) fn new(parts: ThreadParts) -> Maintenance {
+    pub(super) fn new(parts: ThreadParts, watch: Option<TopicWatch>) -> Maintenance {
         let now = parts.clock.elapsed();
         Maintenance {
             parts,
+            watch,
             cleaned_at: now,
             purged_at: now,
             purgeable: BTreeMap::new(),
@@ -52,11 +56,18 @@ impl Maintenance {
             let (clean, purge, keep) = (options.clean_interval, options.purge_interval, options.state_cleanup_delay);
             let now = self.parts.clock.elapsed();
             let left = |at: Duration, interval: Duration| interval.saturating_sub(now.saturating_sub(at));
-            let next = left(self.cleaned_at, clean).min(left(self.purged_at, purge)).min(keep);
+            let refresh = options.topics_refresh;
+            let look = self.watch.as_ref().map_or(LONGEST, |watch| watch.until_next(now, refresh));
+            let next = left(self.cleaned_at, clean).min(left(self.purged_at, purge)).min(keep).min(look);
             shared.wait_for_stop(next.clamp(SHORTEST, LONGEST));
             let now = self.parts.clock.elapsed();
             if shared.is_stopping() {
                 return;
+            }
+            if let Some(watch) = &mut self.watch
+                && watch.until_next(now, refresh).is_zero()
+            {
+                watch.look(&self.parts, now);
             }
             let is_due = |at: Duration, interval: Duration| now.saturating_sub(at) >= interval;
             let clean_is_due = is_due(self.cleaned_at, clean);

@@ -10,6 +10,7 @@ mod backoff;
 mod board;
 mod connections;
 mod error;
+mod evolution;
 mod global_thread;
 mod mailbox;
 mod maintenance;
@@ -20,15 +21,18 @@ mod progress;
 mod publish;
 mod recovery;
 mod shared;
+mod start;
 mod status;
 mod stream_thread;
 mod task_list;
+mod topic_watch;
 mod topics;
 mod workers;
 
 pub use crate::config::Guarantee;
 pub use application::Application;
 pub use error::RuntimeError;
+pub use evolution::{Evolution, EvolutionError, evolution, read_description};
 pub use options::ApplicationOptions;
 pub use progress::Progress;
 pub use status::{

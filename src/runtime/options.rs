@@ -36,6 +36,8 @@ pub struct ApplicationOptions {
     pub static_membership: bool,
     /// Time between two purges of repartition topics: what all readers have committed is deleted from them.
     pub purge_interval: Duration,
+    /// How often it is looked for topics that match the topology's patterns.
+    pub topics_refresh: Duration,
     /// How long the state of a task is kept after the task has moved to another process.
     pub state_cleanup_delay: Duration,
     /// After how long the offsets of an input are committed anew in which nothing has come: a broker forgets those that
@@ -63,6 +65,7 @@ impl From<&Config> for ApplicationOptions {
             restore_threads: config.restore_threads,
             static_membership: config.static_membership,
             purge_interval: config.purge_interval,
+            topics_refresh: config.topics_refresh,
             state_cleanup_delay: config.state_cleanup_delay,
             offsets_refresh: config.offsets_refresh,
             shutdown_timeout: config.shutdown_timeout,

@@ -270,7 +270,10 @@ impl StreamThread {
         owned.rebuilt |= rebuilt;
         owned.rebuild = false;
         self.counts.rebuilds += u64::from(rebuilt);
-        if owned.end.is_some() {
+        // The topics may have changed meanwhile; then it is opened once more.
+        let current = self.parts.tasks.get(&owned.partition);
+        let is_current = current.is_some_and(|(subtopology, _)| Arc::ptr_eq(subtopology, &parts.subtopology));
+        if owned.end.is_some() || !is_current {
             return self.close_stores(id, parts.stores);
         }
         let task = Task::new(parts);

@@ -1,12 +1,13 @@
 //! What the threads of an application share with each other and with whoever watches them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use super::RuntimeError;
 use super::board::Board;
+use super::topic_watch::TopicsSeen;
 use crate::log::Waker;
 use crate::metrics::Counters;
 use crate::record::TopicPartition;
@@ -34,6 +35,10 @@ pub(super) struct Shared {
     consumed: Mutex<BTreeMap<TopicPartition, i64>>,
     /// What each thread shows, by number.
     boards: Mutex<Vec<Arc<Board>>>,
+    /// The tasks on the topics that there are by now, if these have changed since the start.
+    topics: Mutex<Option<Arc<TopicsSeen>>>,
+    /// The number of that change; 0: none.
+    topics_changed: AtomicU64,
     /// How many threads have ended.
     ended: Mutex<usize>,
     one_ended: Condvar,
@@ -106,6 +111,24 @@ impl Shared {
     /// Adds what a thread shows.
     pub(super) fn add_board(&self, board: Arc<Board>) {
         lock(&self.boards).push(board);
+    }
+
+    /// Has the threads go on with other topics, and ends their waiting.
+    pub(super) fn show_topics(&self, seen: TopicsSeen) {
+        let number = seen.number;
+        *lock(&self.topics) = Some(Arc::new(seen));
+        self.topics_changed.store(number, Ordering::Release);
+        lock(&self.wakers).values().flatten().for_each(|wake| wake());
+    }
+
+    /// The tasks on the topics that there are by now, if these have changed since the start.
+    pub(super) fn topics(&self) -> Option<Arc<TopicsSeen>> {
+        lock(&self.topics).clone()
+    }
+
+    /// As [`Shared::topics`], for who knows of the changes up to a number.
+    pub(super) fn topics_since(&self, number: u64) -> Option<Arc<TopicsSeen>> {
+        if self.topics_changed.load(Ordering::Acquire) == number { None } else { self.topics() }
     }
 
     /// What the threads show.

@@ -52,6 +52,8 @@ pub(super) struct StreamThread {
     pub(super) counts: ThreadCounts,
     pub(super) publisher: Publisher,
     gathering: Gathering,
+    /// Up to which change of topics it has come.
+    topics: u64,
 }
 
 /// Whether a thread that had no tasks has begun to work.
@@ -93,6 +95,7 @@ impl StreamThread {
             gathering: Gathering::Since(committed_at),
             counts: ThreadCounts::default(),
             publisher: Publisher::default(),
+            topics: 0,
         }
     }
 
@@ -127,6 +130,7 @@ impl StreamThread {
         if !self.connect()? {
             return Ok(());
         }
+        self.take_in_topics()?;
         self.follow_group(self.patience())?;
         self.hear()?;
         self.rebalance()?;
@@ -139,7 +143,8 @@ impl StreamThread {
         if !self.has_gathered() {
             return self.fetch(GATHER_STEP);
         }
-        let busy = self.tasks.values().any(|task| task.queued() > 0);
+        let now = self.parts.clock.now();
+        let busy = earliest(&mut self.tasks, now).is_some();
         let timeout = if busy { Duration::ZERO } else { self.until_commit() };
         self.fetch(timeout)?;
         let full = self.process()?;
@@ -214,6 +219,17 @@ impl StreamThread {
             note_ends(task, fetcher.as_ref());
         }
         Ok(false)
+    }
+
+    /// Goes on with other topics, if there are some by now: commits, and has all tasks opened anew.
+    fn take_in_topics(&mut self) -> Result<(), RuntimeError> {
+        let Some(seen) = self.parts.shared.topics_since(self.topics) else { return Ok(()) };
+        self.commit()?;
+        self.parts.tasks = seen.tasks.clone();
+        self.parts.opener.partitions = seen.partitions.clone();
+        self.topics = seen.number;
+        self.ownership.cancel_all();
+        self.close_all()
     }
 
     fn until_commit(&self) -> Duration {
@@ -292,13 +308,14 @@ impl StreamThread {
 }
 
 /// The task with the earliest record, and until when it may go on. `None` when no task has one, or a task
-/// waits for a fetch, of which nobody knows what it will bring.
+/// waits for a fetch, of which nobody knows what it will bring. One that has not heard of all its inputs holds up no other:
+/// the broker of a partition may be away for long.
 fn earliest(tasks: &mut BTreeMap<TaskId, Task>, now: Timestamp) -> Option<(TaskId, Timestamp)> {
     let (mut first, mut second) = (None, Timestamp::MAX);
     for (id, task) in tasks {
         match task.peek(now) {
             Next::Awaited => return None,
-            Next::Nothing => {}
+            Next::Nothing | Next::Unknown => {}
             Next::Ready(time) => match first {
                 Some((_, earlier)) if earlier <= time => second = second.min(time),
                 _ => {
@@ -331,14 +348,13 @@ impl Queue {
     }
 }
 
-/// A task must know of records that are there but not fetched yet, for them to be taken in order of time.
+/// A task must know of records that are there but not fetched yet, for them to be taken in order of time. One that has come
+/// to a thread at work, or goes back to its last commit, has heard of some of its inputs before the others.
 fn note_ends(task: &mut Task, fetcher: &dyn LogConsumer) {
     let inputs: Vec<TopicPartition> = task.input_partitions().collect();
     for (source, input) in inputs.iter().enumerate() {
-        if task.queued_of(source) == 0
-            && let Some(end) = fetcher.known_end(input)
-        {
-            task.set_end(source, end);
+        if task.queued_of(source) == 0 {
+            task.set_end(source, fetcher.known_end(input));
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct Target {
     pub partitions: i32,
     /// Whether it is compacted, and so takes no record without a key.
     pub compacted: bool,
+    /// The largest record that it takes, in bytes of key, value and headers, where that is known.
+    pub max_record_bytes: Option<usize>,
 }
 
 /// The topics that can be written to.
@@ -51,12 +53,21 @@ pub enum CollectError {
     /// The topic was not there when the task was made.
     #[error("topic `{0}` does not exist; create it, or declare it under `topics:` so that it can be created")]
     UnknownTopic(Arc<str>),
+    /// The topic that an expression gave is none that the sink may write to.
+    #[error("`{topic}` is no topic that this sink may write to: {may}. Add it there, or mend the expression")]
+    UndeclaredTopic {
+        /// The topic.
+        topic: String,
+        /// The topics that it may write to.
+        may: String,
+    },
     /// A compacted topic keeps the last record of each key; a record without one has no place there.
     #[error("`{0}` is compacted and takes no record without a key; give it one with `select_key`, or filter it out")]
     NullKey(Arc<str>),
     /// The record is larger than the log takes.
     #[error(
-        "the record for `{topic}` has {size} bytes, the limit is {limit}; hand on less of it with `map_values`, or filter it out"
+        "the record for `{topic}` has {size} bytes, the limit is {limit}; hand on less of it with `map_values`, filter it out, \
+         or raise the limit: `max_record_bytes`, and the topic's `max.message.bytes`"
     )]
     TooLarge {
         /// The topic.
@@ -105,8 +116,9 @@ impl RecordCollector {
             return Err(CollectError::NullKey(outgoing.topic.clone()));
         }
         let size = size_of(&outgoing);
-        if size > self.max_record_bytes {
-            return Err(CollectError::TooLarge { topic: outgoing.topic.clone(), size, limit: self.max_record_bytes });
+        let limit = target.max_record_bytes.map_or(self.max_record_bytes, |most| most.min(self.max_record_bytes));
+        if size > limit {
+            return Err(CollectError::TooLarge { topic: outgoing.topic.clone(), size, limit });
         }
         let partition = match (outgoing.partition, &outgoing.key) {
             (Some(partition), _) if (0..target.partitions).contains(&partition) => partition,

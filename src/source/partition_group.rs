@@ -26,6 +26,8 @@ pub enum Next {
     Ready(Timestamp),
     /// Nothing yet: a partition is empty of which records are known to be on their way.
     Awaited,
+    /// Nothing yet: of a partition that is empty it is not known whether it holds records.
+    Unknown,
     /// Nothing.
     Nothing,
 }
@@ -39,8 +41,8 @@ struct RecordQueue {
     position: i64,
     /// The offset after the last record that was queued.
     fetched: i64,
-    /// The end of the partition as it was last known.
-    end: i64,
+    /// The end of the partition as it was last known; `None` while nothing has been heard of it.
+    end: Option<i64>,
     /// What waits, in bytes of memory, about.
     bytes: usize,
 }
@@ -66,14 +68,24 @@ impl RecordQueue {
         self.head.as_ref().map(|record| record.as_ref().map_or(Timestamp::MIN, |record| record.timestamp))
     }
 
-    /// Nothing is queued although the log is known to hold more.
-    fn awaits_fetch(&self) -> bool {
-        self.waiting.is_empty() && self.fetched < self.end
+    /// What has to come before a record of another partition may be taken: nothing is queued although the log is known to
+    /// hold more, or may hold more for all that is known.
+    fn awaits(&self) -> Option<Awaits> {
+        match self.end {
+            _ if !self.waiting.is_empty() => None,
+            None => Some(Awaits::News),
+            Some(end) => (self.fetched < end).then_some(Awaits::Fetch),
+        }
     }
 }
 
-/// A partition is empty whose records are known to be on their way.
-struct AwaitsFetch;
+/// Why no record can be taken although some are queued.
+enum Awaits {
+    /// A partition is empty whose records are known to be on their way.
+    Fetch,
+    /// A partition is empty of which it is not known where it ends.
+    News,
+}
 
 /// One queue per source; all are of the same partition number.
 pub struct PartitionGroup {
@@ -92,7 +104,7 @@ impl PartitionGroup {
                 head: None,
                 position,
                 fetched: position,
-                end: position,
+                end: Some(position),
                 bytes: 0,
             })
             .collect();
@@ -107,7 +119,7 @@ impl PartitionGroup {
         queue.bytes += records.iter().map(size).sum::<usize>();
         queue.waiting.extend(records);
         queue.fetched = next;
-        queue.end = queue.end.max(next);
+        queue.end = queue.end.max(Some(next));
         let moves = queue.waiting.is_empty() && queue.position < next;
         if moves {
             queue.position = next;
@@ -115,9 +127,9 @@ impl PartitionGroup {
         moves
     }
 
-    /// Notes where the log of a source ends, so that the choice can wait for records known to be there
-    /// (Kafka Streams' `max.task.idle.ms = 0`).
-    pub fn set_end(&mut self, source: usize, end: i64) {
+    /// Notes where the log of a source ends, so that the choice can wait for records known to be there, or that this is not
+    /// known yet, which is waited for (Kafka Streams' `max.task.idle.ms = 0`).
+    pub fn set_end(&mut self, source: usize, end: Option<i64>) {
         if let Some(queue) = self.queues.get_mut(source) {
             queue.end = end;
         }
@@ -139,7 +151,7 @@ impl PartitionGroup {
     }
 
     /// Takes the record with the lowest timestamp; on a tie that of the first source. `None` when nothing is
-    /// queued, or a partition is empty whose records are known to be on their way.
+    /// queued, or a partition is empty whose records are known to be on their way, or may be.
     pub fn next(&mut self, now: Timestamp) -> Option<Chosen> {
         let (_, source) = self.lowest(now).ok()??;
         let queue = self.queues.get_mut(source)?;
@@ -159,17 +171,18 @@ impl PartitionGroup {
         match self.lowest(now) {
             Ok(Some((timestamp, _))) => Next::Ready(timestamp),
             Ok(None) => Next::Nothing,
-            Err(AwaitsFetch) => Next::Awaited,
+            Err(Awaits::Fetch) => Next::Awaited,
+            Err(Awaits::News) => Next::Unknown,
         }
     }
 
     /// The lowest timestamp and its source.
-    fn lowest(&mut self, now: Timestamp) -> Result<Option<(Timestamp, usize)>, AwaitsFetch> {
+    fn lowest(&mut self, now: Timestamp) -> Result<Option<(Timestamp, usize)>, Awaits> {
         let mut lowest: Option<(Timestamp, usize)> = None;
         for (source, queue) in self.queues.iter_mut().enumerate() {
             queue.fill_head(now);
-            if queue.awaits_fetch() {
-                return Err(AwaitsFetch);
+            if let Some(awaits) = queue.awaits() {
+                return Err(awaits);
             }
             if let Some(timestamp) = queue.head_timestamp()
                 && lowest.is_none_or(|(seen, _)| timestamp < seen)
@@ -215,11 +228,12 @@ sinks:
   - {from: a, topic: out}
 ";
 
-    fn group() -> PartitionGroup {
+    fn group_of(sources: usize) -> PartitionGroup {
         let registry = SchemaRegistry::new();
         let options = PlanOptions { registry: &registry, agents: &Agents::local(), projection: true };
         let topology = load("t.yaml", TOPOLOGY, &options).unwrap_or_else(|problems| panic!("{problems}"));
-        PartitionGroup::new(vec![(SourceDecoder::new(&topology.subtopologies[0].sources[0], 0, None), 0)])
+        let source = || (SourceDecoder::new(&topology.subtopologies[0].sources[0], 0, None), 0);
+        PartitionGroup::new((0..sources).map(|_| source()).collect())
     }
 
     fn record(offset: i64) -> LogRecord {
@@ -228,7 +242,7 @@ sinks:
 
     #[test]
     fn offsets_without_records_move_the_position_once_nothing_waits() {
-        let mut group = group();
+        let mut group = group_of(1);
         assert!(group.add(0, Vec::new(), 3));
         assert_eq!(group.position(0), 3);
         assert!(!group.add(0, vec![record(3)], 4));
@@ -237,5 +251,23 @@ sinks:
         assert!(group.queued_bytes_of(0) > 0);
         assert!(group.next(2).is_some());
         assert_eq!((group.position(0), group.queued_bytes_of(0)), (9, 0));
+    }
+
+    #[test]
+    fn a_partition_is_waited_for_that_holds_more_or_of_which_that_is_not_known() {
+        let mut group = group_of(2);
+        group.set_end(1, None);
+        group.add(0, vec![record(0), record(1)], 2);
+        assert_eq!(group.peek(2), Next::Unknown);
+        assert!(group.next(2).is_none());
+        group.set_end(1, Some(1));
+        assert_eq!(group.peek(2), Next::Awaited);
+        group.add(1, vec![LogRecord { timestamp: 0, ..record(0) }], 1);
+        assert_eq!(group.next(2).map(|chosen| chosen.source), Some(1));
+        assert_eq!(group.next(2).map(|chosen| chosen.source), Some(0), "nothing more is known to come");
+        group.set_end(1, None);
+        assert_eq!(group.peek(2), Next::Unknown, "after the log was given up and is asked anew");
+        group.set_end(1, Some(1));
+        assert_eq!(group.peek(2), Next::Ready(1));
     }
 }

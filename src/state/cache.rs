@@ -13,8 +13,12 @@ use super::size::heap_bytes;
 /// No slot.
 const NONE: u32 = u32::MAX;
 
-/// What an entry takes beside its key and its value's heap: the slot, the hash table's share, the key's allocation.
-const ENTRY_OVERHEAD: usize = size_of::<Entry>() + 32;
+/// What an entry takes beside its key and its value's heap: the slot, the hash table's share, and two allocations of the
+/// key: its bytes, and the count of those who share them.
+const ENTRY_OVERHEAD: usize = size_of::<Entry>() + 64;
+
+/// Slots that are allocated together.
+const CHUNK: usize = 256;
 
 /// The number of an entry's slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +40,49 @@ pub(super) struct Entry {
     newer: u32,
 }
 
+/// Slots that grow without being moved: one vector would take up to twice what it holds, and thrice while it grows.
+#[derive(Debug, Default)]
+struct Slots(Vec<Vec<Entry>>);
+
+impl Slots {
+    fn push(&mut self, entry: Entry) -> u32 {
+        if self.0.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.0.push(Vec::with_capacity(CHUNK));
+        }
+        let before = (self.0.len() - 1) * CHUNK;
+        let chunk = &mut self.0[before / CHUNK];
+        chunk.push(entry);
+        // Fewer than u32::MAX: each entry takes more than 100 bytes of a limited budget.
+        (before + chunk.len() - 1) as u32
+    }
+
+    fn get(&self, slot: u32) -> Option<&Entry> {
+        self.0.get(slot as usize / CHUNK)?.get(slot as usize % CHUNK)
+    }
+
+    fn get_mut(&mut self, slot: u32) -> Option<&mut Entry> {
+        self.0.get_mut(slot as usize / CHUNK)?.get_mut(slot as usize % CHUNK)
+    }
+}
+
+impl std::ops::Index<u32> for Slots {
+    type Output = Entry;
+
+    fn index(&self, slot: u32) -> &Entry {
+        &self.0[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+}
+
+impl std::ops::IndexMut<u32> for Slots {
+    fn index_mut(&mut self, slot: u32) -> &mut Entry {
+        &mut self.0[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+}
+
 /// The entries of one store that are in memory.
 #[derive(Debug)]
 pub(super) struct Cache {
-    entries: Vec<Entry>,
+    entries: Slots,
     free: Vec<u32>,
     index: HashTable<u32>,
     hasher: ahash::RandomState,
@@ -53,7 +96,7 @@ impl Cache {
     /// An empty cache.
     pub(super) fn new() -> Cache {
         Cache {
-            entries: Vec::new(),
+            entries: Slots::default(),
             free: Vec::new(),
             index: HashTable::new(),
             hasher: ahash::RandomState::new(),
@@ -81,22 +124,22 @@ impl Cache {
 
     /// The slot of a key.
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<Slot> {
-        self.index.find(hash, |&slot| self.entries[slot as usize].key == key).map(|&slot| Slot(slot))
+        self.index.find(hash, |&slot| self.entries[slot].key == key).map(|&slot| Slot(slot))
     }
 
     /// The entry in a slot.
     pub(super) fn entry(&self, slot: Slot) -> &Entry {
-        &self.entries[slot.0 as usize]
+        &self.entries[slot.0]
     }
 
     /// The value in a slot, to be changed; [`Cache::make_dirty`] must follow.
     pub(super) fn value_mut(&mut self, slot: Slot) -> &mut Option<StateValue> {
-        &mut self.entries[slot.0 as usize].value
+        &mut self.entries[slot.0].value
     }
 
     /// Notes that the entry was used.
     pub(super) fn touch(&mut self, slot: Slot) {
-        self.entries[slot.0 as usize].referenced = true;
+        self.entries[slot.0].referenced = true;
     }
 
     /// Adds the entry of a key that is not there, as a clean one.
@@ -109,7 +152,7 @@ impl Cache {
     /// Adds the entry of a key that is not there, as a dirty one.
     pub(super) fn insert_dirty(&mut self, hash: u64, key: &[u8], value: Option<StateValue>) -> Slot {
         let slot = self.insert(hash, key, value);
-        let entry = &mut self.entries[slot.0 as usize];
+        let entry = &mut self.entries[slot.0];
         entry.dirty = true;
         self.dirty_bytes += entry.weight;
         slot
@@ -123,7 +166,7 @@ impl Cache {
         } else {
             self.dirty_bytes -= self.entry(slot).weight;
         }
-        let entry = &mut self.entries[slot.0 as usize];
+        let entry = &mut self.entries[slot.0];
         entry.dirty = true;
         entry.weight = weight(&entry.key, entry.value.as_ref());
         self.dirty_bytes += entry.weight;
@@ -132,7 +175,7 @@ impl Cache {
 
     /// Makes a dirty entry clean: its value is committed. `value` is what to keep from now on.
     pub(super) fn make_clean(&mut self, slot: Slot, value: Option<StateValue>) {
-        let entry = &mut self.entries[slot.0 as usize];
+        let entry = &mut self.entries[slot.0];
         self.dirty_bytes -= entry.weight;
         entry.dirty = false;
         entry.referenced = false;
@@ -157,7 +200,7 @@ impl Cache {
     pub(super) fn evict(&mut self) -> Option<(Bytes, Option<StateValue>)> {
         while self.oldest != NONE {
             let slot = Slot(self.oldest);
-            if !std::mem::take(&mut self.entries[slot.0 as usize].referenced) {
+            if !std::mem::take(&mut self.entries[slot.0].referenced) {
                 self.dequeue(slot);
                 return Some(self.release(slot));
             }
@@ -170,7 +213,7 @@ impl Cache {
     /// Forgets the clean entries before a key.
     pub(super) fn remove_clean_before(&mut self, end: &[u8]) {
         let mut next = self.oldest;
-        while let Some(entry) = self.entries.get(next as usize) {
+        while let Some(entry) = self.entries.get(next) {
             let slot = Slot(std::mem::replace(&mut next, entry.newer));
             if &entry.key[..] < end {
                 self.remove_clean(slot);
@@ -191,17 +234,13 @@ impl Cache {
         };
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.entries[slot as usize] = entry;
+                self.entries[slot] = entry;
                 slot
             }
-            None => {
-                self.entries.push(entry);
-                // Fewer than u32::MAX: each entry takes more than 100 bytes of a limited budget.
-                (self.entries.len() - 1) as u32
-            }
+            None => self.entries.push(entry),
         };
         let entries = &self.entries;
-        self.index.insert_unique(hash, slot, |&other| entries[other as usize].hash);
+        self.index.insert_unique(hash, slot, |&other| entries[other].hash);
         Slot(slot)
     }
 
@@ -211,29 +250,29 @@ impl Cache {
             found.remove();
         }
         self.free.push(slot.0);
-        let entry = &mut self.entries[slot.0 as usize];
+        let entry = &mut self.entries[slot.0];
         (std::mem::take(&mut entry.key), entry.value.take())
     }
 
     fn enqueue(&mut self, slot: Slot) {
         let last = std::mem::replace(&mut self.newest, slot.0);
-        match self.entries.get_mut(last as usize) {
+        match self.entries.get_mut(last) {
             Some(entry) => entry.newer = slot.0,
             None => self.oldest = slot.0,
         }
-        let entry = &mut self.entries[slot.0 as usize];
+        let entry = &mut self.entries[slot.0];
         entry.older = last;
         entry.newer = NONE;
         self.clean_bytes += entry.weight;
     }
 
     fn dequeue(&mut self, slot: Slot) {
-        let Entry { older, newer, weight, .. } = self.entries[slot.0 as usize];
-        match self.entries.get_mut(older as usize) {
+        let Entry { older, newer, weight, .. } = self.entries[slot.0];
+        match self.entries.get_mut(older) {
             Some(entry) => entry.newer = newer,
             None => self.oldest = newer,
         }
-        match self.entries.get_mut(newer as usize) {
+        match self.entries.get_mut(newer) {
             Some(entry) => entry.older = older,
             None => self.newest = older,
         }
@@ -299,7 +338,7 @@ mod tests {
                 assert!(cache.evict().is_some());
             }
         }
-        assert!(cache.entries.len() <= 11);
+        assert!(cache.entries.get(11).is_none());
         assert!(has(&cache, &999_i64.to_be_bytes()) && !has(&cache, &5_i64.to_be_bytes()));
     }
 }

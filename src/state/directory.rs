@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::checkpoint::{Identity, StoreIdentity};
 use super::error::from_io;
 use super::instance::Instance;
+use super::task_stores::CHECKPOINT_KEY;
 use super::{
-    Batch, Codec, Database, GlobalTables, MemoryUsage, Resources, Result, StateError, StateOptions, StoreSpec,
-    TaskStores,
+    Batch, Checkpoint, Codec, Database, GlobalTables, MemoryUsage, Resources, Result, StateError, StateOptions,
+    StoreSpec, TaskStores,
 };
 
 /// The key of the identity in the metadata.
@@ -117,8 +118,9 @@ impl StateDirectory {
         MemoryUsage { block_cache, write_buffers }
     }
 
-    /// Opens the stores of a task, named as in Kafka Streams `<sub-topology>_<partition>`. A new store is added; a
-    /// directory that was written by somebody else, or that holds other stores or other values than `specs`, is refused.
+    /// Opens the stores of a task, named as in Kafka Streams `<sub-topology>_<partition>`. A new store is added; one that
+    /// is not among `specs` is dropped, as its changelog has its rows; a directory that was written by somebody else, or
+    /// that holds other values than `specs` says, is refused.
     pub fn open_task(&self, task: &str, specs: &[StoreSpec]) -> Result<TaskStores> {
         let (database, reservation) = self.open_database(task, specs)?;
         TaskStores::new(database, specs, Arc::clone(&self.shared), reservation)
@@ -146,7 +148,7 @@ impl StateDirectory {
         if !resources.in_memory() {
             std::fs::create_dir_all(&path).map_err(|error| from_io(&path, &error))?;
         }
-        let present = Database::stores(resources, options, &path)?.unwrap_or_default();
+        let mut present = Database::stores(resources, options, &path)?.unwrap_or_default();
         let mut database = Database::open(resources, options, &path, &present)?;
         let identity = self.identity(task, specs);
         let found = read_identity(&database)?;
@@ -158,14 +160,26 @@ impl StateDirectory {
                 return Err(StateError::Corrupt { path, detail });
             }
         }
+        // What is to stay is in both identities: of one that only the new one has, the drop was cut off.
+        let is_kept = |name: &String| {
+            let named = |identity: &Identity| identity.stores.iter().any(|store| store.name == *name);
+            named(&identity) && found.as_ref().is_some_and(named)
+        };
+        let (kept, left): (Vec<String>, Vec<String>) = present.drain(..).partition(is_kept);
         // The identity first, and on disk: a store without an identity could be anybody's.
         if found.as_ref() != Some(&identity) {
             let mut batch = Batch::with_capacity(256);
             batch.put(database.metadata()?, IDENTITY_KEY, &identity.encode()?);
+            let gone = found.iter().flat_map(|found| &found.stores).filter(|store| !is_kept(&store.name));
+            forget_changelogs(&database, gone.filter_map(|store| store.changelog.as_deref()), &mut batch)?;
             database.write(batch)?;
-            database.flush(&present.iter().map(String::as_str).collect::<Vec<_>>(), true)?;
+            database.flush(&kept.iter().chain(&left).map(String::as_str).collect::<Vec<_>>(), true)?;
         }
-        for spec in specs.iter().filter(|spec| !present.contains(&spec.name)) {
+        for store in &left {
+            tracing::info!(store, path = %path.display(), "the store is not in the topology any more; its local copy is dropped");
+            database.drop_store(store)?;
+        }
+        for spec in specs.iter().filter(|spec| !kept.contains(&spec.name)) {
             database.create_store(resources, options, &spec.name)?;
         }
         Ok((database, reservation))
@@ -246,22 +260,34 @@ fn check_identity(found: &Identity, expected: &Identity, path: &Path) -> Result<
             task: expected.task.clone(),
         });
     }
-    let mut unknown = Vec::new();
     for store in &found.stores {
-        match expected.stores.iter().find(|expected| expected.name == store.name) {
-            None => unknown.push(format!("`{}`", store.name)),
-            Some(expected) if (&store.kind, store.fingerprint) != (&expected.kind, expected.fingerprint) => {
-                return Err(StateError::OtherShape {
-                    path: path.to_owned(),
-                    store: store.name.clone(),
-                    found: describe(store),
-                    expected: describe(expected),
-                });
-            }
-            Some(_) => {}
+        let same = expected.stores.iter().find(|expected| expected.name == store.name);
+        let differs = |same: &&StoreIdentity| (&store.kind, store.fingerprint) != (&same.kind, same.fingerprint);
+        if let Some(same) = same.filter(differs) {
+            return Err(StateError::OtherShape {
+                path: path.to_owned(),
+                store: store.name.clone(),
+                found: describe(store),
+                expected: describe(same),
+            });
         }
     }
-    if unknown.is_empty() { Ok(()) } else { Err(StateError::UnknownStores { path: path.to_owned(), stores: unknown }) }
+    Ok(())
+}
+
+/// Has stores that are dropped be restored from the beginning, should they ever come back.
+fn forget_changelogs<'a>(
+    database: &Database,
+    changelogs: impl Iterator<Item = &'a str>,
+    batch: &mut Batch,
+) -> Result<()> {
+    let Some(stored) = database.get(database.metadata()?, CHECKPOINT_KEY)? else { return Ok(()) };
+    let mut checkpoint = Checkpoint::decode(&stored, database.path())?;
+    for changelog in changelogs {
+        checkpoint.changelog_offsets.remove(changelog);
+    }
+    batch.put(database.metadata()?, CHECKPOINT_KEY, &checkpoint.encode()?);
+    Ok(())
 }
 
 fn describe(store: &StoreIdentity) -> String {

@@ -74,15 +74,6 @@ pub enum StateError {
         /// The kind and shape declared.
         expected: String,
     },
-    /// The directory holds stores that the topology does not have.
-    #[error("the state directory {path} holds stores that the topology no longer has: {}; \
-             run the topology that wrote them, or start under another application name", stores.join(", "))]
-    UnknownStores {
-        /// The task's directory.
-        path: PathBuf,
-        /// The stores.
-        stores: Vec<String>,
-    },
     /// The task has no such store.
     #[error("there is no store `{store}` in {path}; it has: {}", known.join(", "))]
     NoSuchStore {
@@ -117,6 +108,33 @@ pub enum StateError {
         key: String,
         /// What is wrong with it.
         detail: String,
+    },
+    /// A row is none that the operator which owns the store has written.
+    #[error("the state of {owner} holds the row {key}, which is damaged: {detail}; it is restored from its changelog")]
+    Damaged {
+        /// Whose state it is.
+        owner: &'static str,
+        /// The row's key, printable.
+        key: String,
+        /// What is wrong with it.
+        detail: &'static str,
+    },
+    /// A global table cannot be read.
+    #[error(
+        "the global tables in {path} cannot be read: {detail}; stop the application and remove that directory, then start \
+             again: they are read anew from their topics"
+    )]
+    Globals {
+        /// The tables' directory.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// The global tables are being read anew, and do not hold yet what their topics do.
+    #[error("the global tables in {path} are being read anew; what looks them up waits until they are there again")]
+    GlobalsBehind {
+        /// The tables' directory.
+        path: PathBuf,
     },
     /// The disk is full.
     #[error(
@@ -161,12 +179,21 @@ pub enum StateError {
     IllegalState(String),
 }
 
+impl StateError {
+    /// The error for a row that reads as none of those that `owner` writes.
+    pub fn damaged_row(owner: &'static str, key: &[u8], detail: &'static str) -> StateError {
+        StateError::Damaged { owner, key: printable(key), detail }
+    }
+}
+
 impl Classified for StateError {
     fn class(&self) -> ErrorClass {
         match self {
-            StateError::Corrupt { .. } | StateError::Undecodable { .. } => ErrorClass::TaskCorrupted,
+            StateError::Corrupt { .. } | StateError::Undecodable { .. } | StateError::Damaged { .. } => {
+                ErrorClass::TaskCorrupted
+            }
             // Whoever has it open, such as the task's former thread, will close it.
-            StateError::InUse { .. } => ErrorClass::Retry,
+            StateError::InUse { .. } | StateError::GlobalsBehind { .. } => ErrorClass::Retry,
             _ => ErrorClass::Fatal,
         }
     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::directory::Reservation;
 use super::store::decode;
 use super::task_stores::CHECKPOINT_KEY;
-use super::{Batch, Checkpoint, Codec, Database, Result, StateValue, StoreSpec};
+use super::{Batch, Checkpoint, Codec, Database, Result, StateError, StateValue, StoreSpec};
 
 /// The new row of a key; `None` deletes it.
 pub type GlobalChange = (Bytes, Option<StateValue>);
@@ -51,7 +51,7 @@ impl GlobalTables {
         self.database.path()
     }
 
-    /// Whether the tables hold what their topics held when they were opened: no task begins before.
+    /// Whether the tables hold what their topics held when their reader began: no task begins before, nor looks a row up.
     pub fn is_caught_up(&self) -> bool {
         self.caught_up.load(Ordering::Acquire)
     }
@@ -62,10 +62,35 @@ impl GlobalTables {
     }
 
     /// What a table holds under a key.
+    ///
+    /// # Errors
+    /// [`StateError::GlobalsBehind`] while the tables do not hold what their topics held: nobody must take a row for
+    /// missing that has only not been read yet.
     pub fn get(&self, table: usize, key: &[u8]) -> Result<Option<StateValue>> {
+        let found = self.read(table, key).map_err(|error| self.unreadable(error))?;
+        // After the row: what empties the tables says so before.
+        if !self.is_caught_up() {
+            return Err(StateError::GlobalsBehind { path: self.path().to_owned() });
+        }
+        Ok(found)
+    }
+
+    fn read(&self, table: usize, key: &[u8]) -> Result<Option<StateValue>> {
         let (spec, codec) = &self.tables[table];
         let stored = self.database.get(self.database.store(&spec.name)?, key)?;
         stored.map(|value| decode(codec, spec, self.database.path(), key, &value)).transpose()
+    }
+
+    /// A damaged table is not the state of the task that looks it up, which must not be built anew for it.
+    fn unreadable(&self, error: StateError) -> StateError {
+        let detail = match error {
+            StateError::Corrupt { detail, .. } => detail,
+            StateError::Undecodable { store, key, detail, .. } => {
+                format!("the row of key {key} in table `{store}` does not decode: {detail}")
+            }
+            other => return other,
+        };
+        StateError::Globals { path: self.path().to_owned(), detail }
     }
 
     /// Up to where the topics have been applied; `None` before the first record.
@@ -99,8 +124,9 @@ impl GlobalTables {
         Ok(())
     }
 
-    /// Empties all tables, to be filled from the beginning of their topics.
+    /// Empties all tables, to be filled from the beginning of their topics. From now on they are not caught up.
     pub fn clear(&self, checkpoint: &Checkpoint) -> Result<()> {
+        self.caught_up.store(false, Ordering::Release);
         let mut batch = Batch::with_capacity(1024);
         for (spec, _) in &self.tables {
             let family = self.database.store(&spec.name)?;

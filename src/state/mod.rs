@@ -52,7 +52,7 @@ pub use reader::{StoreSummary, TaskReader, list_applications, list_tasks};
 pub use task_stores::{Scan, TaskStores};
 pub use verify::{Difference, Fold, Verification, verify};
 pub use versioned::{Versions, Written};
-pub use window::{index_key, index_times, parse_session_key, parse_window_key, session_key, window_bound, window_key};
+pub use window::{index_key, index_start, parse_session_key, parse_window_key, session_key, window_bound, window_key};
 
 /// A store as the topology declares it.
 #[derive(Clone, Debug)]

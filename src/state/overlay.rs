@@ -20,12 +20,41 @@ pub(super) struct Overlay {
     /// The first `sorted_up_to` of `dirty`, by key. Filled by scans only: most stores are never scanned.
     sorted: BTreeMap<Bytes, Slot>,
     sorted_up_to: usize,
+    least: Least,
+}
+
+/// The least key of a changed entry that holds a value: what is before it need not be deleted.
+#[derive(Debug)]
+enum Least {
+    /// Nobody has asked: most stores do not expire.
+    Unwatched,
+    /// There is none.
+    Nothing,
+    /// None is before this one.
+    From(Bytes),
+}
+
+impl Least {
+    /// An entry holds a value.
+    fn note(&mut self, key: &Bytes) {
+        match self {
+            Least::Unwatched => {}
+            Least::From(least) if *least <= *key => {}
+            Least::From(_) | Least::Nothing => *self = Least::From(key.clone()),
+        }
+    }
 }
 
 impl Overlay {
     /// Nothing in memory.
     pub(super) fn new() -> Overlay {
-        Overlay { cache: Cache::new(), dirty: Vec::new(), sorted: BTreeMap::new(), sorted_up_to: 0 }
+        Overlay {
+            cache: Cache::new(),
+            dirty: Vec::new(),
+            sorted: BTreeMap::new(),
+            sorted_up_to: 0,
+            least: Least::Unwatched,
+        }
     }
 
     /// The entries.
@@ -60,6 +89,7 @@ impl Overlay {
             None => {
                 let slot = self.cache.insert_dirty(hash, key, value);
                 self.dirty.push(slot);
+                self.least.note(&self.cache.entry(slot).key);
             }
         }
         true
@@ -75,6 +105,7 @@ impl Overlay {
         if self.cache.make_dirty(slot) {
             self.dirty.push(slot);
         }
+        self.least.note(&self.cache.entry(slot).key);
     }
 
     /// How many keys are changed.
@@ -89,11 +120,15 @@ impl Overlay {
 
     /// The changed entries between two keys, in the order of their keys. The bounds must be in order.
     pub(super) fn range(&mut self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.sort();
+        self.sorted.range::<[u8], _>((from, to)).map(|(_, slot)| self.cache.entry(*slot))
+    }
+
+    fn sort(&mut self) {
         for slot in self.dirty.get(self.sorted_up_to..).unwrap_or_default() {
             self.sorted.insert(self.cache.entry(*slot).key.clone(), *slot);
         }
         self.sorted_up_to = self.dirty.len();
-        self.sorted.range::<[u8], _>((from, to)).map(|(_, slot)| self.cache.entry(*slot))
     }
 
     /// Makes all changed entries clean. `keep` says what to hold from now on under each, given its position among the
@@ -108,6 +143,9 @@ impl Overlay {
         }
         self.sorted.clear();
         self.sorted_up_to = 0;
+        if !matches!(self.least, Least::Unwatched) {
+            self.least = Least::Nothing;
+        }
     }
 
     /// Forgets all changed entries.
@@ -133,15 +171,67 @@ impl Overlay {
         self.cache.remove_clean_before(end);
     }
 
-    /// Makes deletions of the changed entries before a key, in the order of keys' bytes.
+    /// Makes deletions of the changed entries before a key, in the order of keys' bytes. From its second call on it
+    /// looks at none but those that may hold a value there.
     pub(super) fn delete_changed_before(&mut self, end: &[u8]) {
-        let Overlay { cache, dirty, .. } = self;
-        for slot in dirty.iter() {
-            let entry = cache.entry(*slot);
-            if entry.value.is_some() && &entry.key[..] < end {
+        let from = match &self.least {
+            Least::Nothing => return,
+            Least::From(least) if least[..] >= *end => return,
+            Least::From(least) => Bound::Included(least.clone()),
+            Least::Unwatched => Bound::Unbounded,
+        };
+        self.sort();
+        let Overlay { cache, sorted, least, .. } = self;
+        for (_, slot) in sorted.range::<[u8], _>((from.as_ref().map(Bytes::as_ref), Bound::Excluded(end))) {
+            if cache.entry(*slot).value.is_some() {
                 *cache.value_mut(*slot) = None;
                 cache.make_dirty(*slot);
             }
         }
+        let next = sorted.range::<[u8], _>((Bound::Included(end), Bound::Unbounded)).next();
+        *least = next.map_or(Least::Nothing, |(key, _)| Least::From(key.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Value;
+
+    fn row(number: i64) -> Option<StateValue> {
+        Some(StateValue { timestamp: number, value: Value::Int(number) })
+    }
+
+    fn held(overlay: &Overlay) -> Vec<&[u8]> {
+        overlay.dirty().filter(|entry| entry.value.is_some()).map(|entry| &entry.key[..]).collect()
+    }
+
+    #[test]
+    fn what_lies_before_a_key_is_deleted_however_often_it_is_written() {
+        let mut overlay = Overlay::new();
+        for key in [b"c", b"a", b"d"] {
+            overlay.put(key, row(1));
+        }
+        overlay.delete_changed_before(b"c");
+        assert_eq!(held(&overlay), [b"c", b"d"]);
+        overlay.put(b"a", row(2));
+        overlay.put(b"b", row(2));
+        overlay.put(b"c", row(2));
+        overlay.delete_changed_before(b"b");
+        assert_eq!(held(&overlay), [b"c", b"d", b"b"]);
+        overlay.delete_changed_before(b"d");
+        assert_eq!(held(&overlay), [b"d"]);
+        overlay.delete_changed_before(b"z");
+        assert!(held(&overlay).is_empty());
+        overlay.put(b"y", row(3));
+        overlay.committed(|_, value| Some(value));
+        overlay.delete_changed_before(b"z");
+        let hash = overlay.cache().hash(b"y");
+        let slot = overlay.find(hash, b"y").expect("it is in memory");
+        *overlay.value_mut(slot) = row(4);
+        overlay.changed(slot);
+        assert_eq!(held(&overlay), [b"y"]);
+        overlay.delete_changed_before(b"z");
+        assert!(held(&overlay).is_empty());
     }
 }

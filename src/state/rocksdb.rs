@@ -157,6 +157,11 @@ impl Database {
         created.map_err(|error| from_rocksdb(&self.path, &error))
     }
 
+    /// Removes a store with all that it holds.
+    pub(super) fn drop_store(&mut self, store: &str) -> Result<()> {
+        self.db.drop_cf(&family_name(store)).map_err(|error| from_rocksdb(&self.path, &error))
+    }
+
     /// The directory.
     pub(super) fn path(&self) -> &Path {
         &self.path
@@ -220,12 +225,17 @@ impl Database {
         Cursor { iterator, path: &self.path }
     }
 
-    /// As [`Database::cursor`], without an upper bound and standing on the last entry.
-    pub(super) fn cursor_from_last(&self, family: &ColumnFamily, from: Bound<&[u8]>) -> Cursor<'_> {
+    /// As [`Database::cursor`], but standing on the last entry.
+    pub(super) fn cursor_from_last(&self, family: &ColumnFamily, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Cursor<'_> {
         let mut options = ReadOptions::default();
         match from {
             Bound::Included(key) => options.set_iterate_lower_bound(key),
             Bound::Excluded(key) => options.set_iterate_lower_bound(successor(key)),
+            Bound::Unbounded => {}
+        }
+        match to {
+            Bound::Included(key) => options.set_iterate_upper_bound(successor(key)),
+            Bound::Excluded(key) => options.set_iterate_upper_bound(key),
             Bound::Unbounded => {}
         }
         let mut iterator = self.db.raw_iterator_cf_opt(family, options);

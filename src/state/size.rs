@@ -2,6 +2,9 @@
 
 use crate::record::{Shape, Value};
 
+/// What a shared allocation takes beside its values: two counts, and what it is rounded up by.
+const SHARED: usize = 24;
+
 /// Elements of a list or map that are looked at; the rest is taken to be like them.
 const SAMPLE: usize = 8;
 
@@ -10,8 +13,8 @@ pub(super) fn heap_bytes(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),
-        Value::List(values) => values_bytes(values.iter(), values.len()),
-        Value::Struct(fields) => values_bytes(fields.values().iter(), 0),
+        Value::List(values) => SHARED + values_bytes(values.iter(), values.len()),
+        Value::Struct(fields) => SHARED + values_bytes(fields.values().iter(), 0),
         Value::Map(entries) => {
             let names = entries.keys().take(SAMPLE).map(|name| name.len() + 2 * size_of::<Value>());
             scaled(names.sum(), entries.len()) + values_bytes(entries.values(), entries.len())
@@ -48,9 +51,9 @@ mod tests {
     #[test]
     fn long_lists_are_estimated_from_their_first_elements() {
         let list = Value::list((0..1_000).map(|_| Value::from("0123456789")).collect());
-        assert_eq!(heap_bytes(&list), 1_000 * (size_of::<Value>() + 10));
+        assert_eq!(heap_bytes(&list), SHARED + 1_000 * (size_of::<Value>() + 10));
         assert_eq!(heap_bytes(&Value::Int(1)), 0);
-        assert_eq!(heap_bytes(&Value::list(Vec::new())), 0);
+        assert_eq!(heap_bytes(&Value::list(Vec::new())), SHARED);
     }
 
     #[test]

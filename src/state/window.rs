@@ -6,7 +6,8 @@
 //!
 //! Sessions are of any length: their end comes first, then their start, then the key. Where windows lie anywhere, as
 //! sessions and sliding windows do, an index tells which of them a key has: its keys are the length of the record's key
-//! (so that no key is the beginning of another), the record's key, and the same numbers.
+//! (so that no key is the beginning of another), the record's key, and the window's start. A session that grows keeps its
+//! start for as long as records come in order, and with it its entry, whose value is the end.
 
 use crate::time::Timestamp;
 use crate::window::Window;
@@ -48,21 +49,23 @@ pub fn parse_session_key(key: &[u8]) -> Option<(Window, &[u8])> {
     Some((Window { start, end }, key))
 }
 
-/// Appends the key of an index to `out`: the record's key, and where a window of it lies. Keys of one record's key
-/// are neighbours, in the order of `times`; fewer of them make a bound for scans.
-pub fn index_key(key: &[u8], times: &[Timestamp], out: &mut Vec<u8>) {
+/// Appends the key of an index to `out`: the record's key, and where a window of it starts. Keys of one record's key are
+/// neighbours, in the order of time.
+pub fn index_key(key: &[u8], start: Timestamp, out: &mut Vec<u8>) {
     let length = u32::try_from(key.len()).unwrap_or(u32::MAX);
-    out.reserve(size_of::<u32>() + key.len() + times.len() * START_BYTES);
+    out.reserve(size_of::<u32>() + key.len() + START_BYTES);
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(key);
-    times.iter().for_each(|time| out.extend_from_slice(&window_bound(*time)));
+    out.extend_from_slice(&window_bound(start));
 }
 
-/// What stands in the key of an index behind the record's key, of which `key_bytes` is the length: the times, in order.
-pub fn index_times(index_key: &[u8], key_bytes: usize) -> impl Iterator<Item = Timestamp> + '_ {
-    let times = index_key.get(size_of::<u32>() + key_bytes..).unwrap_or_default();
-    let time = |bytes: &[u8]| Timestamp::try_from(u64::from_be_bytes(bytes.try_into().ok()?)).ok();
-    times.chunks_exact(START_BYTES).filter_map(time)
+/// The start that stands in the key of an index behind the record's key, of which `key_bytes` is the length; `None` when
+/// there is none.
+pub fn index_start(index_key: &[u8], key_bytes: usize) -> Option<Timestamp> {
+    match parse_window_key(index_key.get(size_of::<u32>() + key_bytes..)?) {
+        Some((start, [])) => Some(start),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -104,17 +107,17 @@ mod tests {
 
     #[test]
     fn the_entries_of_one_key_are_neighbours_in_an_index() {
-        let entry = |key: &[u8], times: &[Timestamp]| {
+        let entry = |key: &[u8], start: Timestamp| {
             let mut out = Vec::new();
-            index_key(key, times, &mut out);
+            index_key(key, start, &mut out);
             out
         };
         // Another key that begins with this one, and with what may follow it.
-        let longer = entry(&[b'a', 0, 0, 0, 0, 0, 0, 0, 7], &[1]);
-        let of_a = [entry(b"a", &[3, 9]), entry(b"a", &[7, 1]), entry(b"a", &[7, 2])];
+        let longer = entry(&[b'a', 0, 0, 0, 0, 0, 0, 0, 7], 1);
+        let of_a = [entry(b"a", 3), entry(b"a", 7), entry(b"a", 256)];
         assert!(of_a.is_sorted() && of_a.iter().all(|own| *own < longer));
-        assert!(entry(b"a", &[7]) <= of_a[1] && entry(b"a", &[4]) > of_a[0]);
-        assert_eq!(index_times(&of_a[0], 1).collect::<Vec<_>>(), [3, 9]);
+        assert_eq!(index_start(&of_a[2], 1), Some(256));
+        assert_eq!(index_start(&of_a[2], 2), None);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::vec::Drain;
 
-use super::{CommittedPosition, OffsetMetadata, PROGRESS, Task, TaskError};
+use super::offsets::{name_of, progress_name};
+use super::{CommittedPosition, OffsetMetadata, Task, TaskError};
 use crate::log::{CommittedOffset, ProducerRecord};
 use crate::metrics::Counters;
 use crate::record::TopicPartition;
@@ -39,7 +40,7 @@ impl Task {
                 headers: Default::default(),
             });
         }
-        let metadata = OffsetMetadata { times: self.stream_times() }.format();
+        let metadata = TaskError::check_metadata(self.id, &OffsetMetadata { times: self.stream_times() })?;
         let offsets = self
             .input_partitions()
             .enumerate()
@@ -55,7 +56,7 @@ impl Task {
     fn flush(&mut self, now: Timestamp) -> Result<(), TaskError> {
         let plan = self.subtopology.clone();
         for node in 0..self.operators.len() {
-            self.with_operator(node, |operator, context| operator.flush(context));
+            self.with_operator(node, now, |operator, context| operator.flush(context));
             self.distribute(&plan, node, now)?;
             self.run(&plan, None, now)?;
         }
@@ -66,9 +67,13 @@ impl Task {
         let nodes = self.subtopology.nodes.iter().zip(&self.operators);
         let mut times = BTreeMap::new();
         for (node, operator) in nodes {
-            times.extend(operator.stream_time().map(|time| (node.name.clone(), time)));
+            let own = name_of(&self.subtopology, node);
+            times.extend(operator.stream_time().map(|time| (own.to_owned(), time)));
             let progress = operator.progress().into_iter();
-            times.extend(progress.map(|(name, value)| (format!("{}{PROGRESS}{name}", node.name), value)));
+            times.extend(progress.map(|(name, value)| (progress_name(own, &name), value)));
+            if operator.is_punctuated() {
+                times.extend(self.stream_time.get().map(|time| (own.to_owned(), time)));
+            }
         }
         times
     }
@@ -104,6 +109,7 @@ impl Task {
         self.pending.clear();
         self.emitted.clear();
         self.failed.clear();
+        self.unfinished = false;
         self.inputs.rewind(&self.committed.positions);
         self.counters = Counters::default();
         self.build_operators();

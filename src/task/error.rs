@@ -4,7 +4,7 @@ use crate::error::{Classified, ErrorClass};
 use crate::record::Origin;
 use crate::state::StateError;
 
-use super::TaskId;
+use super::{METADATA_BYTES, OffsetMetadata, TaskId};
 
 /// What stops a task. What a policy deals with (dead letter, skip) does not come here.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,16 @@ pub enum TaskError {
         node: String,
         /// `decode`, `process` or `produce`.
         class: &'static str,
+        /// What failed.
+        message: String,
+    },
+    /// An operator could not begin.
+    #[error("task {task} cannot begin: `{node}` failed in `init`: {message}")]
+    Init {
+        /// The task.
+        task: TaskId,
+        /// The node.
+        node: String,
         /// What failed.
         message: String,
     },
@@ -46,6 +56,20 @@ pub enum TaskError {
         /// What failed.
         message: String,
     },
+    /// More numbers are to be kept with the committed offsets than there is room for.
+    #[error(
+        "task {task} has {count} numbers to keep with its committed offsets, the times of its windows and joins, which take \
+         {bytes} bytes; Kafka keeps at most {METADATA_BYTES} (`offset.metadata.max.bytes`). Give the nodes shorter names, or \
+         split the topology: let a part of it write to a topic that another topology reads"
+    )]
+    Metadata {
+        /// The task.
+        task: TaskId,
+        /// How many there are.
+        count: usize,
+        /// How many bytes they take.
+        bytes: usize,
+    },
     /// A store failed.
     #[error("task {task} stopped: {source}")]
     State {
@@ -55,6 +79,17 @@ pub enum TaskError {
         #[source]
         source: StateError,
     },
+}
+
+impl TaskError {
+    /// Whether metadata is short enough to be kept.
+    pub(super) fn check_metadata(task: TaskId, metadata: &OffsetMetadata) -> Result<String, TaskError> {
+        let text = metadata.format();
+        if text.len() > METADATA_BYTES {
+            return Err(TaskError::Metadata { task, count: metadata.times.len(), bytes: text.len() });
+        }
+        Ok(text)
+    }
 }
 
 impl Classified for TaskError {

@@ -69,6 +69,8 @@ pub struct GlobalReader {
     consumer: Box<dyn LogConsumer>,
     inputs: BTreeMap<TopicPartition, Input>,
     checkpoint: Checkpoint,
+    /// When the log was last asked whether anything is left to read.
+    asked_at: Timestamp,
 }
 
 /// Opens the stores of a topology's global tables, empty when they cannot be used; `None` where it has none.
@@ -79,9 +81,7 @@ pub fn open_globals(topology: &Topology, state: &StateDirectory) -> Result<Optio
     let specs: Vec<StoreSpec> = topology.globals.iter().map(|table| table.store.clone()).collect();
     let tables = match state.open_globals(&specs) {
         // They are copies of topics: what they were written as before does not bind.
-        Err(
-            error @ (StateError::OtherShape { .. } | StateError::UnknownStores { .. } | StateError::Corrupt { .. }),
-        ) => {
+        Err(error @ (StateError::OtherShape { .. } | StateError::Corrupt { .. })) => {
             tracing::info!(application = topology.name, %error, "the global tables are built anew from their topics");
             state.remove_globals()?;
             state.open_globals(&specs)?
@@ -126,7 +126,10 @@ impl GlobalReader {
             let offset = *checkpoint.input_offsets.entry(at.clone()).or_insert(*beginning);
             consumer.assign(at, offset)?;
         }
-        Ok(GlobalReader { tables, plans: topology.globals.clone(), consumer, inputs, checkpoint })
+        let plans = topology.globals.clone();
+        let reader = GlobalReader { tables, plans, consumer, inputs, checkpoint, asked_at: now };
+        reader.note_progress();
+        Ok(reader)
     }
 
     /// What ends the waiting of [`GlobalReader::poll`].
@@ -154,24 +157,34 @@ impl GlobalReader {
             self.checkpoint.input_offsets.insert(batch.partition.clone(), batch.position);
             self.tables.apply(input.table, &changes, &self.checkpoint)?;
         }
-        if !self.tables.is_caught_up() && self.has_caught_up() {
-            self.tables.set_caught_up();
-        }
-        if now.saturating_sub(self.checkpoint.wall_clock) >= NOTE_INTERVAL {
+        self.note_progress();
+        if now.saturating_sub(self.checkpoint.wall_clock.max(self.asked_at)) >= NOTE_INTERVAL {
+            self.asked_at = now;
             self.note_end(now)?;
         }
         Ok(count)
     }
 
-    /// Where nothing is left to read, notes when that was: the tombstones that come from then on are all to be seen yet.
-    fn note_end(&mut self, now: Timestamp) -> Result<(), GlobalError> {
-        let known = |at| self.consumer.known_end(at);
-        let position = |at| self.checkpoint.input_offsets.get(at).copied().unwrap_or(0);
-        if self.inputs.keys().all(|at| known(at).is_some_and(|end| position(at) >= end)) {
-            self.checkpoint.wall_clock = now;
-            self.tables.apply(0, &[], &self.checkpoint)?;
+    /// Lets the tasks begin once the tables hold what there was.
+    fn note_progress(&self) {
+        if !self.tables.is_caught_up() && self.has_caught_up() {
+            self.tables.set_caught_up();
         }
-        Ok(())
+    }
+
+    /// Where nothing is left to read, notes when that was: the tombstones that come from then on are all to be seen yet.
+    /// The log is asked: while it is away, what its last answers said does not show what has come since.
+    fn note_end(&mut self, now: Timestamp) -> Result<(), GlobalError> {
+        for at in self.inputs.keys() {
+            match self.consumer.end_offset(at) {
+                Ok(end) if self.checkpoint.input_offsets.get(at).is_some_and(|position| *position >= end) => {}
+                Ok(_) => return Ok(()),
+                Err(error) if error.class() == ErrorClass::Retry => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.checkpoint.wall_clock = now;
+        Ok(self.tables.apply(0, &[], &self.checkpoint)?)
     }
 
     /// Whether everything has been applied that was in the topics when the reader began.

@@ -17,6 +17,7 @@ mod global;
 mod offsets;
 mod open;
 mod process;
+mod punctuate;
 mod restore;
 pub mod transaction;
 
@@ -33,13 +34,13 @@ use crate::record::{Record, TopicPartition};
 use crate::sink::{DeadLetterWriter, Partitions, RecordCollector};
 use crate::source::{Next, PartitionGroup, SourceDecoder};
 use crate::state::{GlobalTables, TaskStores};
-use crate::time::Timestamp;
-use crate::topology::plan::{DeadLetters, Edge, Subtopology};
+use crate::time::{StreamTime, Timestamp};
+use crate::topology::plan::{DeadLetters, Edge, NodeId, Subtopology};
 
 pub use commit::Commit;
 pub use error::TaskError;
 pub use global::{GlobalError, GlobalReader, open_globals};
-pub use offsets::OffsetMetadata;
+pub use offsets::{METADATA_BYTES, OffsetMetadata};
 pub use open::{OpenError, TaskOpener};
 pub use restore::{Opening, StoreRestore};
 
@@ -101,9 +102,6 @@ impl Default for TaskOptions {
     }
 }
 
-/// Between the name of a node and that of a number it goes on from. No name of a node has it.
-const PROGRESS: char = '#';
-
 /// What a task is made of.
 pub struct TaskParts {
     /// The application's name.
@@ -146,13 +144,28 @@ pub struct Task {
     counters: Counters,
     committed: CommittedPosition,
     /// Work in progress on one record; kept for its capacity only.
-    pending: Vec<(Edge, Record)>,
+    pending: Vec<Work>,
     emitted: Vec<(usize, Record)>,
     failed: Vec<(Record, OperatorError)>,
+    /// The operators that are called at times of the stream or the wall clock; most tasks have none.
+    punctuated: Vec<NodeId>,
+    /// Whether these have begun.
+    initialised: bool,
+    /// The highest timestamp of the records taken.
+    stream_time: StreamTime,
+    unfinished: bool,
     /// Whether anything happened since the last commit.
     dirty: bool,
     /// Whether some position was never committed.
     unsettled: bool,
+}
+
+/// What is to be done next.
+enum Work {
+    /// A record is to be taken along an edge.
+    Take(Edge, Record),
+    /// An operator is to go on with what an earlier record called for.
+    GoOn(NodeId),
 }
 
 /// Where the last commit left the task; what a rollback goes back to.
@@ -185,6 +198,10 @@ impl Task {
             pending: Vec::new(),
             emitted: Vec::new(),
             failed: Vec::new(),
+            punctuated: Vec::new(),
+            initialised: false,
+            stream_time: StreamTime::UNKNOWN,
+            unfinished: false,
             dirty: !parts.positions_committed,
             unsettled: !parts.positions_committed,
             subtopology,
@@ -199,15 +216,26 @@ impl Task {
         let subtopology = &self.subtopology;
         self.operators = subtopology.nodes.iter().map(|node| operators::build(node)).collect();
         for (node, operator) in subtopology.nodes.iter().zip(&mut self.operators) {
-            if let Some(time) = self.committed.stream_times.get(&node.name) {
-                operator.restore_stream_time(*time);
-            }
-            let prefix = format!("{}{PROGRESS}", node.name);
-            let saved = self.committed.stream_times.range(prefix.clone()..);
-            for (name, value) in saved.map_while(|(name, value)| Some((name.strip_prefix(&prefix)?, value))) {
-                operator.restore_progress(name, *value);
+            let times = &self.committed.stream_times;
+            // Earlier programs kept them by the names of nodes.
+            for name in [node.name.as_str(), offsets::name_of(subtopology, node)] {
+                if let Some(time) = times.get(name) {
+                    operator.restore_stream_time(*time);
+                }
+                for (name, value) in offsets::progress_of(times, name) {
+                    operator.restore_progress(name, value);
+                }
             }
         }
+        let operators = self.operators.iter().enumerate();
+        self.punctuated = operators.filter(|(_, operator)| operator.is_punctuated()).map(|(node, _)| node).collect();
+        self.initialised = self.punctuated.is_empty();
+        let nodes = self.punctuated.iter().filter_map(|node| subtopology.nodes.get(*node));
+        let times = nodes
+            .map(|node| offsets::name_of(subtopology, node))
+            .filter_map(|name| self.committed.stream_times.get(name))
+            .max();
+        self.stream_time = StreamTime::restored(times.copied());
     }
 
     /// The task's name.
@@ -231,8 +259,8 @@ impl Task {
         self.dirty |= self.inputs.add(source, records, next);
     }
 
-    /// Notes where the log of a source ends.
-    pub fn set_end(&mut self, source: usize, end: i64) {
+    /// Notes where the log of a source ends, if that is known.
+    pub fn set_end(&mut self, source: usize, end: Option<i64>) {
         self.inputs.set_end(source, end);
     }
 

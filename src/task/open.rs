@@ -172,6 +172,8 @@ impl TaskOpener {
         opening: &Opening,
     ) -> Result<(TaskParts, u64), OpenError> {
         let task = TaskId { subtopology: subtopology.id, partition };
+        // Now rather than at the commit by which the last join has begun.
+        TaskError::check_metadata(task, &OffsetMetadata::longest_of(subtopology))?;
         if self.globals.as_ref().is_some_and(|globals| !globals.is_caught_up()) {
             return Err(OpenError::GlobalsBehind { task });
         }
@@ -229,8 +231,16 @@ impl TaskOpener {
 
     /// Partitions by topic, for the tasks of an application.
     pub fn partitions_of(topics: &BTreeMap<String, TopicConfig>) -> Arc<Partitions> {
-        let target = |config: &TopicConfig| Target { partitions: config.partitions, compacted: config.compacted };
-        Arc::new(topics.iter().map(|(name, config)| (Arc::from(name.as_str()), target(config))).collect())
+        TaskOpener::targets_of(topics, &BTreeMap::new())
+    }
+
+    /// As [`TaskOpener::partitions_of`], with the largest record that topics take, where that is known.
+    pub fn targets_of(topics: &BTreeMap<String, TopicConfig>, limits: &BTreeMap<String, usize>) -> Arc<Partitions> {
+        let target = |(name, config): (&String, &TopicConfig)| {
+            let (partitions, compacted) = (config.partitions, config.compacted);
+            (Arc::from(name.as_str()), Target { partitions, compacted, max_record_bytes: limits.get(name).copied() })
+        };
+        Arc::new(topics.iter().map(target).collect())
     }
 }
 

@@ -1,6 +1,6 @@
 //! One record after the other through the operators.
 
-use super::{Task, TaskError};
+use super::{Task, TaskError, Work};
 use crate::log::LogRecord;
 use crate::metrics::DropReason;
 use crate::operators::{Operator, OperatorContext, OperatorError, Passage};
@@ -27,6 +27,7 @@ impl Task {
     /// As [`Task::process`], but takes no record that is later than `until`.
     pub fn process_until(&mut self, limit: usize, until: Timestamp, now: Timestamp) -> Result<usize, TaskError> {
         let plan = self.subtopology.clone();
+        self.initialise(now)?;
         let mut processed = 0;
         while processed < limit && !self.is_full() {
             if until < Timestamp::MAX && !matches!(self.inputs.peek(now), Next::Ready(time) if time <= until) {
@@ -46,8 +47,10 @@ impl Task {
         let input = InHand { origin: chosen.origin, raw: chosen.raw, personal_data: source.personal_data };
         match chosen.record {
             Ok(record) => {
+                self.stream_time.observe(record.timestamp);
                 self.hand_on(plan, &source.outputs, record, Some(&input), now)?;
-                self.run(plan, Some(&input), now)
+                self.run(plan, Some(&input), now)?;
+                self.punctuate_stream_time(plan, now)
             }
             Err(error) => {
                 let failure = Failure {
@@ -65,18 +68,38 @@ impl Task {
     fn push(&mut self, edges: &[Edge], record: Record) {
         let Some((first, rest)) = edges.split_first() else { return };
         for edge in rest.iter().rev() {
-            self.pending.push((*edge, record.clone()));
+            self.pending.push(Work::Take(*edge, record.clone()));
         }
-        self.pending.push((*first, record));
+        self.pending.push(Work::Take(*first, record));
     }
 
     /// Works off everything that is pending, depth first: what an operator hands on is taken all the way
     /// down before its next record is, as in Kafka Streams.
     pub(super) fn run(&mut self, plan: &Subtopology, input: Option<&InHand>, now: Timestamp) -> Result<(), TaskError> {
-        while let Some((edge, record)) = self.pending.pop() {
-            self.hand_on(plan, &[edge], record, input, now)?;
+        while let Some(work) = self.pending.pop() {
+            match work {
+                Work::Take(edge, record) => self.hand_on(plan, &[edge], record, input, now)?,
+                Work::GoOn(node) => self.go_on(plan, node, input, now)?,
+            }
         }
         Ok(())
+    }
+
+    /// Lets an operator do the next part of what a record called for.
+    fn go_on(
+        &mut self,
+        plan: &Subtopology,
+        node: NodeId,
+        input: Option<&InHand>,
+        now: Timestamp,
+    ) -> Result<(), TaskError> {
+        let outcome = self.with_operator(node, now, |operator, context| operator.go_on(context));
+        self.distribute(plan, node, now)?;
+        match (outcome, input) {
+            (Some(Err(error)), Some(input)) => self.operator_failed(node, error, input, now),
+            (Some(Err(error)), None) => Err(self.failed_at_its_time(node, error)),
+            _ => Ok(()),
+        }
     }
 
     /// Takes a record down along edges: where there is one only, through as many operators as work on it where it lies.
@@ -93,8 +116,9 @@ impl Task {
             // A record that was held back derives from an input that is no longer at hand.
             let derived = if input.is_none() { Some(derived_from(&record)) } else { None };
             let at_hand = input.or(derived.as_ref());
-            let Some(passage) = self.with_operator(edge.node, |operator, context| operator.pass(&mut record, context))
-            else {
+            let pass =
+                |operator: &mut dyn Operator, context: &mut OperatorContext<'_>| operator.pass(&mut record, context);
+            let Some(passage) = self.with_operator(edge.node, now, pass) else {
                 return Ok(());
             };
             let outcome = match passage {
@@ -108,7 +132,7 @@ impl Task {
                     let process = |operator: &mut dyn Operator, context: &mut OperatorContext<'_>| {
                         operator.process(edge.input, record, context)
                     };
-                    let outcome = self.with_operator(edge.node, process);
+                    let outcome = self.with_operator(edge.node, now, process);
                     self.distribute(plan, edge.node, now)?;
                     outcome
                 }
@@ -127,21 +151,18 @@ impl Task {
     /// anything: then there may be more, and they are to be told again, after a commit if one is due.
     pub fn advance_wall_clock(&mut self, now: Timestamp) -> Result<bool, TaskError> {
         let plan = self.subtopology.clone();
-        let mut any = false;
+        self.initialise(now)?;
+        let mut any = self.punctuate_wall_clock(&plan, now)?;
         for node in 0..self.operators.len() {
             if !self.operators.get(node).is_some_and(|operator| operator.follows_wall_clock()) {
                 continue;
             }
-            let outcome = self.with_operator(node, |operator, context| operator.wall_clock(now, context));
+            let outcome = self.with_operator(node, now, |operator, context| operator.wall_clock(now, context));
             self.distribute(&plan, node, now)?;
             self.run(&plan, None, now)?;
             match outcome {
                 Some(Ok(did)) => any |= did,
-                Some(Err(OperatorError::State(source))) => return Err(TaskError::State { task: self.id, source }),
-                Some(Err(error)) => {
-                    let node = self.subtopology.nodes.get(node).map(|node| node.name.clone()).unwrap_or_default();
-                    return Err(TaskError::Timed { task: self.id, node, message: error.to_string() });
-                }
+                Some(Err(error)) => return Err(self.failed_at_its_time(node, error)),
                 None => {}
             }
         }
@@ -149,10 +170,20 @@ impl Task {
         Ok(any)
     }
 
+    /// The failure of an operator while no record was at hand.
+    fn failed_at_its_time(&self, node: NodeId, error: OperatorError) -> TaskError {
+        if let OperatorError::State(source) = error {
+            return TaskError::State { task: self.id, source };
+        }
+        let node = self.subtopology.nodes.get(node).map(|node| node.name.clone()).unwrap_or_default();
+        TaskError::Timed { task: self.id, node, message: error.to_string() }
+    }
+
     /// Lets an operator work in the context of this task.
     pub(super) fn with_operator<R>(
         &mut self,
         node: NodeId,
+        now: Timestamp,
         work: impl FnOnce(&mut dyn Operator, &mut OperatorContext<'_>) -> R,
     ) -> Option<R> {
         let operator = self.operators.get_mut(node)?;
@@ -162,19 +193,26 @@ impl Task {
             collector: &mut self.collector,
             counters: &mut self.counters,
             caching: self.options.caching,
+            partition: self.id.partition,
+            wall_clock: now,
+            stream_time: self.stream_time.get(),
             emitted: &mut self.emitted,
             failed: &mut self.failed,
+            unfinished: &mut self.unfinished,
         };
         Some(work(operator.as_mut(), &mut context))
     }
 
-    /// Queues what a node handed on, so that its first record is worked off first, and deals with what it
-    /// reported as failed.
+    /// Queues what a node handed on, so that its first record is worked off first and the node goes on after the last, and
+    /// deals with what it reported as failed.
     pub(super) fn distribute(&mut self, plan: &Subtopology, node: NodeId, now: Timestamp) -> Result<(), TaskError> {
         if !self.failed.is_empty() {
             for (record, error) in std::mem::take(&mut self.failed) {
                 self.operator_failed(node, error, &derived_from(&record), now)?;
             }
+        }
+        if std::mem::take(&mut self.unfinished) {
+            self.pending.push(Work::GoOn(node));
         }
         if self.emitted.is_empty() {
             return Ok(());

@@ -23,6 +23,7 @@ use crate::task::{
 };
 use crate::time::{Clock, ManualClock, Timestamp};
 use crate::topology::partitioning::{self, PartitioningError};
+use crate::topology::pattern;
 use crate::topology::plan::{Topic, TopicRole, Topology};
 
 /// How records are fetched and processed between commits.
@@ -36,7 +37,7 @@ pub struct DriverOptions {
     pub caching: bool,
     /// Time between commits of a driver that caches.
     pub commit_interval: Duration,
-    /// How many partitions topics have; those that are not named have one.
+    /// How many partitions topics have; those that are not named have one. Patterns take what is named here.
     pub partitions: BTreeMap<String, i32>,
 }
 
@@ -152,6 +153,7 @@ impl TopologyDriver {
         registry: &SchemaRegistry,
         options: DriverOptions,
     ) -> Result<Self, DriverError> {
+        let topology = pattern::on_named(topology, options.partitions.keys())?;
         let clock = ManualClock::at(0);
         let log = EmbeddedLog::in_memory(EmbeddedOptions::default())?;
         let existing = driver_topics(&topology, &options.partitions);

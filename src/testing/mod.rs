@@ -9,10 +9,12 @@ mod emitted;
 mod json_lines;
 mod output;
 pub mod scenario;
+mod typed;
 
 pub use driver::{DriverError, DriverOptions, TopologyDriver};
 pub use json_lines::{InputLine, InputRecord, LineError, parse_line};
 pub use output::OutputRecord;
+pub use typed::{TestDriverError, TopologyTestDriver};
 
 #[cfg(test)]
 mod tests {

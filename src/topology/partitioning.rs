@@ -24,6 +24,31 @@ pub enum PartitioningError {
         /// Its partitions.
         right_partitions: i32,
     },
+    /// Two patterns take one topic.
+    #[error(
+        "the topic `{topic}` matches the patterns of the sources `{first}` and `{second}`; a topic is read by one source: \
+         narrow one of them, or name the topic in a source of its own"
+    )]
+    Ambiguous {
+        /// The topic.
+        topic: String,
+        /// One source.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// No topic matches a pattern.
+    #[error(
+        "no topic matches `{pattern}`, the pattern of the source `{source_name}`, and so it is not known how many tasks \
+         there are; create one, or mend the pattern. Left out are topics that the topology names elsewhere, and those \
+         whose names end in `-changelog`, `-repartition` or `-tasks`"
+    )]
+    NothingMatches {
+        /// The source.
+        source_name: String,
+        /// Its pattern.
+        pattern: String,
+    },
 }
 
 /// The topics as they are to be, by name: those that exist as they are, the others as the topology says. An
@@ -118,7 +143,7 @@ pub fn task_list(topology: &Topology, topics: &BTreeMap<String, TopicConfig>) ->
     for subtopology in &topology.subtopologies {
         for partition in 0..tasks(subtopology, topics) {
             let has = |topic: &str| topics.get(topic).is_some_and(|config| partition < config.partitions);
-            if subtopology.sources.iter().all(|source| has(&source.topic)) {
+            if !subtopology.sources.is_empty() && subtopology.sources.iter().all(|source| has(&source.topic)) {
                 list.push((subtopology.clone(), partition));
                 continue;
             }
@@ -132,9 +157,10 @@ pub fn task_list(topology: &Topology, topics: &BTreeMap<String, TopicConfig>) ->
     list
 }
 
-/// How many tasks a sub-topology has: one for each partition of its inputs.
+/// How many tasks a sub-topology has: one for each partition of its inputs. None as long as it is not known what these
+/// are.
 pub fn tasks(subtopology: &Subtopology, topics: &BTreeMap<String, TopicConfig>) -> i32 {
-    input_partitions(subtopology, topics).max(1)
+    if subtopology.sources.is_empty() { 0 } else { input_partitions(subtopology, topics).max(1) }
 }
 
 fn input_partitions(subtopology: &Subtopology, topics: &BTreeMap<String, TopicConfig>) -> i32 {
@@ -144,7 +170,7 @@ fn input_partitions(subtopology: &Subtopology, topics: &BTreeMap<String, TopicCo
 
 fn repartition_topics(subtopology: &Subtopology) -> impl Iterator<Item = &str> {
     subtopology.nodes.iter().filter_map(|node| match &node.verb {
-        Verb::Sink(sink) if sink.internal => Some(&*sink.topic),
+        Verb::Sink(sink) if sink.internal => sink.topic.names().next().map(|topic| &**topic),
         _ => None,
     })
 }
@@ -190,10 +216,22 @@ fn co_partitioned(subtopology: &Subtopology) -> Vec<BTreeSet<usize>> {
             Verb::ToTable { store, .. } => filled_by.entry(*store).or_default().extend(&sources),
             Verb::VersionedTable { versions, .. } => filled_by.entry(versions.latest).or_default().extend(&sources),
             Verb::Aggregate(aggregate) => filled_by.entry(aggregate.store).or_default().extend(&sources),
+            Verb::Process(process) => {
+                process.stores.iter().for_each(|store| filled_by.entry(*store).or_default().extend(&sources));
+            }
             _ => {}
         }
     }
+    // Steps that share a store are fed from one place, as far as rows go.
+    let feeds = |stores: &[StoreId], sources: &mut BTreeSet<usize>| {
+        stores.iter().for_each(|store| sources.extend(filled_by.get(store).into_iter().flatten()));
+    };
     let of_node = |(verb, mut sources): (&Verb, BTreeSet<usize>)| match verb {
+        Verb::Process(process) if process.stores.is_empty() => None,
+        Verb::Process(process) => {
+            feeds(&process.stores, &mut sources);
+            Some(sources)
+        }
         Verb::StreamTableJoin { table, .. } => {
             sources.extend(filled_by.get(table).into_iter().flatten());
             Some(sources)

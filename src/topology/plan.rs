@@ -4,7 +4,9 @@
 //! how the topology was written down, and nothing in it can fail for a reason the planner could have found.
 
 mod emission;
+mod topics;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::agents::Agent;
@@ -19,9 +21,11 @@ pub use super::aggregate_plan::{AggregateKind, NamedAggregate};
 pub use super::stream_join::JoinKind;
 pub use super::table_plan::{Cogroup, DEDUPLICATE_RETENTION, GroupBy, NEW, OLD, VersionedJoin};
 pub use emission::{Emit, Suppress, Until, WhenFull};
+pub use topics::{ChosenTopic, HeaderChange, PatternSource, SinkTopic};
 
 use super::foreign_key;
 use super::global::{GlobalJoin, GlobalTable};
+use super::process::Process;
 use super::stream_join::StreamJoin;
 
 /// A whole application, checked.
@@ -39,6 +43,8 @@ pub struct Topology {
     pub topics: Vec<Topic>,
     /// Where dead letters go; `None`: nowhere is configured, and no policy asks for it.
     pub dead_letters: Option<DeadLetters>,
+    /// File and line of what declares each store, by the store's name, as far as that is known; for messages.
+    pub places: BTreeMap<String, String>,
 }
 
 /// A topic that the application uses.
@@ -108,8 +114,10 @@ pub struct DeadLetters {
 pub struct Subtopology {
     /// Its number within the application, from 0, in order of its first source.
     pub id: usize,
-    /// What it reads. All are co-partitioned.
+    /// What it reads.
     pub sources: Vec<Source>,
+    /// What it reads beside, of which it is not known yet what there is.
+    pub patterns: Vec<PatternSource>,
     /// The operators, every one after those it takes records from.
     pub nodes: Vec<Node>,
     /// The stores, in the order that [`StoreId`]s count.
@@ -197,7 +205,7 @@ pub struct Node {
     pub verb: Verb,
     /// What to do with a record on which an expression fails.
     pub on_process_error: OnError,
-    /// Where its output goes. One list per branch for a branch; else exactly one list.
+    /// Where its output goes. One list per branch for a branch, per child for a processor; else exactly one list.
     pub outputs: Vec<Vec<Edge>>,
 }
 
@@ -264,6 +272,11 @@ pub enum Verb {
     },
     /// Records of several streams, as they come.
     Merge,
+    /// Sets headers, or removes them.
+    SetHeaders {
+        /// What changes, in order.
+        changes: Vec<HeaderChange>,
+    },
     /// Asks an agent and puts its answer into the value.
     Call {
         /// The agent.
@@ -273,6 +286,8 @@ pub enum Verb {
         /// Builds the new value; the answer is local 0 beside key and value. `None`: the answer is the value.
         into: Option<Projection>,
     },
+    /// Hands records to a processor. It has an output for each of its children, else one.
+    Process(Process),
     /// Keeps the first record of several alike within a time.
     Deduplicate {
         /// What makes records alike; `None`: their keys.
@@ -427,12 +442,12 @@ pub struct FoldCall {
 /// Writes to a topic.
 #[derive(Clone, Debug)]
 pub struct Sink {
-    /// The topic.
-    pub topic: Arc<str>,
+    /// Where to.
+    pub topic: SinkTopic,
     /// Whether it is one of the application's own repartition topics.
     pub internal: bool,
-    /// Whether the application reads the topic itself: then what several tasks write to it is put in order of time.
-    pub read_back: bool,
+    /// Headers that are set or removed.
+    pub headers: Vec<HeaderChange>,
     /// Writes keys; `None`: the bytes that the key already has are in the topic's format.
     pub key: Option<Serializer>,
     /// What is written of the record; `None`: its value.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::partitioning::{self, PartitioningError, is_internal};
+use super::pattern;
 use super::plan::{Topic, TopicRole, Topology};
 use crate::log::TopicConfig;
 use crate::time::format_duration;
@@ -53,6 +54,11 @@ impl Requirement {
         };
         differences.iter().filter(|difference| difference.breaks.is_some())
     }
+
+    /// Whether it has another number of partitions.
+    pub fn differs_in_partitions(&self) -> bool {
+        matches!(&self.change, Change::Differs(differences) if differences.iter().any(|one| one.property == "partitions"))
+    }
 }
 
 /// The internal topic whose partitions stand for the tasks.
@@ -63,11 +69,15 @@ pub fn tasks_topic(topology: &Topology) -> String {
 /// Compares all topics of an application, by name, with those that exist.
 ///
 /// # Errors
-/// When the partitions of inputs that must meet differ: no topic can be said to be the wrong one.
+/// When the partitions of inputs that must meet differ: no topic can be said to be the wrong one. When patterns take
+/// one topic twice, or a sub-topology reads nothing but a pattern that takes none.
 pub fn requirements(
     topology: &Topology,
     existing: &BTreeMap<String, TopicConfig>,
 ) -> Result<Vec<Requirement>, PartitioningError> {
+    let on_topics = pattern::on_topics(topology, existing.keys().map(String::as_str))?;
+    pattern::check_matched(topology, &on_topics)?;
+    let topology = &*on_topics;
     let resolved = partitioning::resolve(topology, existing)?;
     // What the changelogs would be without those that exist.
     let without: BTreeMap<String, TopicConfig> = existing
@@ -105,25 +115,39 @@ fn tasks(
 ) -> Requirement {
     let topic = tasks_topic(topology);
     let count = i32::try_from(partitioning::task_list(topology, resolved).len()).unwrap_or(i32::MAX).max(1);
-    let wanted = TopicConfig::new(count);
+    let mut wanted = TopicConfig::new(count);
     let change = match existing.get(&topic) {
         None => Change::Create,
-        Some(found) if found.partitions == count => Change::None,
-        Some(found) => {
+        Some(found) if moved && found.partitions != count => {
             let breaks = format!(
-                "was made for {} tasks, the topology now has {count}: partitions were added or sub-topologies changed{}",
+                "was made for {} tasks, the topology now has {count}: partitions were added or sub-topologies changed{MOVED}",
                 found.partitions,
-                if found.partitions < count && !moved { GROWS } else { MOVED }
             );
             Change::Differs(vec![Difference::breaking("partitions", found.partitions, count, breaks)])
+        }
+        Some(found) => {
+            let mut differences = Vec::new();
+            match found.partitions < count {
+                true => differences.push(Difference::new("partitions", found.partitions, count, None)),
+                // Partitions beyond the tasks stand for nothing.
+                false => wanted.partitions = found.partitions,
+            }
+            // What the state was written with is to stay.
+            if found.retention.is_some() {
+                differences.push(Difference::new("retention.ms", time(found.retention), time(None), None));
+            }
+            wanted.compacted = found.compacted;
+            wanted.delete_retention = found.delete_retention;
+            if differences.is_empty() { Change::None } else { Change::Differs(differences) }
         }
     };
     Requirement { topic, internal: true, wanted, change }
 }
 
 /// What to do when there are more tasks, and those that hold state are the same.
-const GROWS: &str = ". The tasks that keep state are the same: stop all processes of the application and run \
-                     `signalstream topics apply --grow`";
+pub const GROWS: &str = "has a partition for each task, and the topology now has more tasks, while those that keep state are \
+                         the same. Stop all processes of the application and run `signalstream topics apply`, or allow \
+                         `run` to add them (setting `topics.create`)";
 
 /// What to do when keys belong to other tasks than before.
 const MOVED: &str = ", so keys may now belong to other tasks than the ones that hold their state. Give the topology a new \
@@ -301,7 +325,7 @@ sinks:
             ("-changelog", |config| config.max_compaction_lag = None, "max.compaction.lag.ms", false),
             ("-repartition", |config| config.compacted = true, "cleanup.policy", true),
             ("-repartition", |config| config.retention = Some(5), "retention.ms", true),
-            ("-tasks", |config| config.partitions = 9, "partitions", true),
+            ("-tasks", |config| config.partitions = 1, "partitions", false),
             ("orders", |config| config.retention = Some(5), "retention.ms", false),
         ] {
             let mut topics = created(&topology);

@@ -174,6 +174,11 @@ impl Problems {
         self.source.clone()
     }
 
+    /// The line that a place begins on, counted from 1.
+    pub(crate) fn line(&self, span: &Span) -> usize {
+        self.source.get(..span.start).unwrap_or_default().matches('\n').count() + 1
+    }
+
     /// How many mistakes there are so far.
     pub(crate) fn count(&self) -> usize {
         self.items.len()

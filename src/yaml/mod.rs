@@ -5,6 +5,7 @@
 //! mistake is shown with its line, a caret and, where there is one, the nearest name that exists ([`Diagnostics`]).
 
 mod diagnostics;
+mod json;
 
 use std::borrow::Cow;
 use std::ops::Range;

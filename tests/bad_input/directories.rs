@@ -37,18 +37,17 @@ fn state_of_another_shape_is_refused_until_the_topology_is_the_old_one_again() {
     let place = Place::new();
     place.produce_and_run("data", &good("a", "one", 1));
     place.run_with("produce notes --topology notes.yaml --embedded data", good("a", "two", 2)).success();
-    let store = "store `totals` in data/state/notes/0_0 was written as";
     for (changed, said) in [
-        (NOTES.replace("{n: count()}", "{n: count(), last: last(value.text)}"), store),
-        (NOTES.replace("{n: count()}", "{n: max(timestamp)}"), store),
         (
-            NOTES.replace("totals:", "sums:").replace("from: totals", "from: sums"),
-            "stores that the topology no longer has: `totals`",
+            NOTES.replace("{n: count()}", "{n: count(), last: last(value.text)}"),
+            "values: `last` is new (string or null)",
         ),
+        (NOTES.replace("{n: count()}", "{n: max(timestamp)}"), "values: `n` was int, is timestamp or null"),
     ] {
         place.write("notes.yaml", changed);
-        let remedy = ["run the topology that wrote", "start under another application name"];
-        place.run(RUN).fails(1, &[said, remedy[0], remedy[1]]);
+        let declared = "store `totals` (notes.yaml:11)";
+        place.run(RUN).fails(1, &[declared, said, "Go back to what it was", "give the store another name"]);
+        place.run("topics plan notes.yaml --embedded data").fails(1, &["REFUSED: store `totals`", said]);
     }
     place.write("notes.yaml", NOTES);
     place.run(RUN).success();

@@ -220,3 +220,88 @@ fn the_input_of_an_application_without_state_grows_and_nothing_is_read_twice() {
     assert_success(&at(here, &["run", "counts.yaml", "--until-end"], ""));
     assert_eq!(lines(&at(here, &["consume", "copies", "--topology", "counts.yaml", "--from-beginning"], "")).len(), 16);
 }
+
+#[test]
+fn what_a_changed_topology_makes_of_its_state_is_planned_and_what_it_leaves_over_is_pruned_or_reset() {
+    let directory = with_counts();
+    let here = directory.path();
+    assert_success(&at(here, &["produce", "orders", "--topology", "counts.yaml"], &orders("aab")));
+    assert_success(&at(here, &["run", "counts.yaml", "--until-end"], ""));
+    let (_, planned) = plan(here);
+    assert_eq!(change(&planned, "counts-totals-changelog")["state"], json!([]));
+
+    let text = fs::read_to_string(here.join("counts.yaml")).unwrap();
+    let other = text.replace("    from: orders\n", "    from: orders\n    window: {tumbling: 1h}\n");
+    fs::write(here.join("counts.yaml"), &other).unwrap();
+    let (code, planned) = plan(here);
+    let step = change(&planned, "counts-totals-changelog");
+    assert_eq!((code, &step["breaks"], &step["change"]), (Some(1), &json!(true), &json!("none")));
+    let state = &step["state"][0];
+    for (field, value) in [("verdict", "refused"), ("what", "kind"), ("was", "key-value"), ("is", "window")] {
+        assert_eq!(state[field], value, "{state}");
+    }
+    let refused = at(here, &["run", "counts.yaml", "--until-end"], "");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("store `totals` (counts.yaml:"), "{}", stderr(&refused));
+
+    let renamed = text.replace("totals:", "sums:").replace("from: totals", "from: sums");
+    fs::write(here.join("counts.yaml"), &renamed).unwrap();
+    let shown = at(here, &["topics", "plan", "counts.yaml"], "");
+    assert_success(&shown);
+    for said in ["note: store `totals`: is gone", "If it was renamed to `sums`: that one begins empty"] {
+        assert!(stdout(&shown).contains(said), "{said} in {}", stdout(&shown));
+    }
+    let ran = at(here, &["run", "counts.yaml", "--until-end"], "");
+    assert_success(&ran);
+    assert!(stderr(&ran).contains("store `totals`: is gone"), "{}", stderr(&ran));
+    let reset = at(here, &["reset", "counts.yaml", "--output", "json"], "");
+    assert!(stdout(&reset).contains("counts-totals-changelog"), "{}", stdout(&reset));
+    let left = at(here, &["topics", "prune", "counts.yaml", "--output", "json"], "");
+    let left: Json = serde_json::from_str(stdout(&left)).unwrap();
+    let row = json!([{"application": "counts", "topic": "counts-totals-changelog", "what": "changelog of `totals`", "done": false}]);
+    assert_eq!(left, row);
+    assert_success(&at(here, &["topics", "prune", "counts.yaml", "--execute"], ""));
+    assert!(!stdout(&at(here, &["topics"], "")).contains("counts-totals-changelog"));
+    assert!(stdout(&at(here, &["topics", "prune", "counts.yaml"], "")).contains("Nothing is left over"));
+    // What was dropped, and begins anew, may come back.
+    fs::write(here.join("counts.yaml"), &text).unwrap();
+    assert_success(&at(here, &["produce", "orders", "--topology", "counts.yaml"], &orders("a")));
+    assert_success(&at(here, &["run", "counts.yaml", "--until-end"], ""));
+    assert_eq!(counts(here), [("a".to_owned(), 1)]);
+    assert_success(&at(here, &["stores", "verify"], ""));
+}
+
+const PATTERNS: &str = r"
+topology: patterns
+defaults: {key: string, value: json}
+sources:
+  shops: {topic: {pattern: 'shop\..*'}}
+sinks:
+  - {from: shops, topic: out, map: {topic: topic}}
+";
+
+#[test]
+fn patterns_take_the_topics_that_lines_name_and_that_a_log_has() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("patterns.yaml"), PATTERNS).unwrap();
+    let line = |topic: &str| format!("{{\"topic\": \"{topic}\", \"key\": \"k\", \"value\": 1, \"timestamp\": 5}}\n");
+    let driven = run(directory.path(), &["drive", "patterns.yaml"], &(line("shop.b") + &line("shop.a")));
+    assert_success(&driven);
+    let from: Vec<Json> = lines(&driven).iter().map(|line| line["value"]["topic"].clone()).collect();
+    assert_eq!(from, [json!("shop.b"), json!("shop.a")]);
+    let refused = run(directory.path(), &["drive", "patterns.yaml"], &line("my-shop.a"));
+    assert!(stderr(&refused).contains("does not read `my-shop.a`"), "{}", stderr(&refused));
+
+    let nothing = at(directory.path(), &["topics", "apply", "patterns.yaml"], "");
+    assert!(stderr(&nothing).contains("no topic matches `shop\\..*`"), "{}", stderr(&nothing));
+    let produce = ["produce", "shop.a", "--partitions", "3", "--topology", "patterns.yaml"];
+    assert_success(&at(directory.path(), &produce, "{\"key\": \"k\", \"value\": 1}\n"));
+    let planned = at(directory.path(), &["topics", "plan", "patterns.yaml"], "");
+    assert_success(&planned);
+    assert!(stdout(&planned).contains("shop.a"), "{}", stdout(&planned));
+    assert_success(&at(directory.path(), &["run", "patterns.yaml", "--until-end"], ""));
+    let read = at(directory.path(), &["consume", "out", "--from-beginning", "--topology", "patterns.yaml"], "");
+    assert_eq!(lines(&read)[0]["value"], json!({"topic": "shop.a"}));
+    let described = run(directory.path(), &["describe", "patterns.yaml"], "");
+    assert!(stdout(&described).contains("read topics that match shop\\..*"), "{}", stdout(&described));
+}

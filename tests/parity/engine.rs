@@ -10,7 +10,7 @@ use signalstream::agents::Agents;
 use signalstream::serdes::SchemaRegistry;
 use signalstream::testing::{DriverOptions, InputLine, TopologyDriver, parse_line};
 use signalstream::topology::plan::Topology;
-use signalstream::topology::{PlanOptions, load};
+use signalstream::topology::{PlanOptions, load_with};
 
 use crate::canonical;
 use crate::scenarios::{Scenario, Sequence};
@@ -26,7 +26,8 @@ impl Engine {
         let registry = SchemaRegistry::new();
         let options = PlanOptions { registry: &registry, agents: &Agents::local(), projection: true };
         let file = format!("{}.yaml", scenario.name);
-        let topology = load(&file, &scenario.yaml, &options).map_err(|problems| problems.to_string())?;
+        let topology = load_with(&file, &scenario.yaml, &options, &crate::processors::all());
+        let topology = topology.map_err(|problems| problems.to_string())?;
         Ok(Engine { topology: Arc::new(topology) })
     }
 

@@ -49,9 +49,11 @@ pub(crate) fn all() -> Vec<Scenario> {
 }
 
 impl Scenario {
-    /// The topics that it reads: `a`, `b` and `c`, as far as its sources say so.
+    /// The topics that it reads: `a`, `b` and `c`, as far as its sources say so, one by one or as `[a, b]`.
     pub(crate) fn inputs(&self) -> Vec<&'static str> {
-        ["a", "b", "c"].into_iter().filter(|name| self.yaml.contains(&format!("\n  {name}: {{topic: {name}"))).collect()
+        let named = |name: &&str| self.yaml.contains(&format!("\n  {name}: {{topic: {name}"));
+        let listed = |name: &&str| **name != *"c" && self.yaml.contains("{topic: [a, b]}");
+        ["a", "b", "c"].into_iter().filter(|name| named(name) || listed(name)).collect()
     }
 
     /// The sequences of `NAME.jsonl`; a line `# NAME` begins one.

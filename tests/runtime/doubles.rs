@@ -32,6 +32,10 @@ pub(crate) enum CommitFault {
 pub(crate) struct Faults {
     /// Whether the log cannot be reached.
     pub(crate) away: AtomicBool,
+    /// Whether nobody can join a group, while all else works.
+    pub(crate) refuses_members: AtomicBool,
+    /// Whether it cannot be reached, and consumers do not notice but by being asked.
+    pub(crate) mute: AtomicBool,
     /// How the next commits fail.
     pub(crate) commits: Mutex<VecDeque<CommitFault>>,
     /// Whether members of groups lose what they own at their next poll.
@@ -96,6 +100,9 @@ impl Log for FaultyLog {
 
     fn member(&self, group: &str, instance: Option<&str>) -> Result<Box<dyn LogConsumer>> {
         self.faults.check()?;
+        if self.faults.refuses_members.load(Ordering::SeqCst) {
+            return Err(LogError::Unreachable { action: "joining".to_owned(), detail: "the test says so".to_owned() });
+        }
         self.faults.members.lock().unwrap().push(instance.map(str::to_owned));
         Ok(Box::new(Consumer::new(self.inner.member(group, instance)?, self, Some(group))))
     }
@@ -202,6 +209,9 @@ impl LogConsumer for Consumer {
             return self.lose(&group);
         }
         self.faults.check()?;
+        if self.faults.mute.load(Ordering::SeqCst) {
+            return Ok(Polled::default());
+        }
         let held = self.faults.held.lock().unwrap().clone();
         for partition in &self.fetches {
             if held.contains(partition) {
@@ -237,6 +247,9 @@ impl LogConsumer for Consumer {
 
     fn end_offset(&self, partition: &TopicPartition) -> Result<i64> {
         self.faults.check()?;
+        if self.faults.mute.load(Ordering::SeqCst) {
+            return Err(LogError::Unreachable { action: "this".to_owned(), detail: "the test says so".to_owned() });
+        }
         self.inner.end_offset(partition)
     }
 

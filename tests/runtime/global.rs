@@ -1,6 +1,11 @@
 //! Global tables: read whole by every process before its tasks begin, kept up to date, and found again at a restart.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use signalstream::error::{Classified, ErrorClass};
+use signalstream::state::GlobalTables;
+use signalstream::task::{GlobalReader, open_globals};
 
 use super::*;
 
@@ -148,4 +153,63 @@ fn what_a_global_table_cannot_read_stops_the_application_and_says_where_it_is() 
     let error = application.stop().unwrap_err();
     assert!(matches!(error, RuntimeError::Global(_)), "{error:?}");
     assert!(error.to_string().contains("offset 0 of rows-1"), "{error}");
+}
+
+/// A reader of [`LOOKED_UP`]'s table, and the table, as of `now`.
+fn reader(log: &FaultyLog, state: &StateDirectory, now: Timestamp) -> (GlobalReader, Arc<GlobalTables>) {
+    let topology = plan(LOOKED_UP);
+    let tables = open_globals(&topology, state).unwrap().expect("there is a global table");
+    let topics = log.admin().topics().unwrap();
+    (GlobalReader::new(&topology, &topics, tables.clone(), log, now, None).unwrap(), tables)
+}
+
+#[test]
+fn a_global_table_of_which_nothing_is_left_to_read_is_there_at_once() {
+    let log = FaultyLog::new(&log(&SIZES));
+    let state = in_memory(&plan(LOOKED_UP));
+    let (_reader, tables) = reader(&log, &state, NOW);
+    assert!(tables.is_caught_up());
+}
+
+#[test]
+fn a_global_table_does_not_count_as_fresh_while_the_log_is_away() {
+    const LATER: i64 = 10 * 60_000;
+    let log = FaultyLog::new(&log(&SIZES));
+    write_keys(&log.inner, "rows", 0, &["r".to_owned()], "1");
+    let state = in_memory(&plan(LOOKED_UP));
+    let (mut reader, tables) = reader(&log, &state, NOW);
+    let mut counters = Default::default();
+    while reader.poll(100, Duration::from_millis(10), NOW, &mut counters).unwrap() == 0 {}
+    let fresh_at = |tables: &GlobalTables| tables.checkpoint().unwrap().map(|checkpoint| checkpoint.wall_clock);
+    // As a client of Kafka: it is given nothing, and does not hear that there is nobody to give it anything.
+    log.faults.mute.store(true, Ordering::SeqCst);
+    write_keys(&log.inner, "rows", 0, &["r".to_owned()], "2");
+    reader.poll(100, Duration::ZERO, NOW + LATER, &mut counters).unwrap();
+    assert_eq!(fresh_at(&tables), Some(NOW));
+    log.faults.mute.store(false, Ordering::SeqCst);
+    while reader.poll(100, Duration::from_millis(10), NOW + LATER, &mut counters).unwrap() == 0 {}
+    reader.poll(100, Duration::ZERO, NOW + 2 * LATER, &mut counters).unwrap();
+    assert_eq!(fresh_at(&tables), Some(NOW + 2 * LATER));
+    log.faults.mute.store(true, Ordering::SeqCst);
+    reader.close(NOW + 3 * LATER).unwrap();
+    assert_eq!(fresh_at(&tables), Some(NOW + 2 * LATER));
+}
+
+#[test]
+fn nobody_looks_a_row_up_while_the_tables_are_read_anew() {
+    let log = FaultyLog::new(&log(&SIZES));
+    write_keys(&log.inner, "rows", 0, &["r".to_owned()], "1");
+    let state = in_memory(&plan(LOOKED_UP));
+    let (mut first, tables) = reader(&log, &state, NOW);
+    let mut counters = Default::default();
+    while first.poll(100, Duration::from_millis(10), NOW, &mut counters).unwrap() == 0 {}
+    assert!(tables.get(0, b"r").unwrap().is_some());
+    // A reader begins anew after an outage, while tasks run, and finds that tombstones may be gone.
+    let topology = plan(LOOKED_UP);
+    let topics = log.admin().topics().unwrap();
+    let mut second = GlobalReader::new(&topology, &topics, tables.clone(), log.as_ref(), NOW + 9 * DAY, None).unwrap();
+    let error = tables.get(0, b"r").unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Retry, "{error}");
+    while second.poll(100, Duration::from_millis(10), NOW + 9 * DAY, &mut counters).unwrap() == 0 {}
+    assert!(tables.get(0, b"r").unwrap().is_some());
 }

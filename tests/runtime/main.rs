@@ -5,6 +5,7 @@ mod global;
 mod maintenance;
 mod recovery;
 mod restore;
+mod topics;
 mod wall_clock;
 
 use std::collections::BTreeMap;
@@ -261,6 +262,8 @@ fn a_stop_does_not_wait_for_the_commit_interval() {
 #[test]
 fn a_panic_of_a_thread_ends_the_application_with_its_name() {
     let (topology, log) = (plan(MERGED), log(&[("a", 1), ("b", 1), ("out", 1)]));
+    // The first start writes down what state there is, and when.
+    run_to_the_end(&topology, &log, in_memory(&topology), &options());
     let clock = Arc::new(TestClock(SystemClock::new(), None));
     write(&log, "a", 0, "1");
     let application = Application::start(&topology, log, in_memory(&topology), clock, &options()).unwrap();

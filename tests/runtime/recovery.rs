@@ -110,13 +110,13 @@ fn what_was_sent_ahead_of_a_commit_that_never_came_is_not_seen() {
 fn a_log_that_goes_away_and_comes_back_loses_nothing() {
     let log = log_of_both(1);
     (0..RECORDS / 2).for_each(|_| write(&log.inner, "a", 0, "1"));
-    log.faults.away.store(true, Ordering::SeqCst);
-    // Topics were looked at before; the threads wait for the rest.
+    // Topics and state are looked at before; the threads wait for the rest.
+    log.faults.refuses_members.store(true, Ordering::SeqCst);
     let application = start_both(&log, state_in_memory(), &one_thread());
     assert_eq!(application.status().threads[0].state, ThreadState::Starting);
     eventually("it is noticed", || application.status().threads[0].state == ThreadState::Disconnected);
     assert!(application.status().is_alive(Duration::from_secs(15)) && !application.status().is_ready());
-    log.faults.away.store(false, Ordering::SeqCst);
+    log.faults.refuses_members.store(false, Ordering::SeqCst);
     eventually("it goes on", || made(&log.inner).0 as i64 == RECORDS / 2);
     log.faults.away.store(true, Ordering::SeqCst);
     (0..RECORDS / 2).for_each(|_| write(&log.inner, "a", 0, "1"));

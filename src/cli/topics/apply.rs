@@ -47,7 +47,11 @@ impl ApplyArguments {
                 steps.extend(grow(deployment, topology, log.as_ref())?);
             }
             for required in plan::steps(deployment, std::slice::from_ref(topology), admin.topics()?)? {
-                steps.push(apply(required, admin.as_ref())?);
+                let of_tasks = required.topic == tasks_topic(topology) && required.differs_in_partitions();
+                steps.push(match of_tasks && required.breaking().count() == 0 {
+                    true => add_tasks(topology, required, admin.as_ref())?,
+                    false => apply(required, admin.as_ref())?,
+                });
             }
         }
         plan::report(&steps, output)?;
@@ -78,16 +82,34 @@ fn apply(required: Requirement, admin: &dyn LogAdmin) -> anyhow::Result<Step> {
     Ok(Step::taken(required, said, breaks, !sizes.is_empty()))
 }
 
+/// Adds partitions to the tasks topic, for tasks that are new.
+fn add_tasks(topology: &Topology, required: Requirement, admin: &dyn LogAdmin) -> anyhow::Result<Step> {
+    refuse_active(topology, admin)?;
+    let (topic, partitions) = (required.topic.clone(), required.wanted.partitions);
+    admin.add_partitions(&topic, partitions).with_context(|| format!("topic `{topic}` does not grow"))?;
+    let Change::Differs(mut differences) = required.change else { return apply(required, admin) };
+    differences.retain(|one| one.property != "partitions");
+    let change = if differences.is_empty() { Change::None } else { Change::Differs(differences) };
+    let mut step = apply(Requirement { change, ..required }, admin)?;
+    step.said.retain(|said| said != "none");
+    step.said.insert(0, format!("grown to {partitions} partitions, one for each task"));
+    Ok(step)
+}
+
+fn refuse_active(topology: &Topology, admin: &dyn LogAdmin) -> anyhow::Result<()> {
+    match admin.group_members(&topology.name)? {
+        0 => Ok(()),
+        members => Err(anyhow!(
+            "`{}` is running ({members} members in its group); stop all of its processes before its topics grow",
+            topology.name
+        )),
+    }
+}
+
 /// Adds the partitions that the topology asks for, and then those of its tasks.
 fn grow(deployment: &Deployment, topology: &Topology, log: &dyn Log) -> anyhow::Result<Vec<Step>> {
     let admin = log.admin();
-    let members = admin.group_members(&topology.name)?;
-    if members > 0 {
-        return Err(anyhow!(
-            "`{}` is running ({members} members in its group); stop all of its processes before its topics grow",
-            topology.name
-        ));
-    }
+    refuse_active(topology, admin.as_ref())?;
     let mut existing = admin.topics()?;
     let mut steps = Vec::new();
     for topic in topology.topics.iter().filter(|topic| topic.asks.partitions && !is_internal(topic)) {

@@ -3,6 +3,7 @@
 mod apply;
 mod list;
 mod plan;
+mod prune;
 
 use std::path::PathBuf;
 
@@ -27,7 +28,8 @@ Examples:
   signalstream topics apply shop.yaml --bootstrap-servers localhost:9092
 
 `list`, `describe` and `plan` also work while another process runs on an embedded log.
-Exit status of `plan` and `apply`: 1 if a topology would give wrong results on the topics as they are (then).")]
+Exit status of `plan` and `apply`: 1 if a topology would give wrong results on the topics as they are (then), or on the
+state that was written by what it was before.")]
 pub(super) struct TopicsCommand {
     #[command(flatten)]
     log: LogArguments,
@@ -46,10 +48,12 @@ enum Action {
     List,
     /// Show a topic: its configuration and the offsets of its partitions
     Describe(list::DescribeArguments),
-    /// Show what `apply` would do
+    /// Show what `apply` would do, and whether the state that there is fits the topologies
     Plan(TopologyArguments),
     /// Create the topics of topologies that are missing, and change how others are kept
     Apply(apply::ApplyArguments),
+    /// Show the engine's own topics that topologies had and have no longer, or delete them
+    Prune(prune::PruneArguments),
 }
 
 #[derive(Args)]
@@ -76,6 +80,7 @@ impl TopicsCommand {
             Some(Action::Describe(arguments)) => arguments.run(&deployment, self.output),
             Some(Action::Plan(arguments)) => plan::run(&deployment, &arguments.load()?, self.output),
             Some(Action::Apply(arguments)) => arguments.run(&deployment, self.output),
+            Some(Action::Prune(arguments)) => arguments.run(&deployment, self.output),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! `signalstream topics plan`: what differs between the topics there are and those that topologies need.
+//! `signalstream topics plan`: what differs between the topics there are and those that topologies need, and between what
+//! state was written with and what topologies make of it.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -6,7 +7,9 @@ use std::io::{self, Write};
 use comfy_table::Table;
 use serde_json::{Value as Json, json};
 
-use crate::log::TopicConfig;
+use crate::log::{Log, TopicConfig};
+use crate::runtime::{Evolution, evolution};
+use crate::topology::evolution::{Finding, Verdict};
 use crate::topology::plan::Topology;
 use crate::topology::requirements::{Change, Difference, Requirement, cleanup, requirements};
 
@@ -16,13 +19,51 @@ use super::super::output::{OutputFormat, table};
 use super::retention;
 
 pub(super) fn run(deployment: &Deployment, topologies: &[Topology], output: OutputFormat) -> anyhow::Result<Outcome> {
-    let existing = match deployment.has_log() {
-        true => deployment.open_reader()?.admin().topics()?,
-        false => BTreeMap::new(),
-    };
-    let planned: Vec<Step> = steps(deployment, topologies, existing)?.into_iter().map(Step::planned).collect();
+    let log = if deployment.has_log() { Some(deployment.open_reader()?) } else { None };
+    let existing = log.as_ref().map_or_else(|| Ok(BTreeMap::new()), |log| log.admin().topics())?;
+    let required = steps(deployment, topologies, existing.clone())?;
+    let mut planned: Vec<Step> = required.into_iter().map(Step::planned).collect();
+    if let Some(log) = &log {
+        for topology in topologies {
+            for finding in evolved(topology, log.as_ref(), &existing)?.findings {
+                tell(&mut planned, finding, &existing);
+            }
+        }
+    }
     report(&planned, output)?;
     Ok(Outcome::of(planned.iter().all(|step| !step.breaks)))
+}
+
+/// What follows for the state of an application if it goes on with this topology.
+pub(super) fn evolved(
+    topology: &Topology,
+    log: &dyn Log,
+    existing: &BTreeMap<String, TopicConfig>,
+) -> anyhow::Result<Evolution> {
+    let wanted = requirements(topology, existing)?;
+    let config = |one: Requirement| existing.get(&one.topic).cloned().unwrap_or(one.wanted);
+    let topics = wanted.into_iter().map(|one| (one.topic.clone(), config(one))).collect();
+    Ok(evolution(topology, log, existing, &topics)?)
+}
+
+/// Adds a finding to what is said of its topic.
+fn tell(steps: &mut Vec<Step>, finding: Finding, existing: &BTreeMap<String, TopicConfig>) {
+    let position = steps.iter().position(|step| step.required.topic == finding.topic).or_else(|| {
+        // A topic of the engine's own that is left over.
+        let wanted = existing.get(&finding.topic)?.clone();
+        let required = Requirement { topic: finding.topic.clone(), internal: true, wanted, change: Change::None };
+        steps.push(Step::planned(required));
+        Some(steps.len() - 1)
+    });
+    let Some(step) = position.and_then(|position| steps.get_mut(position)) else { return };
+    if step.state.is_empty() && step.required.change == Change::None {
+        step.said.clear();
+    }
+    let refused = finding.verdict == Verdict::Refused;
+    let mark = if refused { "REFUSED: " } else { "note: " };
+    step.said.push(format!("{mark}{}: {}", finding.subject, finding.difference()));
+    step.breaks |= refused;
+    step.state.push(finding);
 }
 
 /// What every topology needs; a topic that one creates is there for the next.
@@ -67,6 +108,8 @@ pub(super) struct Step {
     pub(super) breaks: bool,
     /// Whether it still differs.
     pub(super) differs: bool,
+    /// What follows for the state that is in it.
+    state: Vec<Finding>,
 }
 
 impl Step {
@@ -77,12 +120,12 @@ impl Step {
             Change::Differs(differences) => differences.iter().map(said).collect(),
         };
         let (breaks, differs) = (required.breaking().count() > 0, matches!(required.change, Change::Differs(_)));
-        Step { required, said, breaks, differs }
+        Step { required, said, breaks, differs, state: Vec::new() }
     }
 
     /// A step that was taken, or not.
     pub(super) fn taken(required: Requirement, said: Vec<String>, breaks: bool, differs: bool) -> Step {
-        Step { required, said, breaks, differs }
+        Step { required, said, breaks, differs, state: Vec::new() }
     }
 
     fn as_json(&self) -> Json {
@@ -93,6 +136,12 @@ impl Step {
             Change::Differs(differences) => ("differs", differences.as_slice()),
         };
         let difference = |one: &Difference| json!({ "property": one.property, "found": one.found, "wanted": one.wanted, "breaks": one.breaks });
+        let finding = |one: &Finding| {
+            json!({
+                "verdict": one.verdict.as_str(), "subject": one.subject, "what": one.what, "was": one.was, "is": one.is,
+                "why": one.why, "remedy": one.remedy, "place": one.place,
+            })
+        };
         json!({
             "topic": topic,
             "internal": internal,
@@ -106,6 +155,7 @@ impl Step {
             "breaks": self.breaks,
             "said": self.said,
             "differences": differences.iter().map(difference).collect::<Vec<_>>(),
+            "state": self.state.iter().map(finding).collect::<Vec<_>>(),
         })
     }
 }
@@ -135,6 +185,9 @@ pub(super) fn report(steps: &[Step], output: OutputFormat) -> io::Result<()> {
         for difference in step.required.breaking() {
             writeln!(stdout, "\ntopic `{}` {}", step.required.topic, difference.breaks.as_deref().unwrap_or_default())?;
         }
+    }
+    for finding in steps.iter().flat_map(|step| &step.state) {
+        writeln!(stdout, "\n{}: {finding}", finding.verdict.as_str())?;
     }
     Ok(())
 }

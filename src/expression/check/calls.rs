@@ -7,6 +7,7 @@ use super::{Checker, Typed, constant_value, describe, typed};
 use crate::expression::error::{ExpressionError, Reason};
 use crate::expression::functions::{self, Function, Style};
 use crate::expression::loops::Loop;
+use crate::expression::native::NativeFunction;
 use crate::expression::parse::{Syntax, SyntaxKind};
 use crate::expression::program::{Node, NodeKind};
 use crate::expression::suggest;
@@ -110,6 +111,9 @@ impl Checker<'_> {
         range: &Range<usize>,
     ) -> Typed {
         let Some(function) = functions::find(name) else {
+            if let (None, Some(native)) = (target, self.scope.functions.get(name).cloned()) {
+                return self.native(native, name, arguments, range);
+            }
             return self.unknown_function(target, name, name_range, arguments);
         };
         let all: Vec<&Syntax> = target.into_iter().chain(arguments).collect();
@@ -146,6 +150,27 @@ impl Checker<'_> {
                 self.error(ExpressionError::new(at, message))
             }
         }
+    }
+
+    /// A call of a function of Rust. It is never done ahead: who wrote it may count calls.
+    fn native(&mut self, function: NativeFunction, name: &str, arguments: &[Syntax], range: &Range<usize>) -> Typed {
+        let mut nodes = Vec::with_capacity(arguments.len());
+        for (position, argument) in arguments.iter().enumerate() {
+            let checked = self.check(argument);
+            if let Some(reason) = function.misfit(position, &checked.shape) {
+                let message = format!("`{name}` cannot read this: {reason}");
+                self.errors.push(ExpressionError::new(argument.range.clone(), message));
+            }
+            nodes.push(checked.node);
+        }
+        let (takes, given) = (function.arity(), nodes.len());
+        if takes != given {
+            let plural = if takes == 1 { "argument" } else { "arguments" };
+            let message = format!("`{name}` takes {takes} {plural}, and {given} are given");
+            return self.error(ExpressionError::new(range.clone(), message));
+        }
+        let shape = function.result().clone();
+        typed(NodeKind::Native { function, arguments: nodes }, shape, range)
     }
 
     fn unknown_function(

@@ -1,6 +1,6 @@
 //! Topics and groups: created, described, changed, deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,9 @@ pub(super) type Client = AdminClient<DefaultClientContext>;
 
 /// How long it is waited between two looks whether a change has arrived everywhere.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// What a record takes beside its key, value and headers, with the batch that it is in, at most.
+const FRAMING: usize = 128;
 
 /// Looks after topics on Kafka.
 pub(super) struct KafkaAdmin {
@@ -194,6 +197,23 @@ impl LogAdmin for KafkaAdmin {
             (name, config)
         };
         Ok(partitions.into_iter().map(topic).collect())
+    }
+
+    fn topic_names(&self) -> Result<BTreeSet<String>> {
+        Ok(self.shared.offsets.topics()?.into_keys().collect())
+    }
+
+    /// Brokers measure what is compressed, of which nothing is known before it is: with compression there are no limits.
+    fn record_limits(&self, topics: &[&str]) -> Result<BTreeMap<String, usize>> {
+        if self.shared.settings.compresses() {
+            return Ok(BTreeMap::new());
+        }
+        let limit = |config: ConfigResource| {
+            let entry = config.entries.into_iter().find(|entry| entry.name == "max.message.bytes")?;
+            entry.value?.parse::<usize>().ok().map(|limit| limit.saturating_sub(FRAMING))
+        };
+        let configs = self.configs(topics.iter().copied())?;
+        Ok(configs.into_iter().filter_map(|(topic, config)| Some((topic, limit(config?)?))).collect())
     }
 
     fn alter_topic(&self, topic: &str, config: &TopicConfig) -> Result<()> {

@@ -67,7 +67,12 @@ impl Outage {
         }
     }
 
-    /// They have answered, so long after the suspicion.
+    /// Nobody can be made to ask: the next suspicion tries again.
+    pub(super) fn unwatched(&self) {
+        self.watched.store(false, Ordering::SeqCst);
+    }
+
+    /// They have answered, so long after they did last, or were first asked.
     pub(super) fn found(&self, after: Duration) {
         if self.down.swap(false, Ordering::SeqCst) {
             let seconds = after.as_secs_f64();
@@ -245,4 +250,26 @@ pub(super) enum Waited {
 /// Locks; nothing is left half-done under these locks.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[test]
+    fn a_suspicion_is_looked_into_once_and_again_when_nobody_could_be_made_to_look() {
+        let outage = Arc::new(Outage::default());
+        let looks = Arc::new(AtomicUsize::new(0));
+        let counted = looks.clone();
+        outage.on_suspicion(move || _ = counted.fetch_add(1, Ordering::SeqCst));
+        let suspect = || outage.heard(RDKafkaErrorCode::AllBrokersDown, "all brokers are down");
+        suspect();
+        suspect();
+        assert_eq!(looks.load(Ordering::SeqCst), 1);
+        outage.unwatched();
+        suspect();
+        assert_eq!(looks.load(Ordering::SeqCst), 2);
+    }
 }

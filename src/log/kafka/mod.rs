@@ -97,15 +97,18 @@ impl Log for KafkaLog {
 
 /// Asks the brokers, beside everything else, until they answer or the log is closed.
 fn watch(shared: Weak<Shared>) {
+    let watched = shared.clone();
     let look = move || {
         let clock = SystemClock::new();
+        let mut answered = Duration::ZERO;
         while let Some(shared) = shared.upgrade() {
             let Shared { outage, offsets, settings, .. } = &*shared;
             let patience = if outage.is_down() { settings.request_timeout } else { FIRST_LOOK };
             outage.ask();
             match offsets.ping(patience) {
                 Ok(()) => {
-                    outage.found(clock.elapsed());
+                    outage.found(clock.elapsed().saturating_sub(answered));
+                    answered = clock.elapsed();
                     if outage.rest() {
                         return;
                     }
@@ -118,6 +121,9 @@ fn watch(shared: Weak<Shared>) {
     };
     if let Err(error) = std::thread::Builder::new().name("kafka-outage".to_owned()).spawn(look) {
         tracing::warn!(%error, "nobody looks whether Kafka is there");
+        if let Some(shared) = watched.upgrade() {
+            shared.outage.unwatched();
+        }
     }
 }
 

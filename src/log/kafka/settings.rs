@@ -96,7 +96,7 @@ impl KafkaSettings {
             properties: BTreeMap::new(),
             client_id: "signalstream".to_owned(),
             replication_factor: None,
-            fetch_queue_bytes: 1 << 20,
+            fetch_queue_bytes: 128 << 10,
             produce_queue_bytes: 32 << 20,
             max_record_bytes: 1_000_000,
             transaction_timeout: Duration::from_secs(10),
@@ -178,6 +178,17 @@ impl KafkaSettings {
             Role::Asking => {}
         }
         config
+    }
+}
+
+impl KafkaSettings {
+    /// Whether producers compress what they write.
+    pub(super) fn compresses(&self) -> bool {
+        let codec = |property: &String| {
+            let (of, name) = unprefixed(property);
+            Role::Producer.takes(of, name) && matches!(name, "compression.type" | "compression.codec")
+        };
+        self.properties.iter().any(|(property, value)| codec(property) && value != "none")
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Aggregation, Combine, SCAN_LIMIT};
 use crate::operators::emission::Change;
 use crate::operators::{OperatorContext, Result};
 use crate::record::{Key, Provenance, Record, Shape, StructShape, StructValue, Value};
-use crate::state::{StateValue, window_bound};
+use crate::state::{StateError, StateValue, window_bound};
 use crate::time::Timestamp;
 use crate::topology::plan::{Aggregate, Emit};
 
@@ -25,6 +25,8 @@ pub(super) struct Schedule {
     due: Option<Timestamp>,
     /// Up to where the rows were handed on that are due now; empty: none of them yet.
     reached: Option<Vec<u8>>,
+    /// No row is noted of windows that begin before this. Not kept: it saves walking over what was deleted.
+    gone_before: Timestamp,
 }
 
 impl Schedule {
@@ -33,7 +35,7 @@ impl Schedule {
             Shape::Struct(shape) => shape,
             _ => Arc::new(StructShape::new("", Vec::new())),
         };
-        Schedule { pending, shape, provenance: Provenance::default(), due: None, reached: None }
+        Schedule { pending, shape, provenance: Provenance::default(), due: None, reached: None, gone_before: 0 }
     }
 
     /// When it is time, as a restart is to know it: what was due while the process was away is so at once.
@@ -98,19 +100,27 @@ impl<F: Combine> Aggregation<F> {
         Ok(!rows.is_empty())
     }
 
-    /// Hands on what has changed of windows that begin before `time` and are about to be deleted.
-    pub(super) fn hand_on_before(&mut self, time: Timestamp, context: &mut OperatorContext<'_>) -> Result<()> {
-        let Some(pending) = self.schedule.pending else { return Ok(()) };
-        let to = window_bound(time);
-        loop {
-            let rows = context.stores.scan_limited(pending, Bound::Unbounded, Bound::Excluded(&to), SCAN_LIMIT)?;
-            for (store_key, noted) in &rows {
-                self.hand_on_noted(pending, store_key, noted, context)?;
-            }
-            if rows.len() < SCAN_LIMIT {
-                return Ok(());
-            }
+    /// Hands on what has changed of windows that begin before `time` and are about to go: a part of it, after the row
+    /// `reached`. Returns the last row that was, if there may be more.
+    pub(super) fn hand_on_before(
+        &mut self,
+        time: Timestamp,
+        reached: Option<Bytes>,
+        context: &mut OperatorContext<'_>,
+    ) -> Result<Option<Bytes>> {
+        let Some(pending) = self.schedule.pending else { return Ok(None) };
+        let begin = Bound::Included(Bytes::copy_from_slice(&window_bound(self.schedule.gone_before)));
+        let (from, to) = (reached.map_or(begin, Bound::Excluded), window_bound(time));
+        let (from, to) = (from.as_ref().map(Bytes::as_ref), Bound::Excluded(&to[..]));
+        let rows = context.stores.scan_limited(pending, from, to, SCAN_LIMIT)?;
+        for (store_key, noted) in &rows {
+            self.hand_on_noted(pending, store_key, noted, context)?;
         }
+        if rows.len() == SCAN_LIMIT {
+            return Ok(rows.into_iter().next_back().map(|(last, _)| last));
+        }
+        self.schedule.gone_before = self.schedule.gone_before.max(time);
+        Ok(None)
     }
 
     fn hand_on_noted(
@@ -126,7 +136,8 @@ impl<F: Combine> Aggregation<F> {
         if row.is_none() && !was_there {
             return Ok(());
         }
-        let Some((headers, origin)) = noted.value.get("cause").and_then(Provenance::read) else { return Ok(()) };
+        let damaged = || StateError::damaged_row("`emit: {every: …}`", store_key, "it does not say what caused it");
+        let (headers, origin) = noted.value.get("cause").and_then(Provenance::read).ok_or_else(damaged)?;
         let (window, key) = match self.parse_row(store_key) {
             Some((window, key)) => (Some(window), store_key.slice_ref(key)),
             None => (None, store_key.clone()),

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 use crate::window::{SessionWindows, Window};
 
 /// How many entries of the index are read at a time. A record can reach few sessions, because these are apart.
-const FEW: usize = 8;
+const FEW: usize = 4;
 
 impl<F: Combine> Aggregation<F> {
     /// Adds a record to its session.
@@ -25,6 +25,7 @@ impl<F: Combine> Aggregation<F> {
         key: &Key,
         context: &mut OperatorContext<'_>,
     ) -> Result<()> {
+        self.find_longest(context)?;
         let before = self.time.get();
         let now = self.time.observe(record.timestamp);
         let outcome = self.merge_sessions(windows, before, now, (record, key), context);
@@ -68,7 +69,7 @@ impl<F: Combine> Aggregation<F> {
             }
             let change = RowChange {
                 window: session,
-                before: row.value,
+                before: Some(row.value),
                 after: Value::Null,
                 timestamp: session.end,
                 record,
@@ -76,7 +77,7 @@ impl<F: Combine> Aggregation<F> {
             };
             self.change_row(change, context)?;
         }
-        let change = RowChange { window: merged, before, after, timestamp: merged.end, record, key };
+        let change = RowChange { window: merged, before: Some(before), after, timestamp: merged.end, record, key };
         self.change_row(change, context)
     }
 
@@ -95,27 +96,39 @@ impl<F: Combine> Aggregation<F> {
     fn sessions(
         &mut self,
         key: &Key,
-        (mut from, to): (Timestamp, Timestamp),
+        (from, to): (Timestamp, Timestamp),
         context: &mut OperatorContext<'_>,
     ) -> Result<Vec<(Window, StateValue)>> {
-        let mut found = Vec::new();
+        // Sessions of a key do not overlap: one that ends too early is preceded by others that do so too.
+        let start_from = self.timeline.longest.map_or(0, |longest| from.saturating_sub(longest).max(0));
+        let (mut found, mut before) = (Vec::new(), to);
         loop {
-            let entries = self.entries(&key.encoded, from, Timestamp::MAX, FEW, context)?;
-            for [end, start] in &entries {
-                // Sessions of a key do not overlap: the ones that follow start later still.
-                if *start > to {
+            let sessions = self.sessions_back(&key.encoded, start_from, before, FEW, context)?;
+            let more = sessions.len() == FEW;
+            for session in sessions {
+                if session.end < from {
+                    found.reverse();
                     return Ok(found);
                 }
-                let session = Window { start: *start, end: *end };
                 self.point_at(session, &key.encoded);
                 if let Some(row) = context.stores.get(self.store, &self.store_key)? {
                     found.push((session, row));
                 }
-                from = end.saturating_add(1);
+                before = session.start.saturating_sub(1);
             }
-            if entries.len() < FEW {
+            if !more {
+                found.reverse();
                 return Ok(found);
             }
         }
+    }
+
+    /// After a start: a store without rows has no long ones.
+    fn find_longest(&mut self, context: &mut OperatorContext<'_>) -> Result<()> {
+        if self.time.get().is_none() && self.timeline.longest.is_none() {
+            let is_empty = context.stores.last_committed_key(self.store)?.is_none();
+            self.timeline.longest = is_empty.then_some(0);
+        }
+        Ok(())
     }
 }

@@ -13,7 +13,7 @@ use crate::record::{Key, Record, Value};
 use crate::state::{StateValue, parse_window_key};
 use crate::time::Timestamp;
 use crate::topology::plan::Emit;
-use crate::window::SlidingWindows;
+use crate::window::{SlidingWindows, Window};
 
 /// A record on its way into windows.
 struct Arrival<'r> {
@@ -22,6 +22,15 @@ struct Arrival<'r> {
     key: &'r Key,
     /// Windows that end before this take no more records.
     open_to: Timestamp,
+    /// What it does to them. Made at the end: a record that cannot be added to one window is in none.
+    changes: Vec<RowChange<'r>>,
+}
+
+impl Arrival<'_> {
+    fn change(&mut self, window: Window, before: Option<Value>, after: Value, timestamp: Timestamp) {
+        let (record, key) = (self.record, self.key);
+        self.changes.push(RowChange { window, before, after, timestamp, record, key });
+    }
 }
 
 /// What a record finds among the windows of its key.
@@ -58,15 +67,18 @@ impl<F: Combine> Aggregation<F> {
         let now = self.time.observe(record.timestamp);
         self.find_newest(context)?;
         let open_to = now.saturating_sub(windows.grace());
-        let arrival = Arrival { windows, record, key, open_to };
+        let mut arrival = Arrival { windows, record, key, open_to, changes: Vec::new() };
         let outcome = if record.timestamp.saturating_add(windows.difference()) < open_to {
             context.drop_record(DropReason::Late);
             Ok(())
         } else if record.timestamp < windows.difference() {
-            self.add_early(&arrival, context)
+            self.add_early(&mut arrival, context)
         } else {
-            self.add_around(&arrival, context)
+            self.add_around(&mut arrival, context)
         };
+        if outcome.is_ok() {
+            arrival.changes.into_iter().try_for_each(|change| self.change_row(change, context))?;
+        }
         // Time has moved even if the record failed: what it closes will not be looked at again.
         if before != Some(now) {
             let handed_on = before.map_or(0, |before| windows.first_open(before));
@@ -98,8 +110,7 @@ impl<F: Combine> Aggregation<F> {
         let more = if self.emit == Emit::OnClose { 0 } else { 1 };
         let newest = self.timeline.newest.unwrap_or(-1);
         let kept_from = newest.saturating_sub(self.retention).saturating_add(more).max(0);
-        let entries = self.entries(&arrival.key.encoded, from.max(kept_from), to, usize::MAX, context)?;
-        Ok(entries.into_iter().map(|[start, _]| start).collect())
+        self.starts_between(&arrival.key.encoded, from.max(kept_from), to, context)
     }
 
     fn row(
@@ -112,7 +123,7 @@ impl<F: Combine> Aggregation<F> {
         Ok(context.stores.get(self.store, &self.store_key)?)
     }
 
-    fn add_around(&mut self, arrival: &Arrival<'_>, context: &mut OperatorContext<'_>) -> Result<()> {
+    fn add_around(&mut self, arrival: &mut Arrival<'_>, context: &mut OperatorContext<'_>) -> Result<()> {
         let (time, difference) = (arrival.record.timestamp, arrival.windows.difference());
         let from = time.saturating_sub(difference.saturating_mul(2)).max(0);
         let starts = self.starts(arrival, from, time.saturating_add(1), context)?;
@@ -145,7 +156,7 @@ impl<F: Combine> Aggregation<F> {
         self.make_windows(arrival, &found, context)
     }
 
-    fn make_windows(&mut self, arrival: &Arrival<'_>, found: &Found, context: &mut OperatorContext<'_>) -> Result<()> {
+    fn make_windows(&self, arrival: &mut Arrival<'_>, found: &Found, context: &mut OperatorContext<'_>) -> Result<()> {
         let (time, difference) = (arrival.record.timestamp, arrival.windows.difference());
         if let Some(previous) = found.previous
             && !found.starts_at(previous + 1)
@@ -158,11 +169,12 @@ impl<F: Combine> Aggregation<F> {
             let state = found.left.as_ref().filter(|_| reaches);
             self.add_to(arrival, time - difference, state, false, context)?;
         }
-        self.make_right_window(arrival, found.right.as_ref(), found.starts_at(time.saturating_add(1)), context)
+        self.make_right_window(arrival, found.right.as_ref(), found.starts_at(time.saturating_add(1)));
+        Ok(())
     }
 
     /// Records before the time difference share the window from 0 on; the windows to their right are as any others.
-    fn add_early(&mut self, arrival: &Arrival<'_>, context: &mut OperatorContext<'_>) -> Result<()> {
+    fn add_early(&mut self, arrival: &mut Arrival<'_>, context: &mut OperatorContext<'_>) -> Result<()> {
         let time = arrival.record.timestamp;
         let starts = self.starts(arrival, 0, time.saturating_add(1), context)?;
         let mut found = Found { starts, ..Found::default() };
@@ -186,7 +198,7 @@ impl<F: Combine> Aggregation<F> {
         if found.right.is_none() {
             found.right = shared.clone().filter(|row| row.timestamp > time);
         }
-        self.make_right_window(arrival, found.right.as_ref(), found.starts_at(time.saturating_add(1)), context)?;
+        self.make_right_window(arrival, found.right.as_ref(), found.starts_at(time.saturating_add(1)));
         if let Some(previous) = found.previous
             && !found.starts_at(previous + 1)
         {
@@ -197,46 +209,34 @@ impl<F: Combine> Aggregation<F> {
     }
 
     /// The window right after the record has the records of the window that both are within, save for this one.
-    fn make_right_window(
-        &mut self,
-        arrival: &Arrival<'_>,
-        right: Option<&StateValue>,
-        exists: bool,
-        context: &mut OperatorContext<'_>,
-    ) -> Result<()> {
+    fn make_right_window(&self, arrival: &mut Arrival<'_>, right: Option<&StateValue>, exists: bool) {
         let time = arrival.record.timestamp;
-        let Some(row) = right.filter(|row| !exists && row.timestamp > time) else { return Ok(()) };
-        let change = RowChange {
-            window: arrival.windows.window(time.saturating_add(1)),
-            before: Value::Null,
-            after: row.value.clone(),
-            timestamp: row.timestamp,
-            record: arrival.record,
-            key: arrival.key,
-        };
-        self.change_row(change, context)
+        let Some(row) = right.filter(|row| !exists && row.timestamp > time) else { return };
+        let window = arrival.windows.window(time.saturating_add(1));
+        arrival.change(window, None, row.value.clone(), row.timestamp);
     }
 
     /// Adds the record to the window that starts at `start`, of which `state` is what it holds, or begins with if it is not
     /// there yet (`exists`).
     fn add_to(
-        &mut self,
-        arrival: &Arrival<'_>,
+        &self,
+        arrival: &mut Arrival<'_>,
         start: Timestamp,
         state: Option<&StateValue>,
         exists: bool,
         context: &mut OperatorContext<'_>,
     ) -> Result<()> {
-        let Arrival { windows, record, key, open_to } = *arrival;
-        let window = windows.window(start);
-        if window.end < open_to {
+        let record = arrival.record;
+        let window = arrival.windows.window(start);
+        if window.end < arrival.open_to {
             context.drop_record(DropReason::Late);
             return Ok(());
         }
         let after = self.function.add(state.map(|row| row.value.clone()), record)?;
         let held = state.filter(|_| exists);
         let timestamp = held.map_or(record.timestamp, |row| row.timestamp.max(record.timestamp));
-        let before = held.map(|row| row.value.clone()).unwrap_or_default();
-        self.change_row(RowChange { window, before, after, timestamp, record, key }, context)
+        // A record may make one window for two reasons: what the second finds is what the first has left.
+        arrival.change(window, held.map(|row| row.value.clone()), after, timestamp);
+        Ok(())
     }
 }

@@ -8,10 +8,13 @@ use std::ops::Bound;
 use bytes::Bytes;
 
 use super::super::emission::Change;
+use super::leap::Leap;
 use super::{Aggregation, Combine, SCAN_LIMIT, Span};
 use crate::operators::{OperatorContext, Result};
 use crate::record::{Key, Record, Value};
-use crate::state::{StateValue, index_key, index_times, parse_window_key, session_key, window_bound, window_key};
+use crate::state::{
+    StateError, StateValue, index_key, index_start, parse_window_key, session_key, window_bound, window_key,
+};
 use crate::time::Timestamp;
 use crate::topology::plan::Emit;
 use crate::window::{Window, Windows};
@@ -26,12 +29,14 @@ pub(super) struct Timeline {
     rows_from: Option<Timestamp>,
     /// The latest time that a row ever began with; `None`: not known.
     pub(super) newest: Option<Timestamp>,
+    /// No session lasts longer than this, in milliseconds; `None`: not known.
+    pub(super) longest: Option<i64>,
     buffer: Vec<u8>,
 }
 
 impl Timeline {
     pub(super) fn new(index: Option<usize>) -> Self {
-        Timeline { index, open_from: None, rows_from: None, newest: None, buffer: Vec::new() }
+        Timeline { index, open_from: None, rows_from: None, newest: None, longest: None, buffer: Vec::new() }
     }
 
     /// A row was written.
@@ -46,8 +51,8 @@ impl Timeline {
 /// The change of a row of a window that lies anywhere.
 pub(super) struct RowChange<'r> {
     pub(super) window: Window,
-    /// The state before; null if there was none.
-    pub(super) before: Value,
+    /// The state before; null if there was none. `None`: what the store holds.
+    pub(super) before: Option<Value>,
     /// The state after; null deletes the row.
     pub(super) after: Value,
     pub(super) timestamp: Timestamp,
@@ -55,20 +60,43 @@ pub(super) struct RowChange<'r> {
     pub(super) key: &'r Key,
 }
 
+/// Where the entries of a key begin and end whose windows start between `from` and `to`, both included.
+fn entry_bounds(key: &[u8], from: Timestamp, to: Timestamp) -> [Vec<u8>; 2] {
+    let (mut lower, mut upper) = (Vec::new(), Vec::new());
+    index_key(key, from, &mut lower);
+    index_key(key, to.saturating_add(1), &mut upper);
+    [lower, upper]
+}
+
+fn damaged(entry: &[u8]) -> StateError {
+    StateError::damaged_row("an aggregation's index", entry, "it is none of its entries")
+}
+
 impl<F: Combine> Aggregation<F> {
     /// Changes a row, its place in the index included, and hands on the change.
     pub(super) fn change_row(&mut self, change: RowChange<'_>, context: &mut OperatorContext<'_>) -> Result<()> {
         let RowChange { window, before, after, timestamp, record, key } = change;
         self.point_at(window, &key.encoded);
+        let before = match before {
+            Some(before) => before,
+            None => {
+                context.stores.get_ref(self.store, &self.store_key)?.map(|row| row.value.clone()).unwrap_or_default()
+            }
+        };
         let row = (!after.is_null()).then(|| StateValue { timestamp, value: after.clone() });
         if before.is_null() != row.is_none() {
-            let entry = row.as_ref().map(|_| StateValue { timestamp, value: Value::Null });
+            let value = match self.windows {
+                Some(Windows::Session(_)) => Value::Int(window.end),
+                _ => Value::Null,
+            };
+            let entry = row.as_ref().map(|_| StateValue { timestamp, value });
             self.put_entry(window, &key.encoded, entry, context);
         }
         context.stores.put(self.store, &self.store_key, row);
         if let Some((time, _)) = parse_window_key(&self.store_key) {
             self.timeline.note(time);
         }
+        self.timeline.longest = self.timeline.longest.map(|longest| longest.max(window.end - window.start));
         // Known in any case: a row that came and went since the last commit is not handed on.
         self.changed(Change { window: Some(window), value: after, old: Some(before), timestamp, record }, context)
     }
@@ -85,37 +113,59 @@ impl<F: Combine> Aggregation<F> {
     fn put_entry(&mut self, window: Window, key: &[u8], entry: Option<StateValue>, context: &mut OperatorContext<'_>) {
         let Timeline { index: Some(index), buffer, .. } = &mut self.timeline else { return };
         buffer.clear();
-        match self.windows {
-            Some(Windows::Session(_)) => index_key(key, &[window.end, window.start], buffer),
-            _ => index_key(key, &[window.start], buffer),
-        }
+        index_key(key, window.start, buffer);
         context.stores.put(*index, buffer, entry);
     }
 
-    /// The entries of a key in the index from `from` to `to`, both inclusive, up to `limit` of them: the times in each.
-    pub(super) fn entries(
+    /// Whether the entry of a window in the index is its own. A session that nothing can be added to any more loses it to
+    /// a later one that a record reached which is as early as the start of the first.
+    fn is_entry_of(&mut self, window: Window, key: &[u8], context: &mut OperatorContext<'_>) -> Result<bool> {
+        let Timeline { index: Some(index), buffer, .. } = &mut self.timeline else { return Ok(false) };
+        if !matches!(self.windows, Some(Windows::Session(_))) {
+            return Ok(true);
+        }
+        buffer.clear();
+        index_key(key, window.start, buffer);
+        let entry = context.stores.get_ref(*index, buffer)?;
+        Ok(entry.is_some_and(|entry| entry.value == Value::Int(window.end)))
+    }
+
+    /// The entries of a key in the index whose windows start between `from` and `to`, both included: the starts, ascending.
+    pub(super) fn starts_between(
+        &mut self,
+        key: &[u8],
+        from: Timestamp,
+        to: Timestamp,
+        context: &mut OperatorContext<'_>,
+    ) -> Result<Vec<Timestamp>> {
+        let Some(index) = self.timeline.index else { return Ok(Vec::new()) };
+        let [lower, upper] = entry_bounds(key, from, to);
+        let found = context.stores.scan_limited(index, Bound::Included(&lower), Bound::Excluded(&upper), usize::MAX)?;
+        found.iter().map(|(entry, _)| Ok(index_start(entry, key.len()).ok_or_else(|| damaged(entry))?)).collect()
+    }
+
+    /// The sessions of a key that start between `from` and `to`, both included, the latest first; up to `limit` of them.
+    pub(super) fn sessions_back(
         &mut self,
         key: &[u8],
         from: Timestamp,
         to: Timestamp,
         limit: usize,
         context: &mut OperatorContext<'_>,
-    ) -> Result<Vec<[Timestamp; 2]>> {
+    ) -> Result<Vec<Window>> {
         let Some(index) = self.timeline.index else { return Ok(Vec::new()) };
-        let (mut lower, mut upper) = (Vec::new(), Vec::new());
-        index_key(key, &[from], &mut lower);
-        index_key(key, &[to.saturating_add(1)], &mut upper);
-        let found = context.stores.scan_limited(index, Bound::Included(&lower), Bound::Excluded(&upper), limit)?;
-        let times = |entry: &Bytes| {
-            let mut times = index_times(entry, key.len());
-            let first = times.next().unwrap_or(0);
-            [first, times.next().unwrap_or(first)]
+        let [lower, upper] = entry_bounds(key, from, to);
+        let (lower, upper) = (Bound::Included(&lower[..]), Bound::Excluded(&upper[..]));
+        let found = context.stores.scan_back_limited(index, lower, upper, limit)?;
+        let session = |(entry, row): (Bytes, StateValue)| match (index_start(&entry, key.len()), row.value) {
+            (Some(start), Value::Int(end)) => Ok(Window { start, end }),
+            _ => Err(damaged(&entry).into()),
         };
-        Ok(found.iter().map(|(entry, _)| times(entry)).collect())
+        found.into_iter().map(session).collect()
     }
 
     /// Hands on what closed: the rows that begin before `closed`, of which those before `before` are handed on already.
-    /// Then deletes what begins before `expired`.
+    /// Then has what begins before `expired` deleted.
     pub(super) fn time_passed(
         &mut self,
         before: Timestamp,
@@ -125,25 +175,31 @@ impl<F: Combine> Aggregation<F> {
         context: &mut OperatorContext<'_>,
     ) -> Result<()> {
         let emits = self.emit == Emit::OnClose && self.has_readers;
-        if emits && before < closed && self.timeline.open_from.is_none_or(|from| from < closed) {
-            self.close(Span { from: before, to: closed }, trigger, context)?;
+        let closes = emits && before < closed && self.timeline.open_from.is_none_or(|from| from < closed);
+        let expires = self.timeline.rows_from.is_none_or(|from| from < expired);
+        let closed = closes.then_some(Span { from: before, to: closed });
+        self.work_off(Leap::new(closed, expires.then_some(expired)), trigger, context)
+    }
+
+    /// Everything that begins before `closed` has been handed on.
+    pub(super) fn closed_before(&mut self, closed: Timestamp, context: &mut OperatorContext<'_>) -> Result<()> {
+        // Windows that are aligned to the epoch are not looked for: most steps of time pass none.
+        if !matches!(self.windows, Some(Windows::Time(_))) {
             self.timeline.open_from = Some(self.first_from(closed, context)?);
-        }
-        if self.timeline.rows_from.is_none_or(|from| from < expired) {
-            self.hand_on_before(expired, context)?;
-            self.delete_before(expired, context)?;
         }
         Ok(())
     }
 
     /// Deletes rows that begin before `expired`: not all at once where there are many, so that a leap of stream time
     /// takes no more memory than a small step.
-    fn delete_before(&mut self, expired: Timestamp, context: &mut OperatorContext<'_>) -> Result<()> {
+    pub(super) fn delete_before(&mut self, expired: Timestamp, context: &mut OperatorContext<'_>) -> Result<()> {
         let from = window_bound(self.timeline.rows_from.unwrap_or(0));
         let to = window_bound(expired);
         let rows = context.stores.scan_limited(self.store, Bound::Included(&from), Bound::Excluded(&to), SCAN_LIMIT)?;
         for (store_key, _) in &rows {
-            if let Some((window, key)) = self.parse_row(store_key) {
+            if let Some((window, key)) = self.parse_row(store_key)
+                && self.is_entry_of(window, key, context)?
+            {
                 self.put_entry(window, key, None, context);
             }
             context.stores.put(self.store, store_key, None);

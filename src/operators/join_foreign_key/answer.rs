@@ -8,18 +8,32 @@ use super::super::{Operator, OperatorContext, Result};
 use super::{Instruction, after_prefix, foreign, prefix, subscriber, subscription_key};
 use crate::metrics::DropReason;
 use crate::record::{Key, Record, StructValue, Value};
-use crate::state::StateValue;
+use crate::state::{StateError, StateValue};
 use crate::topology::foreign_key;
+
+/// How many subscriptions are read and answered at a time.
+const SCAN_LIMIT: usize = 1_000;
 
 /// Input 0: subscriptions, under the key that is named. Input 1: the changes of the table.
 pub(in crate::operators) struct Answer {
     plan: foreign_key::Answer,
+    /// A change of which not all have been told who name the row.
+    telling: Option<Change>,
     buffer: Vec<u8>,
+}
+
+/// A change of a row that others name.
+struct Change {
+    row: Value,
+    record: Record,
+    /// Where the next subscription lies, and where there are no more.
+    from: Bound<Bytes>,
+    end: Vec<u8>,
 }
 
 impl Answer {
     pub(in crate::operators) fn new(plan: foreign_key::Answer) -> Self {
-        Answer { plan, buffer: Vec::new() }
+        Answer { plan, telling: None, buffer: Vec::new() }
     }
 
     /// The answer to who asked with a row of this hash in this partition.
@@ -79,14 +93,27 @@ impl Answer {
         let row = std::mem::take(&mut record.value);
         record.old = None;
         prefix(&key.encoded, &mut self.buffer)?;
-        let end = after_prefix(&self.buffer);
-        let range = (Bound::Included(self.buffer.as_slice()), Bound::Excluded(end.as_slice()));
-        for subscription in context.stores.scan(self.plan.subscriptions, range.0, range.1) {
-            let (place, remembered) = subscription?;
-            let (Some(key), Value::Struct(parts)) = (subscriber(&place), &remembered.value) else { continue };
-            let [hash, partition] = parts.values() else { continue };
+        let (from, end) = (Bound::Included(Bytes::copy_from_slice(&self.buffer)), after_prefix(&self.buffer));
+        self.tell(Change { row, record, from, end }, context)
+    }
+
+    /// Tells a part of those who name a row, and the others when asked again.
+    fn tell(&mut self, mut change: Change, context: &mut OperatorContext<'_>) -> Result<()> {
+        let (from, end) = (change.from.as_ref().map(Bytes::as_ref), Bound::Excluded(&change.end[..]));
+        let rows = context.stores.scan_limited(self.plan.subscriptions, from, end, SCAN_LIMIT)?;
+        let last = rows.last().filter(|_| rows.len() == SCAN_LIMIT).map(|(place, _)| place.clone());
+        for (place, remembered) in rows {
+            let damaged = || StateError::damaged_row("a foreign-key join", &place, "it is no subscription");
+            let key = subscriber(&place).ok_or_else(damaged)?;
+            let Value::Struct(parts) = &remembered.value else { return Err(damaged().into()) };
+            let [hash, partition] = parts.values() else { return Err(damaged().into()) };
             let asked = [hash.clone(), partition.clone()];
-            context.emitted.push((0, self.answer(key, asked, row.clone(), false, &record)));
+            context.forward(self.answer(key, asked, change.row.clone(), false, &change.record));
+        }
+        if let Some(last) = last {
+            change.from = Bound::Excluded(last);
+            self.telling = Some(change);
+            context.ask_again();
         }
         Ok(())
     }
@@ -97,6 +124,13 @@ impl Operator for Answer {
         match input {
             0 => self.subscribed(record, context),
             _ => self.changed(record, context),
+        }
+    }
+
+    fn go_on(&mut self, context: &mut OperatorContext<'_>) -> Result<()> {
+        match self.telling.take() {
+            Some(change) => self.tell(change, context),
+            None => Ok(()),
         }
     }
 }

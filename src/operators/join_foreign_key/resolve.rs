@@ -49,6 +49,7 @@ impl Operator for Resolve {
         let left = context.stores.get(self.plan.rows, &key.encoded)?.map_or(Value::Null, |row| row.value);
         if *hash != hash_of(&left, &self.codec, &mut self.buffer) {
             // The row has changed since it asked, and what it is now is asked about too.
+            context.drop_record(DropReason::Stale);
             return Ok(());
         }
         let missing = left.is_null() || (right.is_null() && self.plan.kind == JoinKind::Inner);

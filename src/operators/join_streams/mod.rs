@@ -14,6 +14,8 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use super::{Operator, OperatorContext, OperatorError, Result, key_value};
 use crate::expression::Input;
 use crate::metrics::DropReason;
@@ -22,7 +24,7 @@ use crate::time::{StreamTime, Timestamp};
 use crate::topology::stream_join::StreamJoin;
 
 use rows::{Matches, Rows};
-use waiting::Waiting;
+use waiting::{Pass, Waiting};
 
 /// The names under which the numbers are kept that a join goes on from.
 const NUMBER: &str = "number";
@@ -37,6 +39,8 @@ pub(super) struct StreamStreamJoin {
     number: u64,
     rows: [Rows; 2],
     waiting: Waiting,
+    /// The record that waits until what it has made over is out.
+    arriving: Option<(Pass, usize, Key, Record)>,
 }
 
 impl StreamStreamJoin {
@@ -46,6 +50,7 @@ impl StreamStreamJoin {
             number: 0,
             rows: plan.rows.map(|store| Rows::new(store, plan.window)),
             waiting: Waiting::new(plan.unmatched, plan.window),
+            arriving: None,
             plan,
         }
     }
@@ -67,15 +72,10 @@ impl StreamStreamJoin {
         Ok(joined)
     }
 
-    /// Hands on the records that are over, unmatched.
-    fn release(
-        &mut self,
-        side: usize,
-        now: Timestamp,
-        trigger: &Record,
-        context: &mut OperatorContext<'_>,
-    ) -> Result<()> {
-        for row in self.waiting.take_over(side, now, context.stores)? {
+    /// Hands on records that are over, unmatched: a part of them. Returns whether there may be more.
+    fn release(&mut self, pass: &mut Pass, trigger: &Record, context: &mut OperatorContext<'_>) -> Result<bool> {
+        let (unmatched, more) = self.waiting.take_over(pass, context.stores)?;
+        for row in unmatched {
             let key = self.plan.key.deserialize(&row.key);
             let record = Record {
                 key: Some(Key { value: key.as_ref().cloned().unwrap_or_default(), encoded: row.key }),
@@ -92,7 +92,43 @@ impl StreamStreamJoin {
                 Err(error) => context.fail(record, error),
             }
         }
-        Ok(())
+        Ok(more)
+    }
+
+    /// Lets out what a record has made over, a part at a time, and then joins the record.
+    fn arrive(
+        &mut self,
+        pass: Option<Pass>,
+        side: usize,
+        record: Record,
+        key: &Key,
+        context: &mut OperatorContext<'_>,
+    ) -> Result<()> {
+        if let Some(mut pass) = pass
+            && self.release(&mut pass, &record, context)?
+        {
+            self.arriving = Some((pass, side, key.clone(), record));
+            context.ask_again();
+            return Ok(());
+        }
+        let now = self.time.get().unwrap_or(record.timestamp);
+        let number = self.number;
+        self.number += 1;
+        let (matched, mut failure) = self.join(side, key, &record, context)?;
+        if !matched && self.is_outer(side) {
+            if record.timestamp < self.plan.window.open_from(side, now) {
+                match self.joined(side, &record, Value::Null, record.timestamp) {
+                    Ok(joined) => context.forward(joined),
+                    Err(error) => failure = Some(error),
+                }
+            } else {
+                self.waiting.put(side, &key.encoded, number, &record, context.stores);
+            }
+        }
+        if !self.rows[side].put(&key.encoded, number, &record, context.stores) {
+            context.drop_record(DropReason::Late);
+        }
+        failure.map_or(Ok(()), Err)
     }
 
     /// Joins a record with what has come of the other side. Returns whether there was any, and the first pair's
@@ -138,26 +174,19 @@ impl Operator for StreamStreamJoin {
             }
             return Ok(());
         };
-        if record.timestamp == now {
-            self.release(side, now, &record, context)?;
+        let pass = if record.timestamp == now { self.waiting.pass(side, now) } else { None };
+        self.arrive(pass, side, record, &key, context)
+    }
+
+    fn go_on(&mut self, context: &mut OperatorContext<'_>) -> Result<()> {
+        match self.arriving.take() {
+            Some((pass, side, key, record)) => self.arrive(Some(pass), side, record, &key, context),
+            None => Ok(()),
         }
-        let number = self.number;
-        self.number += 1;
-        let (matched, mut failure) = self.join(side, &key, &record, context)?;
-        if !matched && self.is_outer(side) {
-            if record.timestamp < self.plan.window.open_from(side, now) {
-                match self.joined(side, &record, Value::Null, record.timestamp) {
-                    Ok(joined) => context.forward(joined),
-                    Err(error) => failure = Some(error),
-                }
-            } else {
-                self.waiting.put(side, &key.encoded, number, &record, context.stores);
-            }
-        }
-        if !self.rows[side].put(&key.encoded, number, &record, context.stores) {
-            context.drop_record(DropReason::Late);
-        }
-        failure.map_or(Ok(()), Err)
+    }
+
+    fn keeps_stream_time(&self) -> bool {
+        true
     }
 
     fn stream_time(&self) -> Option<Timestamp> {
@@ -168,11 +197,15 @@ impl Operator for StreamStreamJoin {
         self.time = StreamTime::restored(Some(timestamp));
     }
 
-    fn progress(&self) -> Vec<(&'static str, i64)> {
+    fn progress(&self) -> Vec<(Cow<'static, str>, i64)> {
         let newest = NEWEST.iter().zip(&self.rows).filter_map(|(name, rows)| Some((*name, rows.newest()?)));
         let waiting = self.waiting.since().map(|since| (WAITING, since));
         let number = (self.number > 0).then(|| (NUMBER, i64::try_from(self.number).unwrap_or(i64::MAX)));
-        newest.chain(waiting).chain(number).collect()
+        newest.chain(waiting).chain(number).map(|(name, value)| (name.into(), value)).collect()
+    }
+
+    fn progress_names(&self) -> &'static [&'static str] {
+        &[NEWEST[0], NEWEST[1], WAITING, NUMBER]
     }
 
     fn restore_progress(&mut self, name: &str, value: i64) {

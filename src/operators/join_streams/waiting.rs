@@ -11,13 +11,13 @@ use std::ops::Bound;
 use bytes::Bytes;
 
 use crate::record::{Record, Value};
-use crate::state::{StateValue, TaskStores, join_key, parse_join_key, window_bound};
+use crate::state::{StateError, StateValue, TaskStores, join_key, parse_join_key, window_bound};
 use crate::time::Timestamp;
 use crate::topology::stream_join::JoinWindow;
 
 use super::Result;
 
-/// How many rows are read at a time.
+/// How many rows of a side are read and handed on at a time.
 const CHUNK: usize = 1_000;
 
 /// The rows of both sides; a side whose unmatched records do not count has none.
@@ -64,6 +64,14 @@ pub(super) struct Unmatched {
     pub(super) value: Value,
 }
 
+/// How far the records that are over have been taken out.
+pub(super) struct Pass {
+    open_from: [Timestamp; 2],
+    from: [Bound<Bytes>; 2],
+    /// The last timestamp that went out.
+    taken: Option<Timestamp>,
+}
+
 impl Waiting {
     pub(super) fn new(stores: [Option<usize>; 2], window: JoinWindow) -> Self {
         Waiting { stores, window, since: None, empty_before: [0; 2], store_key: Vec::new() }
@@ -107,51 +115,54 @@ impl Waiting {
         Ok(())
     }
 
-    /// Takes out the records that are over, in order, if it is worth looking when a record of `side` has brought
-    /// stream time to `now`.
-    pub(super) fn take_over(&mut self, side: usize, now: Timestamp, stores: &mut TaskStores) -> Result<Vec<Unmatched>> {
+    /// Begins to take out the records that are over, if it is worth looking when a record of `side` has brought stream time
+    /// to `now`.
+    pub(super) fn pass(&self, side: usize, now: Timestamp) -> Option<Pass> {
         if self.since.is_none_or(|since| since >= self.window.open_from(side, now)) {
-            return Ok(Vec::new());
+            return None;
         }
-        let mut over: Vec<(Place, Value)> = Vec::new();
-        for side in 0..2 {
-            let open_from = self.window.open_from(side, now).max(0);
-            self.take_before(side, open_from, &mut over, stores)?;
-            self.empty_before[side] = self.empty_before[side].max(open_from);
-        }
-        over.sort_by(|(a, _), (b, _)| a.cmp(b));
-        self.since = self.stopped_at(over.last().map(|(place, _)| place.timestamp), stores)?;
-        let unmatched = over.into_iter().map(|(place, value)| Unmatched {
-            side: place.side(),
-            timestamp: place.timestamp,
-            key: place.key.into(),
-            value,
-        });
-        Ok(unmatched.collect())
+        let begin = |side: usize| Bound::Included(Bytes::copy_from_slice(&window_bound(self.empty_before[side])));
+        let open_from = [0, 1].map(|side| self.window.open_from(side, now).max(0));
+        Some(Pass { open_from, from: [begin(0), begin(1)], taken: None })
     }
 
-    /// Takes out the records of a side with timestamps before `end`.
-    fn take_before(
-        &self,
-        side: usize,
-        end: Timestamp,
-        over: &mut Vec<(Place, Value)>,
-        stores: &mut TaskStores,
-    ) -> Result<()> {
-        let Some(store) = self.stores[side] else { return Ok(()) };
-        let to = window_bound(end);
-        let mut from = Bytes::copy_from_slice(&window_bound(self.empty_before[side]));
-        loop {
-            let rows = stores.scan_limited(store, Bound::Included(&from), Bound::Excluded(&to), CHUNK)?;
-            for (stored, row) in &rows {
-                stores.put(store, stored, None);
-                over.extend(Place::of(side, stored).map(|place| (place, row.value.clone())));
+    /// Takes out the next records that are over, in order, and says whether there may be more.
+    pub(super) fn take_over(&mut self, pass: &mut Pass, stores: &mut TaskStores) -> Result<(Vec<Unmatched>, bool)> {
+        let mut over: Vec<(Place, Bytes, Value)> = Vec::new();
+        // Up to where all rows of both sides are at hand; `None`: there are no more.
+        let mut known_to: Option<Place> = None;
+        for side in 0..2 {
+            let Some(store) = self.stores[side] else { continue };
+            let (from, to) = (pass.from[side].as_ref().map(Bytes::as_ref), window_bound(pass.open_from[side]));
+            let rows = stores.scan_limited(store, from, Bound::Excluded(&to), CHUNK)?;
+            let more = rows.len() == CHUNK;
+            for (stored, row) in rows {
+                let damaged = || StateError::damaged_row("a stream–stream join", &stored, "it is none that waits");
+                over.push((Place::of(side, &stored).ok_or_else(damaged)?, stored, row.value));
             }
-            match rows.into_iter().next_back() {
-                Some((last, _)) => from = last,
-                None => return Ok(()),
+            if let Some((last, ..)) = over.last().filter(|_| more) {
+                known_to = Some(known_to.map_or_else(|| last.clone(), |known| known.min(last.clone())));
             }
         }
+        over.retain(|(place, ..)| known_to.as_ref().is_none_or(|known| place <= known));
+        over.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        let mut unmatched = Vec::with_capacity(over.len());
+        for (place, stored, value) in over {
+            let side = place.side();
+            if let Some(store) = self.stores[side] {
+                stores.put(store, &stored, None);
+            }
+            pass.from[side] = Bound::Excluded(stored);
+            pass.taken = Some(place.timestamp);
+            unmatched.push(Unmatched { side, timestamp: place.timestamp, key: place.key.into(), value });
+        }
+        if known_to.is_none() {
+            for (empty_before, open_from) in self.empty_before.iter_mut().zip(pass.open_from) {
+                *empty_before = open_from.max(*empty_before);
+            }
+            self.since = self.stopped_at(pass.taken, stores)?;
+        }
+        Ok((unmatched, known_to.is_some()))
     }
 
     /// Where Kafka Streams' pass over what waits stops: one row past the first that still waits on each side, or at

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::super::*;
-use super::{COUNTS, at, int, open, specs};
+use super::{COUNTS, NAMES, at, int, open, specs, text};
 
 fn reopen(path: &Path, application: &str, task: &str, specs: &[StoreSpec]) -> Result<TaskStores> {
     StateDirectory::open(path, application, StateOptions::default())?.open_task(task, specs)
@@ -55,10 +55,25 @@ fn a_store_of_another_shape_or_kind_is_refused() {
 }
 
 #[test]
-fn a_store_that_left_the_topology_is_refused_and_a_new_one_is_added() {
+fn a_store_that_left_the_topology_is_dropped_and_is_restored_from_the_beginning_when_it_comes_back() {
     let path = written();
-    let error = message(reopen(path.path(), "app", "0_0", &specs()[..1]));
-    assert!(error.contains("`names`, `windows`"), "{error}");
+    let mut stores = open(path.path());
+    stores.put(NAMES, b"n", text("name"));
+    let mut checkpoint = at(2);
+    let offsets = [("app-counts-changelog", 7), ("app-names-changelog", 5)];
+    checkpoint.changelog_offsets = offsets.into_iter().map(|(topic, offset)| (topic.into(), offset)).collect();
+    stores.commit(&checkpoint).unwrap();
+    stores.close().unwrap();
+    drop(reopen(path.path(), "app", "0_0", &specs()[..1]).unwrap());
+    let mut stores = open(path.path());
+    assert_eq!((stores.get(COUNTS, b"a").unwrap(), stores.get(NAMES, b"n").unwrap()), (int(1), None));
+    checkpoint.changelog_offsets.remove("app-names-changelog");
+    assert_eq!(stores.checkpoint(), Some(&checkpoint));
+}
+
+#[test]
+fn a_store_that_is_new_is_added() {
+    let path = written();
     let mut more = specs();
     more.push(StoreSpec { name: "added".to_owned(), ..specs().remove(0) });
     let mut stores = reopen(path.path(), "app", "0_0", &more).unwrap();

@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use saphyr_parser::ScalarStyle;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::{Map, Number, Value as Json};
+use serde_json::{Map, Value as Json};
 
 use crate::time::{Timestamp, parse_duration};
 use crate::topology::spec::Lower;
-use crate::yaml::{Content, Node, Scalar, Span};
 use crate::yaml::{Diagnostic, Problems};
+use crate::yaml::{Node, Span};
 
 /// Implements the JSON Schema of a leaf.
 macro_rules! leaf_schema {
@@ -57,51 +56,10 @@ pub(super) struct Literal {
 
 impl Lower for Literal {
     fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
-        Some(Literal { json: json(node, problems)?, span: node.place() })
+        Some(Literal { json: node.to_json(problems)?, span: node.place() })
     }
 }
 leaf_schema!(Literal, "Value", {"description": "Any JSON value."});
-
-fn json(node: &Node, problems: &mut Problems) -> Option<Json> {
-    match &node.content {
-        Content::Scalar(_) if node.is_null() => Some(Json::Null),
-        Content::Scalar(scalar) if scalar.style != ScalarStyle::Plain => Some(Json::String(scalar.text.clone())),
-        Content::Scalar(scalar) => plain(node, scalar, problems),
-        Content::Sequence(items) => {
-            let items: Vec<Option<Json>> = items.iter().map(|item| json(item, problems)).collect();
-            items.into_iter().collect::<Option<Vec<Json>>>().map(Json::Array)
-        }
-        Content::Mapping(entries) => {
-            let entries: Vec<Option<(String, Json)>> =
-                entries.iter().map(|(key, value)| Some((key.text.clone(), json(value, problems)?))).collect();
-            entries.into_iter().collect::<Option<Map<String, Json>>>().map(Json::Object)
-        }
-    }
-}
-
-/// A scalar without quotes: true, false, a number, else text.
-fn plain(node: &Node, scalar: &Scalar, problems: &mut Problems) -> Option<Json> {
-    let text = scalar.text.as_str();
-    match text {
-        "true" | "True" | "TRUE" => return Some(Json::Bool(true)),
-        "false" | "False" | "FALSE" => return Some(Json::Bool(false)),
-        ".nan" | ".NaN" | ".inf" | "-.inf" | "+.inf" => {
-            let problem = Diagnostic::new(node.place(), format!("JSON has no number `{text}`"));
-            problems.report(problem.help("put it in quotes if text is meant"));
-            return None;
-        }
-        _ => {}
-    }
-    if let Ok(number) = text.parse::<i64>() {
-        return Some(number.into());
-    }
-    let numeric = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'))
-        && text.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E'));
-    match text.parse::<f64>().ok().filter(|_| numeric).and_then(Number::from_f64) {
-        Some(number) => Some(Json::Number(number)),
-        None => Some(Json::String(text.to_owned())),
-    }
-}
 
 /// A point in time, in milliseconds since the epoch: written so, as a duration since the epoch (`5m`), or as in
 /// `2026-01-31T12:00:00Z`.
@@ -158,7 +116,7 @@ impl Lower for Literals {
     fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
         let entries = crate::topology::spec::lower::entries(node, "keys and values", problems)?;
         let values = entries.iter().filter_map(|(key, value)| {
-            Some((Text { text: key.text.clone(), span: key.span.clone() }, json(value, problems)?))
+            Some((Text { text: key.text.clone(), span: key.span.clone() }, value.to_json(problems)?))
         });
         Some(Literals(values.collect()))
     }

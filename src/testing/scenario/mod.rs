@@ -12,16 +12,18 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::OutputRecord;
 use crate::agents::Agents;
+use crate::processor::Processors;
 use crate::serdes::SchemaRegistry;
 use crate::time::{Clock, SystemClock};
 use crate::topology::spec::{Lower, Named};
-use crate::topology::{self, Diagnostics, PlanOptions};
+use crate::topology::{self, Diagnostics, PlanOptions, pattern};
 use crate::yaml::{self, Span};
 use crate::yaml::{Diagnostic, Problems};
 use check::Known;
@@ -37,6 +39,8 @@ pub struct ScenarioOptions<'a> {
     pub schemas: &'a SchemaRegistry,
     /// The agents that mocks do not stand in for.
     pub agents: &'a Agents,
+    /// The processors that the topology may name; `None`: none.
+    pub processors: Option<&'a Processors>,
     /// Whether sources decode only the fields that the plan uses. It must make no difference to any test.
     pub projection: bool,
     /// Whether the cache is on or off, whatever the tests say.
@@ -49,7 +53,8 @@ pub struct ScenarioOptions<'a> {
 impl<'a> ScenarioOptions<'a> {
     /// Runs every test as it is written.
     pub fn new(schemas: &'a SchemaRegistry, agents: &'a Agents) -> Self {
-        ScenarioOptions { filter: None, schemas, agents, projection: true, caching: None, crash_after: None }
+        let (filter, processors, caching, crash_after) = (None, None, None, None);
+        ScenarioOptions { filter, schemas, agents, processors, projection: true, caching, crash_after }
     }
 }
 
@@ -158,6 +163,11 @@ impl Suite {
         let suite = Suite::read(path, &text, &mut problems);
         if let Some(suite) = &suite {
             let topology = suite.plan(None, options)?;
+            // Two patterns that take one topic keep the tests that name it from starting.
+            let sized = suite.spec.defaults.iter().flat_map(|defaults| &defaults.partitions).flat_map(Named::iter);
+            let named = sized.map(|(name, _)| name.text.as_str());
+            let named = named.chain(suite.spec.tests.iter().flat_map(CaseSpec::topics));
+            let topology = pattern::on_topics(&topology, named).unwrap_or(Cow::Borrowed(&topology));
             Known::new(&topology, options.agents, options.schemas).check(&suite.spec, &mut problems);
         }
         match (problems.finish(&file), suite) {
@@ -209,7 +219,8 @@ impl Suite {
         let own = case.and_then(|case| case.mocks.as_ref());
         let agents = mock::with_mocks(options.agents, defaults.into_iter().chain(own));
         let plan_options = PlanOptions { registry: options.schemas, agents: &agents, projection: options.projection };
-        topology::load(&self.topology_path.display().to_string(), &self.topology_text, &plan_options)
+        let (path, none) = (self.topology_path.display().to_string(), Processors::new());
+        topology::load_with(&path, &self.topology_text, &plan_options, options.processors.unwrap_or(&none))
     }
 }
 

@@ -15,6 +15,8 @@ use crate::serdes::json::to_json;
 use crate::serdes::{Format, TopicSerde};
 use crate::state::{session_key, window_key};
 use crate::testing::{DriverError, DriverOptions, InputRecord, OutputRecord, TopologyDriver};
+use crate::topology::TopicPattern;
+use crate::topology::pattern;
 use crate::topology::plan::Topology;
 use crate::topology::spec::Named;
 use crate::window::Window;
@@ -66,12 +68,16 @@ impl CaseRun<'_> {
         let cache = self.case.cache.or(self.defaults.and_then(|defaults| defaults.cache));
         let interval = self.defaults.and_then(|defaults| defaults.commit_interval.as_ref());
         let counts = [self.defaults.and_then(|defaults| defaults.partitions.as_ref()), self.case.partitions.as_ref()];
-        let partitions: BTreeMap<String, i32> = counts
+        let mut partitions: BTreeMap<String, i32> = counts
             .into_iter()
             .flatten()
             .flat_map(Named::iter)
             .map(|(name, count)| (name.text.clone(), count.value))
             .collect();
+        let patterns: Vec<&TopicPattern> = pattern::patterns(&self.topology).collect();
+        for topic in self.case.topics().filter(|topic| patterns.iter().any(|pattern| pattern.takes(topic))) {
+            partitions.entry(topic.to_owned()).or_insert(1);
+        }
         let standard = DriverOptions::default();
         DriverOptions {
             caching: self.options.caching.unwrap_or(cache != Some(Cache::Off)),

@@ -80,6 +80,17 @@ mapping! {
 }
 
 impl CaseSpec {
+    /// The topics that the test names: records go to them, or are expected there.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &str> {
+        let records = self.steps.iter().flat_map(|step| match &step.step {
+            Step::Records(records) => records.as_slice(),
+            _ => &[],
+        });
+        let expected = self.expect.iter().flatten().map(|expectation| &expectation.topic);
+        let sized = self.partitions.iter().flat_map(Named::iter).map(|(name, _)| name);
+        records.map(|record| &record.topic).chain(expected).chain(sized).map(|name| name.text.as_str())
+    }
+
     /// Whether records go in by ascending timestamps, each after the one before.
     pub(super) fn in_order(&self) -> bool {
         let records = self.steps.iter().flat_map(|step| match &step.step {

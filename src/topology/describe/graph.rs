@@ -1,8 +1,10 @@
 //! A plan as a picture: Mermaid and DOT, from the same boxes and arrows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{resolved, summary};
+use crate::topology::TopicPattern;
+use crate::topology::pattern;
 use crate::topology::plan::{Edge, Topology, Verb};
 
 /// What a box stands for; each kind has its own outline.
@@ -40,6 +42,12 @@ fn picture(topology: &Topology) -> Picture {
         picture.topics.push(Shape { id: id.clone(), label, outline: Outline::Topic });
         ids.insert(topic.name.as_str(), id);
     }
+    let patterns: BTreeSet<&str> = pattern::patterns(topology).map(TopicPattern::as_str).collect();
+    for (number, pattern) in patterns.into_iter().enumerate() {
+        let id = format!("pattern{number}");
+        picture.topics.push(Shape { id: id.clone(), label: pattern.to_owned(), outline: Outline::Topic });
+        ids.insert(pattern, id);
+    }
     let topic = |name: &str| ids.get(name).cloned().unwrap_or_default();
     for part in &topology.subtopologies {
         let node_id = |node: usize| format!("s{}n{node}", part.id);
@@ -47,7 +55,7 @@ fn picture(topology: &Topology) -> Picture {
         let mut connect = |from: &str, edges: &[Edge]| {
             picture.arrows.extend(edges.iter().map(|edge| (from.to_owned(), node_id(edge.node))));
         };
-        for source in &part.sources {
+        for source in part.sources.iter().chain(part.patterns.iter().map(|pattern| &pattern.source)) {
             connect(&topic(&source.topic), &source.outputs);
         }
         for (number, node) in part.nodes.iter().enumerate() {
@@ -58,13 +66,16 @@ fn picture(topology: &Topology) -> Picture {
             shapes.push(Shape { id: node_id(number), label, outline: Outline::Node });
             let stores = match &node.verb {
                 Verb::Sink(sink) => {
-                    picture.arrows.push((node_id(number), topic(&sink.topic)));
+                    let names = sink.topic.names().map(|name| &**name);
+                    let targets = names.chain(sink.topic.pattern().map(TopicPattern::as_str));
+                    picture.arrows.extend(targets.map(|target| (node_id(number), topic(target))));
                     Vec::new()
                 }
                 Verb::ToTable { store, .. } | Verb::Deduplicate { store, .. } => vec![*store],
                 Verb::Aggregate(aggregate) => vec![aggregate.store],
                 Verb::StreamTableJoin { table, .. } => vec![*table],
                 Verb::TableTableJoin { stores, .. } => stores.clone(),
+                Verb::Process(process) => process.stores.clone(),
                 Verb::ForeignKeyAnswer(answer) => vec![answer.subscriptions, answer.rows],
                 Verb::ForeignKeyResolve(resolve) => std::iter::once(resolve.rows).chain(resolve.joined).collect(),
                 Verb::StreamStreamJoin(join) => join.stores().collect(),

@@ -69,12 +69,13 @@ fn names(part: &Subtopology, edges: &[Edge]) -> Vec<Value> {
 }
 
 fn sources(part: &Subtopology) -> Vec<Value> {
-    part.sources
-        .iter()
-        .map(|source| {
+    let patterns = part.patterns.iter().map(|pattern| (&pattern.source, "pattern"));
+    let sources = part.sources.iter().map(|source| (source, "topic")).chain(patterns);
+    sources
+        .map(|(source, what)| {
             json!({
                 "name": source.name,
-                "topic": &*source.topic,
+                what: &*source.topic,
                 "internal": source.internal,
                 "fields": fields(&source.fields),
                 "timestamp": source.timestamp.as_ref().map(|timestamp| timestamp.source()),

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use super::partitioning;
 use super::plan::{
-    Aggregate, AggregateKind, Emit, Function, JoinKind, OnError, Subtopology, Suppress, Topic, TopicRole, Topology,
-    Until, Verb, WhenFull,
+    Aggregate, AggregateKind, Emit, Function, HeaderChange, JoinKind, OnError, Sink, SinkTopic, Subtopology, Suppress,
+    Topic, TopicRole, Topology, Until, Verb, WhenFull,
 };
+use super::process::Process;
 use super::stream_join::{JoinWindow, StreamJoin};
 use crate::expression::{Expression, Projection};
 use crate::log::TopicConfig;
@@ -80,6 +81,7 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
         }
         Verb::Merge => "merge".to_owned(),
         Verb::Call { agent, .. } => format!("call {}", agent.name()),
+        Verb::Process(plan) => process(plan, plan.stores.iter().map(store).collect()),
         Verb::Deduplicate { by, within, store: id } => {
             let by = by.as_ref().map(|by| format!(" by {}", source(&by.expression))).unwrap_or_default();
             format!("deduplicate{by} within {} in {}", format_duration(*within), store(id))
@@ -121,11 +123,49 @@ fn summary(part: &Subtopology, verb: &Verb) -> String {
         Verb::ForeignKeyResolve(plan) => {
             format!("{} join of {} with the answers: {}", join(plan.kind), store(&plan.rows), projection(&plan.value))
         }
-        Verb::Sink(sink) => {
-            let map = sink.map.as_ref().map(|map| format!(": {}", projection(map))).unwrap_or_default();
-            format!("write {}{map}", sink.topic)
+        Verb::SetHeaders { changes } => format!("set_headers {}", headers(changes)),
+        Verb::Sink(sink) => write(sink),
+    }
+}
+
+fn write(sink: &Sink) -> String {
+    let map = sink.map.as_ref().map(|map| format!(": {}", projection(map))).unwrap_or_default();
+    let headers = match sink.headers.as_slice() {
+        [] => String::new(),
+        changes => format!(", headers {}", headers(changes)),
+    };
+    format!("write {}{map}{headers}", target(&sink.topic))
+}
+
+/// Where a sink writes.
+fn target(topic: &SinkTopic) -> String {
+    match topic {
+        SinkTopic::One { topic, .. } => topic.to_string(),
+        SinkTopic::Chosen(chosen) => {
+            let names: Vec<&str> = chosen.topics.keys().map(|topic| &**topic).collect();
+            let among = match &chosen.pattern {
+                Some(pattern) => format!("topics that match {pattern}"),
+                None => names.join(", "),
+            };
+            format!("{} (one of {among})", source(&chosen.expression))
         }
     }
+}
+
+fn process(plan: &Process, stores: Vec<String>) -> String {
+    let about = if plan.description.is_empty() { String::new() } else { format!(" ({})", plan.description) };
+    let children: Vec<&str> = plan.outputs.iter().filter_map(|output| output.name.as_deref()).collect();
+    let children = if children.is_empty() { String::new() } else { format!(" to {}", children.join(" | ")) };
+    let stores = if stores.is_empty() { String::new() } else { format!(" with {}", stores.join(", ")) };
+    format!("process {}{about}{stores}{children}", plan.processor)
+}
+
+fn headers(changes: &[HeaderChange]) -> String {
+    let one = |change: &HeaderChange| {
+        let value = change.value.as_ref().map_or_else(|| "null".to_owned(), source);
+        format!("{} = {value}", change.name)
+    };
+    changes.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn suppress(suppress: &Suppress, buffer: &str) -> String {

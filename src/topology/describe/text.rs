@@ -30,7 +30,12 @@ pub(super) fn render(topology: &Topology) -> String {
     for part in &topology.subtopologies {
         text.push('\n');
         let tasks = partitioning::tasks(part, &topics);
-        push(&mut text, 0, &format!("sub-topology {}: {tasks} {}", part.id, if tasks == 1 { "task" } else { "tasks" }));
+        let tasks = match tasks {
+            0 => "as many tasks as its topics have partitions".to_owned(),
+            1 => "1 task".to_owned(),
+            tasks => format!("{tasks} tasks"),
+        };
+        push(&mut text, 0, &format!("sub-topology {}: {tasks}", part.id));
         subtopology(&mut text, part);
     }
     text.push_str("\ntopics\n");
@@ -54,12 +59,13 @@ pub(super) fn render(topology: &Topology) -> String {
 }
 
 fn subtopology(text: &mut String, part: &Subtopology) {
-    for source in &part.sources {
+    let patterns = part.patterns.iter().map(|pattern| (&pattern.source, "topics that match "));
+    for (source, what) in part.sources.iter().map(|source| (source, "")).chain(patterns) {
         let decoded = match &source.value {
             Payload::Serde(_) => fields(&source.fields),
             Payload::Internal(_) => "internal".to_owned(),
         };
-        let mut line = format!("source {}: read {} ({decoded})", source.name, source.topic);
+        let mut line = format!("source {}: read {what}{} ({decoded})", source.name, source.topic);
         if let Some(timestamp) = &source.timestamp {
             line.push_str(&format!(", time = {}", timestamp.source()));
         }

@@ -89,7 +89,9 @@ impl Planner<'_> {
         let store = self.new_store(&store_name, computed.state, &key.format, kind, &table.span);
         let index = matches!(windows, Some(Windows::Session(_) | Windows::Sliding(_))).then(|| {
             let index = format!("{store_name}-index");
-            self.new_store(&index, Shape::Null, &Format::Bytes, StoreKind::Internal, &table.span)
+            // A session's entry says where it ends.
+            let shape = if matches!(windows, Some(Windows::Session(_))) { Shape::Int } else { Shape::Null };
+            self.new_store(&index, shape, &Format::Bytes, StoreKind::Internal, &table.span)
         });
         let Some(function) = computed.function else { return broken };
         let emit = match table.emit.as_ref().map(|emit| &emit.kind) {

@@ -10,8 +10,10 @@ use crate::log::TopicConfig;
 use crate::record::Fields;
 use crate::topology::partitioning;
 use crate::topology::plan::{
-    Asks, DeadLetters, Edge, Node, Payload, Source, StoreId, Subtopology, Topic, TopicRole, Topology, Verb,
+    Asks, DeadLetters, Edge, Node, PatternSource, Payload, Source, StoreId, Subtopology, Topic, TopicRole, Topology,
+    Verb,
 };
+use crate::topology::process::Process;
 use crate::yaml::Diagnostic;
 
 /// Which sub-topology everything belongs to, and its position there.
@@ -33,12 +35,18 @@ impl Planner<'_> {
         };
         let cut = cut(&self.graph);
         let graph = std::mem::take(&mut self.graph);
-        let read: BTreeSet<String> = graph.sources.iter().map(|source| source.topic.clone()).collect();
+        let read: BTreeSet<String> = graph.sources.iter().flat_map(|source| &source.topics).cloned().collect();
         let mut parts: Vec<Subtopology> = (0..cut.count)
-            .map(|id| Subtopology { id, sources: Vec::new(), nodes: Vec::new(), stores: Vec::new() })
+            .map(|id| Subtopology {
+                id,
+                sources: Vec::new(),
+                patterns: Vec::new(),
+                nodes: Vec::new(),
+                stores: Vec::new(),
+            })
             .collect();
         for ((source, part), fields) in graph.sources.into_iter().zip(&cut.sources).zip(&fields) {
-            parts.get_mut(*part)?.sources.push(finish_source(source, fields, &cut));
+            finish_source(source, fields, &cut, parts.get_mut(*part)?);
         }
         for (node, (part, _)) in graph.nodes.into_iter().zip(&cut.nodes) {
             let outputs = node.outputs.iter().map(|edges| local_edges(edges, &cut)).collect();
@@ -47,7 +55,7 @@ impl Planner<'_> {
                 *store = cut.stores.get(*store)?.1;
             }
             if let Verb::Sink(sink) = &mut verb {
-                sink.read_back |= read.contains(&*sink.topic);
+                sink.topic.note_read(|topic| read.contains(topic));
             }
             let node = Node { name: node.name, verb, on_process_error: node.on_process_error, outputs };
             parts.get_mut(*part)?.nodes.push(node);
@@ -62,6 +70,7 @@ impl Planner<'_> {
             globals: graph.globals,
             topics: self.topics.used.into_values().collect(),
             dead_letters,
+            places: graph.places,
         };
         if let Err(error) = partitioning::resolve(&topology, &BTreeMap::new()) {
             let place = self.spec.topology.as_ref().map_or(0..0, |name| name.span.clone());
@@ -74,7 +83,9 @@ impl Planner<'_> {
     /// The changelogs of all stores, and how strictly topics of personal data are kept. No changelog has a retention, windows' included: its records carry event time, so
     /// that what is live may be of any age. What has expired gets a tombstone, and compaction takes it away.
     fn add_changelogs(&mut self) {
-        let sources = self.graph.sources.iter().map(|source| (source.personal_data, source.topic.as_str()));
+        let sources = self.graph.sources.iter();
+        let sources =
+            sources.flat_map(|source| source.topics.iter().map(|topic| (source.personal_data, topic.as_str())));
         let globals = self.graph.globals.iter().map(|table| (table.source.personal_data, &*table.source.topic));
         for (_, topic) in sources.chain(globals).filter(|(personal_data, _)| *personal_data) {
             let topic = self.topics.used.get_mut(topic);
@@ -107,14 +118,27 @@ fn strict(config: TopicConfig) -> TopicConfig {
     }
 }
 
-fn finish_source(source: DraftSource, fields: &Fields, cut: &Cut) -> Source {
+/// A source of several topics becomes one for each: they differ in nothing but the topic.
+fn finish_source(draft: DraftSource, fields: &Fields, cut: &Cut, part: &mut Subtopology) {
+    let (topics, pattern) = (draft.topics.clone(), draft.pattern.clone());
+    let (key, value) = (draft.key.format.clone(), draft.value.format());
+    let text = pattern.as_ref().map(ToString::to_string).unwrap_or_default();
+    let source = one_source(draft, &text, fields, cut);
+    if let Some(pattern) = pattern {
+        part.patterns.push(PatternSource { pattern, source, key, value });
+        return;
+    }
+    part.sources.extend(topics.iter().map(|topic| Source { topic: topic.as_str().into(), ..source.clone() }));
+}
+
+fn one_source(source: DraftSource, topic: &str, fields: &Fields, cut: &Cut) -> Source {
     let (internal, value) = match source.value {
         DraftPayload::Serde(serde) => (false, Payload::Serde(serde.deserializer(fields))),
         DraftPayload::Internal(shape) => (true, Payload::Internal(shape)),
     };
     Source {
         name: source.name,
-        topic: source.topic.as_str().into(),
+        topic: topic.into(),
         internal,
         personal_data: source.personal_data,
         key: source.key.deserializer(&Fields::All),
@@ -144,7 +168,7 @@ fn stores_of(verb: &mut Verb) -> Vec<&mut StoreId> {
         Verb::ForeignKeyAnswer(answer) => vec![&mut answer.subscriptions, &mut answer.rows],
         Verb::ForeignKeyResolve(resolve) => std::iter::once(&mut resolve.rows).chain(&mut resolve.joined).collect(),
         Verb::StreamStreamJoin(join) => join.stores_mut().collect(),
-        Verb::TableTableJoin { stores, .. } => stores.iter_mut().collect(),
+        Verb::TableTableJoin { stores, .. } | Verb::Process(Process { stores, .. }) => stores.iter_mut().collect(),
         Verb::VersionedTable { versions, .. } => vec![&mut versions.latest, &mut versions.history],
         Verb::StreamVersionedJoin(join) => {
             let wait = join.wait.as_mut().map(|(store, _)| store);

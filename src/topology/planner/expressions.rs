@@ -30,7 +30,12 @@ impl Planner<'_> {
         source: &str,
         scope: &Scope,
     ) -> Option<Expression> {
-        let errors = match Expression::compile(source, scope) {
+        let compiled = if self.functions.is_empty() {
+            Expression::compile(source, scope)
+        } else {
+            Expression::compile(source, &scope.clone().with_functions(self.functions.clone()))
+        };
+        let errors = match compiled {
             Ok(expression) => return Some(expression),
             Err(errors) => errors,
         };

@@ -3,7 +3,7 @@
 use super::graph::Graph;
 use crate::expression::{Binding, Expression, Projection};
 use crate::record::Fields;
-use crate::topology::plan::{Aggregate, Edge, Function, JoinKind, Verb};
+use crate::topology::plan::{Aggregate, Edge, Function, HeaderChange, JoinKind, SinkTopic, Verb};
 
 /// Which part of its values each source must decode, in order of the sources.
 pub(super) fn needed(graph: &Graph) -> Vec<Fields> {
@@ -15,7 +15,9 @@ pub(super) fn needed(graph: &Graph) -> Vec<Fields> {
             && sink.internal
         {
             // The internal encoding takes null where a shape has none: what nobody reads is null in there.
-            let reader = graph.sources.iter().find(|source| *source.topic == *sink.topic);
+            let reads =
+                |topic: &str| graph.sources.iter().find(|source| source.topics.iter().any(|read| read == topic));
+            let reader = sink.topic.names().next().and_then(|topic| reads(topic));
             let fields = reader.map_or(Fields::All, |source| of_outputs(graph, &of_nodes, &source.outputs));
             if let Some(slot) = of_nodes.get_mut(index) {
                 *slot = fields;
@@ -81,10 +83,15 @@ fn of_verb(verb: &Verb, after: Fields) -> Fields {
             fields.merge(&after);
         }
         Verb::Merge | Verb::ToStream => fields.merge(&after),
+        Verb::SetHeaders { changes } => {
+            add(&mut fields, of_headers(changes));
+            fields.merge(&after);
+        }
         Verb::Call { input, into, .. } => {
             add(&mut fields, of_projection(input));
             add(&mut fields, into.as_ref().and_then(of_projection));
         }
+        Verb::Process(process) => return process.reads.clone(),
         Verb::Deduplicate { by, .. } => {
             add(&mut fields, by.as_ref().and_then(|by| of_expression(&by.expression)));
             fields.merge(&after);
@@ -108,12 +115,24 @@ fn of_verb(verb: &Verb, after: Fields) -> Fields {
         | Verb::ForeignKeySubscribe(_)
         | Verb::ForeignKeyAnswer(_)
         | Verb::ForeignKeyResolve(_) => return Fields::All,
-        Verb::Sink(sink) => match &sink.map {
-            Some(map) => add(&mut fields, of_projection(map)),
-            None => return Fields::All,
-        },
+        Verb::Sink(sink) => {
+            let Some(map) = &sink.map else { return Fields::All };
+            add(&mut fields, of_projection(map));
+            add(&mut fields, of_headers(&sink.headers));
+            if let SinkTopic::Chosen(chosen) = &sink.topic {
+                add(&mut fields, of_expression(&chosen.expression));
+            }
+        }
     }
     fields
+}
+
+fn of_headers(changes: &[HeaderChange]) -> Option<Fields> {
+    let values = changes.iter().filter_map(|change| change.value.as_ref());
+    values.filter_map(|value| value.uses(&Binding::Value).cloned()).reduce(|mut all, part| {
+        all.merge(&part);
+        all
+    })
 }
 
 fn of_function(function: &Function) -> Fields {

@@ -10,7 +10,7 @@ use crate::state::{StoreKind, StoreSpec};
 use crate::topology::global::{GlobalJoin, GlobalTable};
 use crate::topology::plan::{JoinKind, OffsetReset, OnError, Payload, Source, Verb};
 use crate::topology::spec::scalars::Template;
-use crate::topology::spec::{ErrorPolicy, JoinSpec, OffsetResetSpec, SourceSpec};
+use crate::topology::spec::{ErrorPolicy, JoinSpec, Name, OffsetResetSpec, SourceSpec};
 use crate::yaml::Diagnostic;
 
 impl Planner<'_> {
@@ -18,12 +18,11 @@ impl Planner<'_> {
     pub(super) fn global_table(
         &mut self,
         name: &str,
-        source: &SourceSpec,
+        (topic, source): (&Name, &SourceSpec),
         (key, value): (&Serde, &Serde),
         timestamp: Option<Expression>,
         on_decode_error: OnError,
     ) -> Flow {
-        let topic = &source.topic.0;
         if source.offset_reset == Some(OffsetResetSpec::Latest) {
             let problem = Diagnostic::new(topic.span.clone(), "a global table is read from the beginning of its topic");
             self.problems.report(problem.help("leave `offset_reset` out"));

@@ -1,10 +1,13 @@
 //! The graph as it grows: sources, nodes and stores of the whole application, before it is cut into
 //! sub-topologies.
 
+use std::collections::BTreeMap;
+
 use crate::expression::Expression;
 use crate::record::Shape;
 use crate::serdes::{Format, Serde};
 use crate::state::{StoreKind, StoreSpec};
+use crate::topology::TopicPattern;
 use crate::topology::global::GlobalTable;
 use crate::topology::plan::{Aggregate, Edge, Function, OffsetReset, OnError, StoreId, Verb};
 use crate::window::Windows;
@@ -29,11 +32,24 @@ pub(super) enum DraftPayload {
     Internal(Shape),
 }
 
+impl DraftPayload {
+    /// How values are written; those of the engine's own are shown as bytes.
+    pub(super) fn format(&self) -> Format {
+        match self {
+            DraftPayload::Serde(serde) => serde.format.clone(),
+            DraftPayload::Internal(_) => Format::Bytes,
+        }
+    }
+}
+
 /// A source whose needed fields are not known yet.
 #[derive(Clone, Debug)]
 pub(super) struct DraftSource {
     pub(super) name: String,
-    pub(super) topic: String,
+    /// The topics that it reads by name.
+    pub(super) topics: Vec<String>,
+    /// What the names of those match that it reads by pattern.
+    pub(super) pattern: Option<TopicPattern>,
     pub(super) personal_data: bool,
     pub(super) key: Serde,
     pub(super) value: DraftPayload,
@@ -66,6 +82,8 @@ pub(super) struct Graph {
     pub(super) nodes: Vec<DraftNode>,
     pub(super) stores: Vec<DraftStore>,
     pub(super) globals: Vec<GlobalTable>,
+    /// The line of the file that declares each store, by the store's name.
+    pub(super) places: BTreeMap<String, String>,
 }
 
 impl Graph {
@@ -78,7 +96,8 @@ impl Graph {
     /// The source that reads a topic.
     pub(super) fn reader_of(&self, topic: &str) -> Option<&str> {
         let tables = self.globals.iter().map(|table| (&*table.source.topic, table.source.name.as_str()));
-        let mut sources = self.sources.iter().map(|source| (source.topic.as_str(), source.name.as_str())).chain(tables);
+        let named = self.sources.iter().flat_map(|source| source.topics.iter().map(|topic| (topic, &source.name)));
+        let mut sources = named.map(|(topic, name)| (topic.as_str(), name.as_str())).chain(tables);
         sources.find(|(read, _)| *read == topic).map(|(_, name)| name)
     }
 
@@ -89,6 +108,7 @@ impl Graph {
             Verb::TableTableJoin { .. } | Verb::StreamStreamJoin(_) | Verb::ForeignKeyAnswer(_) => (true, 1),
             Verb::Aggregate(Aggregate { function: Function::Cogroup(_), .. }) => (true, 1),
             Verb::Branch { conditions, default } => (false, conditions.len() + usize::from(*default)),
+            Verb::Process(process) => (false, process.outputs.len()),
             _ => (false, 1),
         };
         let name = self.unique(name);

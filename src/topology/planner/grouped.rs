@@ -10,8 +10,8 @@ use crate::expression::{Binding, Expression, Projection, Scope};
 use crate::record::{Fields, Shape};
 use crate::state::StoreKind;
 use crate::topology::plan::{Aggregate, AggregateKind, Emit, Function, GroupBy, NEW, OLD, OnError, Verb};
-use crate::topology::spec::TableSpec;
 use crate::topology::spec::scalars::{Formula, Template};
+use crate::topology::spec::{Origins, TableSpec};
 use crate::yaml::{Content, Diagnostic, Span};
 
 /// What a record has beside key and value. It is that of the change, so that nothing that depends on it can be computed
@@ -203,7 +203,7 @@ impl Planner<'_> {
             self.problems.report(problem.help(help));
             return Flow { kind: FlowKind::Unknown, ..flow };
         }
-        match (&table.from, table.steps.as_deref().unwrap_or_default()) {
+        match (table.from.as_ref().and_then(Origins::single), table.steps.as_deref().unwrap_or_default()) {
             (Some(from), []) => {
                 let flow = self.rows_of(&from.text, flow, on_error, &table.span);
                 self.names.built(&from.text, flow.clone());

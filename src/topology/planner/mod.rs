@@ -16,8 +16,10 @@ mod foreign_keys;
 mod global_joins;
 mod graph;
 mod grouped;
+mod headers;
 mod joins;
 mod names;
+mod process;
 mod repartition;
 mod shapes;
 mod sinks;
@@ -36,6 +38,8 @@ use std::collections::BTreeSet;
 use super::PlanOptions;
 use super::plan::{OnError, Topology};
 use super::spec::{ErrorPolicy, OnErrorSpec, TopologySpec};
+use crate::expression::NativeFunctions;
+use crate::processor::Processors;
 use crate::yaml::Node;
 use crate::yaml::{Diagnostic, Problems};
 use graph::Graph;
@@ -46,6 +50,10 @@ use topics::Topics;
 struct Planner<'a> {
     spec: &'a TopologySpec,
     options: &'a PlanOptions<'a>,
+    /// The processors that it may name.
+    processors: &'a Processors,
+    /// The functions of Rust that expressions may call.
+    functions: NativeFunctions,
     problems: &'a mut Problems,
     /// The application id.
     application: String,
@@ -75,13 +83,16 @@ pub(super) fn plan(
     spec: &TopologySpec,
     root: &Node,
     options: &PlanOptions<'_>,
+    processors: &Processors,
+    functions: &NativeFunctions,
     problems: &mut Problems,
 ) -> Option<Topology> {
-    let names = Names::collect(spec, problems);
+    let names = Names::collect(spec, processors, problems);
     let order = names.order(problems);
     let application = spec.topology.as_ref().map(|name| name.text.clone()).unwrap_or_default();
     let topics = Topics::default();
-    let mut planner = Planner { spec, options, problems, application, graph: Graph::default(), names, topics };
+    let (functions, graph) = (functions.clone(), Graph::default());
+    let mut planner = Planner { spec, options, processors, functions, problems, application, graph, names, topics };
     planner.declare_topics();
     for name in &order {
         planner.build_source(name);

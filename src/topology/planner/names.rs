@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use super::graph::{Flow, FlowKind};
+use crate::processor::Processors;
 use crate::topology::spec::{Name, SourceSpec, Step, StepSpec, StreamSpec, TableSpec, TopologySpec};
 use crate::yaml::{Content, Node, Span};
 use crate::yaml::{Diagnostic, Problems, list, nearest, suggest};
@@ -41,6 +42,10 @@ pub(super) struct Entity<'a> {
     /// What its readers take records from, once it is built.
     pub(super) flow: Option<Flow>,
     pub(super) read: bool,
+    /// Of a stream that ends in several: their names, by which alone it is read.
+    pub(super) branches: Vec<String>,
+    /// Of a stream that ends in a processor that is not known: it may have any outputs.
+    ends_in_unknown: bool,
 }
 
 /// All names of sources, streams, branches and tables.
@@ -51,7 +56,7 @@ pub(super) struct Names<'a> {
 
 impl<'a> Names<'a> {
     /// Collects the names; one that is defined twice is reported.
-    pub(super) fn collect(spec: &'a TopologySpec, problems: &mut Problems) -> Self {
+    pub(super) fn collect(spec: &'a TopologySpec, processors: &Processors, problems: &mut Problems) -> Self {
         let mut names = Names::default();
         for (name, source) in spec.sources.iter().flat_map(|sources| &sources.0) {
             names.define(name, Definition::Source(source.as_ref()), problems);
@@ -63,9 +68,17 @@ impl<'a> Names<'a> {
             names.define(name, Definition::Table(table.as_ref()), problems);
         }
         for (name, stream) in spec.streams.iter().flat_map(|streams| streams.iter()) {
-            for branch in branches(stream) {
-                let full = Name { text: format!("{}.{}", name.text, branch.text), span: branch.span.clone() };
+            let branches = branches(stream, processors).map(|(branch, span)| {
+                let full = Name { text: format!("{}.{branch}", name.text), span: span.clone() };
                 names.define(&full, Definition::Branch(&name.text), problems);
+                full.text
+            });
+            let branches: Vec<String> = branches.collect();
+            if let Some(entity) = names.entities.get_mut(&name.text)
+                && matches!(entity.definition, Definition::Stream(_))
+            {
+                entity.branches = branches;
+                entity.ends_in_unknown = ends_in_unknown(stream, processors);
             }
         }
         names
@@ -78,7 +91,8 @@ impl<'a> Names<'a> {
             problems.report(problem.help("names are unique across sources, streams and tables"));
             return;
         }
-        let entity = Entity { span: name.span.clone(), definition, flow: None, read: false };
+        let (span, branches) = (name.span.clone(), Vec::new());
+        let entity = Entity { span, definition, flow: None, read: false, branches, ends_in_unknown: false };
         self.entities.insert(name.text.clone(), entity);
     }
 
@@ -110,17 +124,18 @@ impl<'a> Names<'a> {
     pub(super) fn read_input(&mut self, name: &Name, problems: &mut Problems) -> Flow {
         if let Some(entity) = self.entities.get_mut(&name.text) {
             entity.read = true;
-            if let Definition::Stream(Some(stream)) = entity.definition
-                && branches(stream).next().is_some()
-            {
-                let full: Vec<String> =
-                    branches(stream).map(|branch| format!("{}.{}", name.text, branch.text)).collect();
-                let full: Vec<&str> = full.iter().map(String::as_str).collect();
+            if !entity.branches.is_empty() {
+                let full: Vec<&str> = entity.branches.iter().map(String::as_str).collect();
                 let message = format!("`{}` ends in branches; read one of them", name.text);
                 problems.report(Diagnostic::new(name.span.clone(), message).help(format!("there is {}", list(&full))));
                 return Flow::unknown();
             }
             return entity.flow.clone().unwrap_or_else(Flow::unknown);
+        }
+        let stream = name.text.rsplit_once('.').and_then(|(stream, _)| self.entities.get_mut(stream));
+        if let Some(stream) = stream.filter(|stream| stream.ends_in_unknown) {
+            stream.read = true;
+            return Flow::unknown();
         }
         let message = format!("there is no source, stream or table `{}`", name.text);
         let hint = suggest(&name.text, self.entities.keys().map(String::as_str));
@@ -146,8 +161,7 @@ impl<'a> Names<'a> {
         for (name, entity) in &self.entities {
             let excused = match entity.definition {
                 Definition::Table(Some(table)) => table.store.is_some(),
-                Definition::Stream(Some(stream)) => branches(stream).next().is_some(),
-                _ => false,
+                _ => !entity.branches.is_empty(),
             };
             if entity.read || excused || mentioned.contains(name) {
                 continue;
@@ -165,14 +179,27 @@ impl<'a> Names<'a> {
     }
 }
 
-/// The branches of a stream that ends in some.
-pub(super) fn branches(stream: &StreamSpec) -> impl Iterator<Item = &Name> {
+/// The branches of a stream that ends in some, or the outputs of a processor that has several: their names, and where
+/// they are named.
+fn branches<'a>(stream: &'a StreamSpec, processors: &'a Processors) -> impl Iterator<Item = (&'a str, &'a Span)> {
     let last = stream.steps.iter().flat_map(|steps| steps.last()).next();
-    let spec = last.and_then(|step| match &step.step {
-        Step::Branch(spec) => Some(spec),
-        _ => None,
+    let (branches, processor) = match last.map(|step| &step.step) {
+        Some(Step::Branch(spec)) => (Some(spec), None),
+        Some(Step::Process(spec)) => (None, Some(&spec.processor)),
+        _ => (None, None),
+    };
+    let branches = branches.into_iter().flat_map(|spec| spec.names()).map(|name| (name.text.as_str(), &name.span));
+    let outputs = processor.into_iter().flat_map(|name| {
+        let children = processors.get(&name.text).map(|supplier| supplier.children()).unwrap_or_default();
+        children.iter().map(|child| (*child, &name.span))
     });
-    spec.into_iter().flat_map(|spec| spec.names())
+    branches.chain(outputs)
+}
+
+/// Whether a stream ends in a processor that is not known.
+fn ends_in_unknown(stream: &StreamSpec, processors: &Processors) -> bool {
+    let last = stream.steps.iter().flat_map(|steps| steps.last()).next();
+    matches!(last.map(|step| &step.step), Some(Step::Process(spec)) if processors.get(&spec.processor.text).is_none())
 }
 
 /// What a stream or table refers to.
@@ -186,12 +213,14 @@ fn references<'a>(definition: &Definition<'a>) -> Vec<&'a Name> {
     match definition {
         Definition::Stream(Some(stream)) => {
             let joined = stream.join.iter().flat_map(|join| join.inputs.iter().map(|(_, input)| input));
-            stream.from.iter().chain(stream.merge.iter().flatten()).chain(joined).chain(merged(&stream.steps)).collect()
+            let from = stream.from.iter().flat_map(|from| &from.0);
+            from.chain(stream.merge.iter().flatten()).chain(joined).chain(merged(&stream.steps)).collect()
         }
         Definition::Table(Some(table)) => {
             let joined = table.join.iter().flat_map(|join| join.inputs.iter().map(|(_, input)| input));
             let cogroup = table.cogroup.iter().flat_map(|cogroup| cogroup.inputs.iter().map(|(_, input)| &input.from));
-            table.from.iter().chain(joined).chain(cogroup).chain(merged(&table.steps)).collect()
+            let from = table.from.iter().flat_map(|from| &from.0);
+            from.chain(joined).chain(cogroup).chain(merged(&table.steps)).collect()
         }
         _ => Vec::new(),
     }

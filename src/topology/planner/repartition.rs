@@ -7,7 +7,9 @@ use crate::log::TopicConfig;
 use crate::record::Shape;
 use crate::serdes::{Format, Serializer};
 use crate::state::StoreKind;
-use crate::topology::plan::{Asks, Encoding, KeyMapping, OffsetReset, OnError, Sink, StoreId, Topic, TopicRole, Verb};
+use crate::topology::plan::{
+    Asks, Encoding, KeyMapping, OffsetReset, OnError, Sink, SinkTopic, StoreId, Topic, TopicRole, Verb,
+};
 use crate::yaml::Diagnostic;
 use crate::yaml::Span;
 
@@ -95,9 +97,9 @@ impl Planner<'_> {
         let description = Topic { name: topic.clone(), role, config, asks, key: format.clone(), value: None };
         self.topics.used.insert(topic.clone(), description);
         let sink = Verb::Sink(Sink {
-            topic: topic.as_str().into(),
+            topic: SinkTopic::One { topic: topic.as_str().into(), read_back: true },
             internal: true,
-            read_back: true,
+            headers: Vec::new(),
             key,
             map: None,
             value: Encoding::Internal(flow.value.clone()),
@@ -109,7 +111,8 @@ impl Planner<'_> {
         let shape = serde.shape().clone();
         let port = self.graph.source(DraftSource {
             name: format!("{}-repartition", what.name),
-            topic: topic.clone(),
+            topics: vec![topic.clone()],
+            pattern: None,
             personal_data: flow.personal_data,
             key: serde,
             value: DraftPayload::Internal(flow.value.clone()),
@@ -152,6 +155,7 @@ impl Planner<'_> {
             let help = "give this one another name: `store: {name: ...}`";
             self.problems.report(Diagnostic::new(span.clone(), message).help(help));
         }
+        self.graph.places.insert(name.to_owned(), self.problems.line(span).to_string());
         self.graph.store(&self.application, name, shape, key.clone(), kind)
     }
 }

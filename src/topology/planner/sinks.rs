@@ -6,9 +6,9 @@ use super::shapes::node_at;
 use super::{Planner, Possible};
 use crate::record::Shape;
 use crate::serdes::{Format, Serializer, ShapeMismatch};
-use crate::topology::plan::{Encoding, Sink, TopicRole, Verb};
-use crate::topology::spec::SinkSpec;
+use crate::topology::plan::{ChosenTopic, Encoding, Sink, SinkTopic, TopicRole, Verb};
 use crate::topology::spec::scalars::FormatSpec;
+use crate::topology::spec::{SinkSpec, SinkTopicSpec};
 use crate::yaml::{Diagnostic, nearest};
 
 impl Planner<'_> {
@@ -26,7 +26,7 @@ impl Planner<'_> {
         let defaults = self.spec.defaults.as_ref();
         let default_key = defaults.and_then(|defaults| defaults.key.as_ref());
         let default_value = defaults.and_then(|defaults| defaults.value.as_ref());
-        let inherited = FormatSpec { format: flow.key.format.clone(), span: sink.topic.span.clone() };
+        let inherited = FormatSpec { format: flow.key.format.clone(), span: sink.topic.span() };
         let key_spec = sink.key.as_ref().or(default_key).unwrap_or(&inherited);
         let key = self.sink_key(&flow, key_spec);
         let Some(value_spec) = sink.value.as_ref().or(default_value) else {
@@ -38,15 +38,23 @@ impl Planner<'_> {
             return;
         };
         let serializer = self.sink_value(sink, value_spec, &value);
-        self.use_topic(&sink.topic, TopicRole::Sink, &key_spec.format, &value_spec.format);
+        for topic in sink.topic.names() {
+            self.use_topic(topic, TopicRole::Sink, &key_spec.format, &value_spec.format);
+        }
+        let topic = self.sink_topic(&sink.topic, &flow, (&key_spec.format, &value_spec.format));
+        let headers = match &sink.headers {
+            Some(headers) => self.header_changes(headers, &record_scope(&flow)),
+            None => Some(Vec::new()),
+        };
         let (Some(key), Some(serializer), Some(map)) = (key, serializer, whole(map)) else { return };
+        let (Some(topic), Some(headers)) = (topic, headers) else { return };
         if flow.is_unknown() {
             return;
         }
         let verb = Verb::Sink(Sink {
-            topic: sink.topic.text.as_str().into(),
+            topic,
             internal: false,
-            read_back: false,
+            headers,
             key,
             map,
             value: Encoding::Serde(serializer),
@@ -54,7 +62,40 @@ impl Planner<'_> {
             drops_null_keys: false,
             partition: None,
         });
-        self.graph.node(format!("{}/sink-{}", sink.from.text, sink.topic.text), verb, policies.process, &[flow.port]);
+        let name = match &sink.topic {
+            SinkTopicSpec::One(topic) => format!("{}/sink-{}", sink.from.text, topic.text),
+            SinkTopicSpec::Chosen(_) => format!("{}/sink", sink.from.text),
+        };
+        self.graph.node(name, verb, policies.process, &[flow.port]);
+    }
+
+    /// Where a sink writes.
+    fn sink_topic(&mut self, spec: &SinkTopicSpec, flow: &Flow, (key, value): (&Format, &Format)) -> Option<SinkTopic> {
+        let spec = match spec {
+            SinkTopicSpec::One(topic) => {
+                return Some(SinkTopic::One { topic: topic.text.as_str().into(), read_back: false });
+            }
+            SinkTopicSpec::Chosen(spec) => spec,
+        };
+        if spec.topics.is_some() == spec.pattern.is_some() {
+            let problem = Diagnostic::new(spec.span.clone(), "say which topics the expression may name, in one way");
+            let help = "give it `topics`, a list, or `pattern`, for topics that are there when the application starts";
+            self.problems.report(problem.help(help));
+        }
+        let expression = self.expression(&spec.expression.0, &record_scope(flow))?;
+        if !matches!(expression.shape().required(), Shape::String | Shape::Enum(_) | Shape::Any | Shape::Never) {
+            let message = format!("the name of a topic is text; this is {}", expression.shape());
+            self.problems.report(Diagnostic::new(spec.expression.0.place(), message));
+            return None;
+        }
+        let topics = spec.topics.iter().flat_map(|topics| &topics.0);
+        Some(SinkTopic::Chosen(ChosenTopic {
+            expression,
+            topics: topics.map(|topic| (topic.text.as_str().into(), false)).collect(),
+            pattern: spec.pattern.as_ref().map(|pattern| pattern.matcher.clone()),
+            key: key.clone(),
+            value: value.clone(),
+        }))
     }
 
     /// How keys are written. `Some(None)`: they are already.

@@ -8,7 +8,7 @@ use crate::record::Shape;
 use crate::serdes::{Format, Serde};
 use crate::topology::plan::{OffsetReset, TopicRole};
 use crate::topology::spec::scalars::FormatSpec;
-use crate::topology::spec::{OffsetResetSpec, SourceKind, SourceSpec};
+use crate::topology::spec::{OffsetResetSpec, SourceKind, SourceSpec, SourceTopics};
 use crate::yaml::Diagnostic;
 use crate::yaml::Span;
 
@@ -31,31 +31,21 @@ impl Planner<'_> {
         let possible = Possible { what: "a source", decode: true, process: false, produce: false };
         let policies = self.policies(source.on_error.as_ref(), &possible);
         let (key, value) = (key?, value?);
-        let topic = &source.topic.0;
-        if let Some(other) = self.graph.reader_of(&topic.text).map(str::to_owned) {
-            let message = format!("the topic `{}` is read by the source `{other}` already", topic.text);
-            self.problems.report(Diagnostic::new(topic.span.clone(), message).help(format!("use `{other}`")));
-            return None;
-        }
-        if let Some(store) = &source.store {
-            if source.kind != Some(SourceKind::Table) {
-                let problem = Diagnostic::new(store.span.clone(), "a stream has no store");
-                self.problems.report(problem.help("write `kind: table`, or leave it out"));
-            }
-            if let Some(retention) = &store.retention {
-                let problem =
-                    Diagnostic::new(retention.span.clone(), "`retention` is for the stores of windowed tables");
-                self.problems.report(problem.help("to keep the versions of rows, write `versioned`"));
-            }
-        }
+        self.check_source(source)?;
         let timestamp = self.timestamp(source, key.shape(), value.shape());
-        self.use_topic(topic, TopicRole::Source, &key.format, &value.format);
-        if source.kind == Some(SourceKind::GlobalTable) {
-            return Some(self.global_table(name, source, (&key, &value), timestamp, policies.decode));
+        for topic in source.topic.names() {
+            self.use_topic(topic, TopicRole::Source, &key.format, &value.format);
+        }
+        if let (Some(SourceKind::GlobalTable), Some(topic)) = (source.kind, source.topic.single()) {
+            return Some(self.global_table(name, (topic, source), (&key, &value), timestamp, policies.decode));
         }
         let port = self.graph.source(DraftSource {
             name: name.to_owned(),
-            topic: topic.text.clone(),
+            topics: source.topic.names().iter().map(|topic| topic.text.clone()).collect(),
+            pattern: match &source.topic {
+                SourceTopics::Matching(pattern) => Some(pattern.pattern.matcher.clone()),
+                SourceTopics::Named(_) => None,
+            },
             personal_data: source.personal_data.unwrap_or(false),
             key: key.clone(),
             value: DraftPayload::Serde(value.clone()),
@@ -75,7 +65,7 @@ impl Planner<'_> {
             rekeyed: false,
             windows: None,
             personal_data: source.personal_data.unwrap_or(false),
-            partitions: Some((topic.text.clone(), self.config_of(&topic.text).0.partitions)),
+            partitions: self.declared_partitions(&source.topic),
         };
         match source.kind {
             Some(SourceKind::Table) => {
@@ -86,6 +76,45 @@ impl Planner<'_> {
             }
             Some(SourceKind::Stream | SourceKind::GlobalTable) | None => Some(flow),
         }
+    }
+
+    /// Checks what a source says of its topics and its store. `None`: it reads nothing that it could read.
+    fn check_source(&mut self, source: &SourceSpec) -> Option<()> {
+        for topic in source.topic.names() {
+            if let Some(other) = self.graph.reader_of(&topic.text).map(str::to_owned) {
+                let message = format!("the topic `{}` is read by the source `{other}` already", topic.text);
+                self.problems.report(Diagnostic::new(topic.span.clone(), message).help(format!("use `{other}`")));
+                return None;
+            }
+        }
+        if let Some(store) = &source.store {
+            if source.kind != Some(SourceKind::Table) {
+                let problem = Diagnostic::new(store.span.clone(), "a stream has no store");
+                self.problems.report(problem.help("write `kind: table`, or leave it out"));
+            }
+            if let Some(retention) = &store.retention {
+                let problem =
+                    Diagnostic::new(retention.span.clone(), "`retention` is for the stores of windowed tables");
+                self.problems.report(problem.help("to keep the versions of rows, write `versioned`"));
+            }
+        }
+        if let Some(SourceKind::Table | SourceKind::GlobalTable) = source.kind
+            && source.topic.single().is_none()
+        {
+            let problem = Diagnostic::new(source.topic.span(), "a table is the last values of one topic");
+            let help = "read several as a stream, and make a table of it: `tables: {NAME: {from: STREAM}}`";
+            self.problems.report(problem.help(help));
+            return None;
+        }
+        Some(())
+    }
+
+    /// The topic that determines the partitions, and how many these are; `None` where that is not known, or differs.
+    fn declared_partitions(&self, topics: &SourceTopics) -> Option<(String, i32)> {
+        let mut declared =
+            topics.names().iter().map(|topic| (topic.text.clone(), self.config_of(&topic.text).0.partitions));
+        let first = declared.next()?;
+        declared.all(|(_, partitions)| partitions == first.1).then_some(first)
     }
 
     /// The serde of a source's or sink's keys or values: its own format or the default.

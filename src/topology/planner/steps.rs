@@ -64,6 +64,7 @@ impl Planner<'_> {
             Step::FlatMapValues(items) => self.flat_map_values(flow, items, place),
             Step::SelectKey(key) => self.select_key(flow, key, place),
             Step::Peek(message) => self.peek(flow, message, place),
+            Step::SetHeaders(headers) => self.set_headers(flow, headers, place),
             Step::Merge(names) => self.merge(Some(flow), names, place),
             Step::Branch(branches) => self.branch(flow, branches, place),
             Step::Repartition(spec) => {
@@ -77,6 +78,7 @@ impl Planner<'_> {
             Step::ToStream(_) => self.stream_of_changes(flow, index, place),
             Step::Deduplicate(spec) => self.deduplicate(flow, spec, place),
             Step::Call(call) => self.call(flow, call, place),
+            Step::Process(spec) => self.process(flow, spec, place),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::Planner;
 use super::graph::Flow;
 use super::steps::Place;
-use crate::topology::spec::{Step, StreamSpec};
+use crate::topology::spec::{Origins, Step, StreamSpec};
 use crate::yaml::Diagnostic;
 
 impl Planner<'_> {
@@ -21,7 +21,8 @@ impl Planner<'_> {
             self.problems.report(problem.help("make it a step: `- map_values: ...`"));
         }
         let steps = stream.steps.as_deref().unwrap_or_default();
-        let flow = if let Some(from) = &stream.from {
+        let merged = stream.from.as_ref().filter(|from| from.single().is_none()).map(|from| &from.0);
+        let flow = if let Some(from) = stream.from.as_ref().and_then(Origins::single) {
             let flow = self.names.read(from, self.problems);
             if flow.is_table() && !matches!(steps.first().map(|step| &step.step), Some(Step::ToStream(_))) {
                 let message = format!("`{}` is a table, and this is a stream", from.text);
@@ -31,7 +32,7 @@ impl Planner<'_> {
             } else {
                 flow
             }
-        } else if let Some(names) = &stream.merge {
+        } else if let Some(names) = merged.or(stream.merge.as_ref()) {
             let place = Place { owner: name, node: format!("{name}/merge"), span, on_error, last: steps.is_empty() };
             self.merge(None, names, &place)
         } else if let Some(join) = &stream.join {

@@ -5,7 +5,7 @@ use super::graph::{Flow, FlowKind};
 use super::repartition::Repartitioning;
 use super::steps::Place;
 use crate::topology::plan::OnError;
-use crate::topology::spec::{EmitKind, Name, Step, TableSpec, WindowKind};
+use crate::topology::spec::{EmitKind, Name, Origins, Step, TableSpec, WindowKind};
 use crate::yaml::Span;
 use crate::yaml::{Diagnostic, list};
 
@@ -28,7 +28,13 @@ impl Planner<'_> {
         let mut flow = match (&table.join, &table.from) {
             (Some(join), _) => self.table_join(name, join, table.map_values.as_ref(), on_error),
             (None, Some(from)) => {
-                let read = self.names.read(from, self.problems);
+                let read = match from.single() {
+                    Some(from) => self.names.read(from, self.problems),
+                    None => {
+                        let (node, span) = (format!("{name}/merge"), &table.span);
+                        self.merge(None, &from.0, &Place { owner: name, node, span, on_error, last: false })
+                    }
+                };
                 let steps = table.steps.as_deref().unwrap_or_default();
                 let changes = matches!(steps.first().map(|step| &step.step), Some(Step::ToStream(_)));
                 let made_of_table = read.is_table() && !changes;
@@ -177,7 +183,12 @@ impl Planner<'_> {
     /// Reports versions of a table that is computed, or made of a table.
     fn check_versions(&mut self, table: &TableSpec, computed: bool) {
         if let Some(versioned) = table.store.as_ref().and_then(|store| store.versioned.as_ref())
-            && (computed || table.from.as_ref().is_some_and(|from| self.is_table(from) && !starts_with_changes(table)))
+            && (computed
+                || table
+                    .from
+                    .as_ref()
+                    .and_then(Origins::single)
+                    .is_some_and(|from| self.is_table(from) && !starts_with_changes(table)))
         {
             let message = "versions are kept of tables that are the last values of a stream, and of sources";
             let help = "make a stream of this one's changes, and a table with `versioned` of that";

@@ -180,8 +180,8 @@ impl Planner<'_> {
     /// Reports topics that are described and not used.
     pub(super) fn report_unused_topics(&mut self, mentioned: &BTreeSet<String>) {
         let spec = self.spec;
-        let read = spec.sources.iter().flat_map(|sources| sources.iter()).map(|(_, source)| &source.topic.0);
-        let written = spec.sinks.iter().flatten().map(|sink| &sink.topic);
+        let read = spec.sources.iter().flat_map(|sources| sources.iter()).flat_map(|(_, source)| source.topic.names());
+        let written = spec.sinks.iter().flatten().flat_map(|sink| sink.topic.names());
         let dead = spec.defaults.iter().filter_map(|defaults| defaults.dlq.as_ref());
         let used: Vec<&str> = read.chain(written).chain(dead).map(|name| name.text.as_str()).collect();
         for (name, (span, _, _)) in &self.topics.declared {

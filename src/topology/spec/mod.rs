@@ -5,16 +5,18 @@ pub(crate) mod lower;
 mod nodes;
 pub(crate) mod scalars;
 mod steps;
+mod topics;
 mod windows;
 
 pub(crate) use joins::{JoinKindSpec, JoinSpec, WithinSpec};
 pub(crate) use lower::{Lower, Name, Named};
 pub(crate) use nodes::*;
-pub(crate) use steps::{BranchSpec, CallSpec, DeduplicateSpec, MapSpec, Step, StepSpec};
+pub(crate) use steps::{BranchSpec, CallSpec, DeduplicateSpec, MapSpec, ProcessSpec, Step, StepSpec};
+pub(crate) use topics::{HeadersSpec, Origins, SinkTopicSpec, SourceTopics};
 pub(crate) use windows::{EmitKind, SuppressSpec, UntilSpec, WhenFullSpec, WindowKind, WindowSpec};
 
 use lower::{choice, mapping};
-use scalars::{Count, FormatSpec, Formula, Millis, Prose, Retention, Template, TopicName};
+use scalars::{Count, FormatSpec, Formula, Millis, Prose, Retention, Template};
 
 mapping! {
     /// A topology: what it reads, what it derives, what it writes.
@@ -113,8 +115,8 @@ choice! {
 mapping! {
     /// A topic that is read.
     SourceSpec = "a source" {
-        /// The topic.
-        required topic: TopicName,
+        /// The topic, a list of topics, or `{pattern: ...}`.
+        required topic: SourceTopics,
         /// Whether its records are events or the changes of a table.
         optional kind: SourceKind,
         /// How keys are written; `defaults.key` if not given.
@@ -164,16 +166,18 @@ mapping! {
     SinkSpec = "a sink" {
         /// The stream or table.
         required from: Name,
-        /// The topic.
-        required topic: Name,
+        /// The topic, or `{expression: ..., topics: [...]}`.
+        required topic: SinkTopicSpec,
         /// How keys are written; `defaults.key` if not given, else as they are.
         optional key: FormatSpec,
         /// How values are written; `defaults.value` if not given.
         optional value: FormatSpec,
         /// What is written of each record; the whole value if not given.
         optional map: Template,
+        /// Headers that are set or removed.
+        optional headers: HeadersSpec,
         /// What happens to a record that cannot be written.
         optional on_error: OnErrorSpec,
     }
-    later ["partitioner", "partition_by", "headers", "timestamp"]
+    later ["partitioner", "partition_by", "timestamp"]
 }

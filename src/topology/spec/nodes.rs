@@ -5,13 +5,14 @@ use super::joins::JoinSpec;
 use super::lower::{Name, Named, mapping};
 use super::scalars::{AggregateCall, Formula, Millis, Nothing, Template};
 use super::steps::StepSpec;
+use super::topics::Origins;
 use super::windows::{EmitSpec, SuppressSpec, WindowSpec};
 
 mapping! {
     /// A stream: one of `from`, `merge` or `join`, then steps.
     StreamSpec = "a stream" {
-        /// The source or stream whose records it takes; a table, if the first step is `to_stream`.
-        optional from: Name,
+        /// The source or stream whose records it takes, or a list of them; a table, if the first step is `to_stream`.
+        optional from: Origins,
         /// The streams whose records it takes, as they come.
         optional merge: Vec<Name>,
         /// Two streams that are joined, or a stream (the first input) that looks up a table (the second).
@@ -29,8 +30,8 @@ mapping! {
 mapping! {
     /// A table: `from` or `join`, then what makes a table of it.
     TableSpec = "a table" {
-        /// The stream, source or table that it is made from.
-        optional from: Name,
+        /// The stream, source or table that it is made from, or a list of streams and sources.
+        optional from: Origins,
         /// What is done to each record before that.
         optional steps: Vec<StepSpec>,
         /// The key to group by; the current key if not given. On a table, the group of each row.

@@ -78,23 +78,6 @@ impl Lower for Prose {
 }
 leaf_schema!(Prose, "Text", {"type": "string"});
 
-/// The name of a topic to read: in this version one name, neither a list nor a pattern.
-#[derive(Clone, Debug)]
-pub(crate) struct TopicName(pub(crate) Name);
-
-impl Lower for TopicName {
-    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let later = match &node.content {
-            Content::Sequence(_) => "a list of topics is not supported yet",
-            Content::Mapping(_) => "a pattern of topics is not supported yet",
-            Content::Scalar(_) => return Name::lower(node, problems).map(TopicName),
-        };
-        problems.report(Diagnostic::new(node.place(), later).help("define one source for each topic and `merge` them"));
-        None
-    }
-}
-leaf_schema!(TopicName, "Topic", {"type": "string", "pattern": "^[a-zA-Z0-9._-]+$"});
-
 /// One CEL expression.
 #[derive(Clone, Debug)]
 pub(crate) struct Formula(pub(crate) Node);
@@ -135,6 +118,22 @@ impl JsonSchema for Template {
         })
     }
 }
+
+/// Whatever a part that is not of the language itself is given.
+#[derive(Clone, Debug)]
+pub(crate) struct Literal {
+    /// What stands there, as JSON.
+    pub(crate) json: serde_json::Value,
+    /// Where it stands.
+    pub(crate) span: Span,
+}
+
+impl Lower for Literal {
+    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
+        Some(Literal { json: node.to_json(problems)?, span: node.place() })
+    }
+}
+leaf_schema!(Literal, "Anything", {"description": "Any value."});
 
 /// What to show of a record: nothing said, an expression, or `{message: ...}`.
 #[derive(Clone, Debug)]

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::lower::{Lower, Name, Named, check_name, mapping, verbs};
-use super::scalars::{Count, Formula, Message, Millis, Nothing, Template};
+use super::scalars::{Count, FormatSpec, Formula, Literal, Message, Millis, Nothing, Template};
+use super::topics::HeadersSpec;
 use crate::yaml::{Content, Node, Span};
 use crate::yaml::{Diagnostic, Problems, suggest};
 
@@ -28,6 +29,8 @@ verbs! {
         SelectKey = "select_key"(Formula),
         /// Shows each record, or a message about it, in the log of the process.
         Peek = "peek"(Message),
+        /// Sets headers, or removes them.
+        SetHeaders = "set_headers"(HeadersSpec),
         /// Adds the records of other streams, as they come.
         Merge = "merge"(Vec<Name>),
         /// Sends each record to the first branch whose condition holds; `default: name` takes the rest. Must come
@@ -43,8 +46,10 @@ verbs! {
         Deduplicate = "deduplicate"(DeduplicateSpec),
         /// Asks an agent.
         Call = "call"(CallSpec),
+        /// Hands records to a processor, which is written in Rust.
+        Process = "process"(ProcessSpec),
     }
-    later ["process", "process_values", "suppress", "flat_transform", "transform", "cogroup", "print"]
+    later ["process_values", "suppress", "flat_transform", "transform", "cogroup", "print"]
 }
 
 mapping! {
@@ -95,6 +100,34 @@ mapping! {
         optional into: Name,
     }
     later ["retry", "timeout", "on_failure", "max_in_flight", "ordered", "http", "url"]
+}
+
+mapping! {
+    /// Hands records to a processor, which is written in Rust.
+    ProcessSpec = "`process`" {
+        /// The processor, by the name that the program has registered it under.
+        required processor: Name,
+        /// The name of the step; `process` and its position if not given.
+        optional name: Name,
+        /// What the processor is to know; it says what may stand here.
+        optional config: Literal,
+        /// Stores that it is given, beside those it has itself.
+        optional stores: Vec<ProcessStoreSpec>,
+    }
+    later ["retry"]
+}
+
+mapping! {
+    /// A key-value store. Steps that name the same one share it.
+    ProcessStoreSpec = "a store" {
+        /// Its name, also for the processor.
+        required name: Name,
+        /// How its keys are written.
+        required key: FormatSpec,
+        /// What its values are.
+        required value: FormatSpec,
+    }
+    later ["kind", "retention", "versioned", "changelog"]
 }
 
 /// A step where it stands.

@@ -23,6 +23,7 @@ final class Scenarios {
         JoinScenarios.register(scenarios);
         StreamJoinScenarios.register(scenarios);
         SuppressScenarios.register(scenarios);
+        ProcessScenarios.register(scenarios);
         return scenarios.topologies;
     }
 

@@ -6,11 +6,17 @@ import static signalstream.parity.Values.object;
 import static signalstream.parity.Values.s;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.header.Headers;
+import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.apache.kafka.streams.KeyValue;
 import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.kstream.Branched;
 import org.apache.kafka.streams.kstream.KStream;
+import org.apache.kafka.streams.processor.api.ContextualFixedKeyProcessor;
+import org.apache.kafka.streams.processor.api.FixedKeyRecord;
 
 /** Steps of a stream that keep nothing. */
 final class StreamScenarios {
@@ -22,6 +28,7 @@ final class StreamScenarios {
         scenarios.add("flat_map", StreamScenarios::flatMap);
         scenarios.add("merge_branch", StreamScenarios::mergeBranch);
         scenarios.add("repartition", StreamScenarios::repartition);
+        scenarios.add("headers_topics", StreamScenarios::headersTopics);
     }
 
     private static void filter(StreamsBuilder builder) {
@@ -65,6 +72,30 @@ final class StreamScenarios {
                 .branch((key, value) -> n(value) > 0, Branched.withConsumer(branch -> branch.to("low")))
                 .defaultBranch(Branched.withConsumer(branch -> branch.to("rest")));
         all.split().branch((key, value) -> value != null && n(value) % 2 == 0, Branched.withConsumer(even -> even.to("even")));
+    }
+
+    private static void headersTopics(StreamsBuilder builder) {
+        KStream<String, JsonNode> in = builder.stream(List.of("a", "b"));
+        KStream<String, JsonNode> marked = in.processValues(Marking::new);
+        marked.to("marked");
+        marked.filter((key, value) -> value != null).to((key, value, context) -> n(value) > 2 ? "high" : "low");
+        marked.selectKey((key, value) -> k(value)).repartition().to("rerouted");
+        marked.groupByKey().count().toStream().mapValues(Values::counted).to("counted");
+    }
+
+    /** Sets the headers `trace` and `from`, and removes `secret`. */
+    private static final class Marking extends ContextualFixedKeyProcessor<String, JsonNode, JsonNode> {
+        @Override
+        public void process(FixedKeyRecord<String, JsonNode> record) {
+            Headers headers = new RecordHeaders(record.headers());
+            Header trace = headers.lastHeader("trace");
+            String seen = trace == null ? "new" : new String(trace.value(), StandardCharsets.UTF_8) + "/seen";
+            String from = context().recordMetadata().orElseThrow().topic();
+            headers.remove("trace").remove("secret").remove("from");
+            headers.add("trace", seen.getBytes(StandardCharsets.UTF_8));
+            headers.add("from", from.getBytes(StandardCharsets.UTF_8));
+            context().forward(record.withHeaders(headers));
+        }
     }
 
     private static void repartition(StreamsBuilder builder) {

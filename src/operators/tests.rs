@@ -1,0 +1,198 @@
+//! Operators by themselves, on stores in memory: what they hand on at a time, and what they write.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::agents::Agents;
+use crate::record::{Headers, Key, Origin, TopicPartition};
+use crate::serdes::SchemaRegistry;
+use crate::state::{StateDirectory, StateOptions};
+use crate::topology::{PlanOptions, load};
+
+/// The first node of a topology whose verb remembers something, at work.
+struct Bench {
+    operator: Box<dyn Operator>,
+    stores: TaskStores,
+    collector: RecordCollector,
+    counters: Counters,
+    caching: bool,
+}
+
+impl Bench {
+    /// `name`: the last part of the node's name.
+    fn open(text: &str, name: &str) -> Bench {
+        let text = format!("topology: t\ndefaults: {{key: string, value: long}}\n{text}");
+        let registry = SchemaRegistry::new();
+        let options = PlanOptions { registry: &registry, agents: &Agents::local(), projection: true };
+        let topology = load("t.yaml", &text, &options).unwrap_or_else(|problems| panic!("{problems}"));
+        let named = |node: &&Node| node.name.ends_with(name);
+        let found = topology.subtopologies.iter().find_map(|part| Some((part, part.nodes.iter().find(named)?)));
+        let (part, node) = found.unwrap_or_else(|| {
+            panic!(
+                "there is no node {name} in {:?}",
+                topology
+                    .subtopologies
+                    .iter()
+                    .flat_map(|part| part.nodes.iter().map(|node| &node.name))
+                    .collect::<Vec<_>>()
+            )
+        });
+        let directory = StateDirectory::in_memory("t", StateOptions::default()).unwrap();
+        let stores = directory.open_task("0_0", &part.stores).unwrap();
+        let collector = RecordCollector::new(Arc::default(), 1_000_000);
+        Bench { operator: build(node), stores, collector, counters: Counters::default(), caching: false }
+    }
+
+    /// Gives a record to the operator, and asks it again as long as it wants. What it hands on each time.
+    fn process(&mut self, record: &Record) -> Vec<Vec<Record>> {
+        let mut parts = Vec::new();
+        let mut first = Some(record.clone());
+        loop {
+            let (mut emitted, mut failed, mut unfinished) = (Vec::new(), Vec::new(), false);
+            let mut context = OperatorContext {
+                stores: &mut self.stores,
+                globals: None,
+                collector: &mut self.collector,
+                counters: &mut self.counters,
+                caching: self.caching,
+                partition: 0,
+                wall_clock: 0,
+                stream_time: None,
+                emitted: &mut emitted,
+                failed: &mut failed,
+                unfinished: &mut unfinished,
+            };
+            match first.take() {
+                Some(record) => self.operator.process(0, record, &mut context).unwrap(),
+                None => self.operator.go_on(&mut context).unwrap(),
+            }
+            assert!(failed.is_empty());
+            parts.push(emitted.into_iter().map(|(_, record)| record).collect());
+            if !unfinished {
+                return parts;
+            }
+        }
+    }
+}
+
+fn record(key: &str, timestamp: Timestamp) -> Record {
+    let encoded = Bytes::copy_from_slice(key.as_bytes());
+    Record {
+        key: Some(Key { value: Value::text(key.to_owned()), encoded }),
+        window: None,
+        value: Value::Int(1),
+        old: None,
+        latest: true,
+        timestamp,
+        headers: Headers::default(),
+        origin: Origin { source: Arc::new(TopicPartition::new("a", 0)), offset: 0 },
+    }
+}
+
+fn windowed(window: &str, emit: &str) -> String {
+    format!(
+        "sources: {{a: {{topic: a}}}}
+tables: {{out: {{from: a, window: {window}, aggregate: {{n: count()}}, emit: {emit}}}}}
+sinks: [{{from: out, topic: out, value: json}}]"
+    )
+}
+
+const SUPPRESSED: &str = "
+sources: {a: {topic: a, kind: table}}
+tables: {out: {from: a, suppress: {until: 20ms}}}
+sinks: [{from: out, topic: out}]";
+
+const WAITING: &str = "
+sources: {a: {topic: a}, b: {topic: b, kind: table, store: {versioned: 1m}}}
+streams: {out: {join: {kind: left, inputs: {l: a, r: b}, grace: 20ms}, map_values: l}}
+sinks: [{from: out, topic: out}]";
+
+const JOINED: &str = "
+sources: {a: {topic: a}, b: {topic: b}}
+streams: {out: {join: {kind: left, inputs: {l: a, r: b}, within: 10ms}, map_values: l}}
+sinks: [{from: out, topic: out}]";
+
+#[test]
+fn a_leap_of_stream_time_is_worked_off_in_parts() {
+    let cases = [
+        (windowed("{tumbling: 20ms, grace: 0s}", "on_close"), "aggregate", 1),
+        (windowed("{hopping: {size: 20ms, advance: 10ms}, grace: 0s}", "on_close"), "aggregate", 1),
+        (windowed("{session: 10ms, grace: 0s}", "on_close"), "aggregate", 1),
+        (windowed("{sliding: 10ms, grace: 0s}", "on_close"), "aggregate", 1),
+        (windowed("{tumbling: 20ms, grace: 0s}", "{every: 1h}"), "aggregate", 1),
+        (SUPPRESSED.to_owned(), "suppress", 1),
+        (WAITING.to_owned(), "join", 1),
+        (JOINED.to_owned(), "join", 1),
+    ];
+    for (text, name, each) in cases {
+        let mut bench = Bench::open(&text, name);
+        for n in 0..2_500 {
+            let parts = bench.process(&record(&n.to_string(), n % 10));
+            assert_eq!(parts.concat().len(), 0, "{text}");
+        }
+        let parts = bench.process(&record("last", 1_000_000));
+        assert!(parts.iter().all(|part| part.len() <= 1_000), "{text}");
+        assert_eq!(parts.iter().map(Vec::len).sum::<usize>(), 2_500 * each, "{text}");
+        let times: Vec<_> =
+            parts.iter().flatten().map(|record| record.window.map_or(record.timestamp, |w| w.end)).collect();
+        assert!(times.is_sorted(), "{text}");
+        assert_eq!(bench.process(&record("last", 1_000_000)).concat().len(), 0, "{text}");
+    }
+}
+
+#[test]
+fn a_session_that_grows_keeps_its_entry_in_the_index() {
+    let mut bench = Bench::open(&windowed("{session: 10ms, grace: 0s}", "on_update"), "aggregate");
+    let index = bench.stores.specs().position(|spec| spec.name == "out-index").unwrap();
+    for time in 0..1_000 {
+        bench.process(&record("k", time));
+    }
+    assert_eq!(bench.stores.changes(index).count(), 1);
+    bench.process(&record("k", 2_000));
+    bench.process(&record("k", 1_500));
+    let times = |value: Option<&StateValue>| value.map(|row| row.value.clone());
+    let ends: Vec<_> = bench.stores.changes(index).filter_map(|(_, row)| times(row)).collect();
+    assert_eq!(ends, [Value::Int(2_000)], "what is over is forgotten");
+}
+
+#[test]
+fn an_old_version_is_not_held_back_in_place_of_the_newest() {
+    let mut bench = Bench::open(SUPPRESSED, "suppress");
+    bench.process(&record("k", 5));
+    let old = Record { value: Value::Int(2), latest: false, ..record("k", 3) };
+    assert_eq!(bench.process(&old).concat().len(), 0);
+    assert_eq!(bench.counters.dropped_for(DropReason::Late), 1);
+    let parts = bench.process(&record("other", 100));
+    let rows: Vec<_> = parts.iter().flatten().map(|record| (&record.value, record.timestamp)).collect();
+    assert_eq!(rows, [(&Value::Int(1), 5)]);
+}
+
+#[test]
+fn every_number_that_an_operator_goes_on_from_is_announced() {
+    let deduplicated = "
+sources: {a: {topic: a}}
+streams: {out: {from: a, steps: [{deduplicate: {within: 10ms}}]}}
+sinks: [{from: out, topic: out}]";
+    let cases = [
+        (windowed("{tumbling: 20ms}", "{every: 1s}"), "aggregate"),
+        (windowed("{hopping: {size: 20ms, advance: 10ms}}", "on_close"), "aggregate"),
+        (windowed("{session: 10ms}", "on_update"), "aggregate"),
+        (windowed("{session: 10ms}", "{every: 1s}"), "aggregate"),
+        (windowed("{sliding: 10ms}", "on_update"), "aggregate"),
+        (SUPPRESSED.to_owned(), "suppress"),
+        (JOINED.to_owned(), "join"),
+        (deduplicated.to_owned(), "deduplicate"),
+    ];
+    for (text, name) in cases {
+        let mut bench = Bench::open(&text, name);
+        bench.process(&record("k", 5));
+        let names = bench.operator.progress_names();
+        let unknown: BTreeMap<_, _> =
+            bench.operator.progress().into_iter().filter(|(name, _)| !names.contains(&name.as_ref())).collect();
+        assert!(unknown.is_empty(), "{text}: {unknown:?}");
+        assert_eq!(bench.operator.stream_time().is_some(), bench.operator.keeps_stream_time(), "{text}");
+    }
+}

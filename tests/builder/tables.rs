@@ -1,0 +1,199 @@
+//! Tables: derived, joined, grouped, held back; and their names.
+
+use std::time::Duration;
+
+use signalstream::builder::{Consumed, Data, KTable, Produced, Serdes, StreamsBuilder, Suppressed, TopologyError};
+
+use crate::harness::{Input, assert_same};
+
+fn table(builder: &StreamsBuilder, topic: &str) -> KTable<String, i64> {
+    builder.table(topic, Consumed::with(Serdes::string(), Serdes::long()))
+}
+
+fn json<K: Data, V: Data>() -> Produced<K, V> {
+    Produced::with(Serdes::json(), Serdes::json())
+}
+
+const INPUT: [Input<'_>; 8] = [
+    ("l", r#""a""#, "1", 0),
+    ("r", r#""a""#, "10", 100),
+    ("r", r#""b""#, "20", 200),
+    ("l", r#""b""#, "2", 300),
+    ("l", r#""a""#, "3", 400),
+    ("r", r#""a""#, "null", 500),
+    ("l", r#""b""#, "null", 600),
+    ("l", r#""z""#, "40", 60_000),
+];
+
+const HEAD: &str = "
+topology: app
+defaults: {key: json, value: json}
+sources:
+  l: {topic: l, key: string, value: long, kind: table}
+  r: {topic: r, key: string, value: long, kind: table}
+";
+
+#[test]
+fn rows_are_filtered_mapped_and_kept() {
+    let yaml = format!(
+        "{HEAD}
+tables:
+  odd: {{from: l, filter: value % 2 == 1}}
+  doubled: {{from: odd, map_values: value * 2, store: {{name: kept}}}}
+  others: {{from: r, filter_not: key == 'a'}}
+  named: {{from: others, map_values: '[key, string(value)]'}}
+sinks:
+  - {{from: doubled, topic: doubled}}
+  - {{from: named, topic: named}}
+"
+    );
+    let build = |builder: &StreamsBuilder| {
+        let odd = table(builder, "l").filter(|_, number| number % 2 == 1);
+        odd.map_values(|number| number * 2).materialize("kept").to_stream().to("doubled", json());
+        let others = table(builder, "r").filter_not(|key, _| key == "a");
+        let named = others.map_values_with_key(|key, number| vec![key.clone(), number.to_string()]);
+        named.to_stream().to("named", json());
+    };
+    let lines = assert_same(&yaml, build, &INPUT);
+    assert!(lines.contains(&r#"doubled "a"=6 @400"#.to_owned()), "{lines:?}");
+}
+
+#[test]
+fn tables_are_joined_by_their_keys() {
+    let yaml = format!(
+        "{HEAD}
+tables:
+  inner: {{join: {{inputs: {{left: l, right: r}}}}, map_values: left + right}}
+  left: {{join: {{kind: left, inputs: {{left: l, right: r}}}}, map_values: 'left + (right == null ? 0 : right)'}}
+  outer:
+    join: {{kind: outer, inputs: {{left: l, right: r}}}}
+    map_values: '(left == null ? 0 : left) + (right == null ? 0 : right)'
+sinks:
+  - {{from: inner, topic: inner}}
+  - {{from: left, topic: left}}
+  - {{from: outer, topic: outer}}
+"
+    );
+    let build = |builder: &StreamsBuilder| {
+        let (l, r) = (table(builder, "l"), table(builder, "r"));
+        l.join(&r, "inner", |left, right| left + right).to_stream().to("inner", json());
+        l.left_join(&r, "left", |left, right| left + right.unwrap_or(0)).to_stream().to("left", json());
+        let outer = l.outer_join(&r, "outer", |left, right| left.unwrap_or(0) + right.unwrap_or(0));
+        outer.to_stream().to("outer", json());
+    };
+    let lines = assert_same(&yaml, build, &INPUT);
+    assert!(lines.contains(&r#"inner "a"=13 @400"#.to_owned()), "{lines:?}");
+    assert!(lines.contains(&r#"inner "a"=null @500"#.to_owned()), "{lines:?}");
+}
+
+#[test]
+fn rows_name_rows_of_another_table() {
+    let yaml = format!(
+        "{HEAD}
+tables:
+  named: {{join: {{inputs: {{left: l, right: r}}, on: \"left == 40 ? 'b' : 'a'\"}}, map_values: left + right}}
+  perhaps:
+    join: {{kind: left, inputs: {{left: l, right: r}}, on: \"left == 40 ? 'b' : 'c'\"}}
+    map_values: 'left + (right == null ? 0 : right)'
+sinks:
+  - {{from: named, topic: named}}
+  - {{from: perhaps, topic: perhaps}}
+"
+    );
+    let build = |builder: &StreamsBuilder| {
+        let (l, r) = (table(builder, "l"), table(builder, "r"));
+        let of = |other: &'static str| move |number: &i64| (if *number == 40 { "b" } else { other }).to_owned();
+        l.join_by_foreign_key(&r, "named", of("a"), |left, right| left + right).to_stream().to("named", json());
+        let perhaps = l.left_join_by_foreign_key(&r, "perhaps", of("c"), |left, right| left + right.unwrap_or(0));
+        perhaps.to_stream().to("perhaps", json());
+    };
+    let lines = assert_same(&yaml, build, &INPUT);
+    assert!(lines.contains(&r#"named "z"=60 @60000"#.to_owned()), "{lines:?}");
+}
+
+#[test]
+fn rows_join_and_leave_groups() {
+    let yaml = format!(
+        "{HEAD}
+tables:
+  counts: {{from: l, group_by: value % 2, fold: {{init: 0, add: acc + 1, subtract: acc - 1}}}}
+  sums: {{from: r, group_by: \"'all'\", reduce: {{add: acc + value, subtract: acc - value}}}}
+  texts:
+    from: l
+    group_by: \"'all'\"
+    group_value: \"key + string(value)\"
+    fold: {{init: \"''\", add: acc + value, subtract: \"acc.replace(value, '')\"}}
+sinks:
+  - {{from: counts, topic: counts}}
+  - {{from: sums, topic: sums}}
+  - {{from: texts, topic: texts}}
+"
+    );
+    let build = |builder: &StreamsBuilder| {
+        let (l, r) = (table(builder, "l"), table(builder, "r"));
+        l.group_by(|_, number| number % 2).count("counts").to_stream().to("counts", json());
+        let all = |_: &String, _: &i64| "all".to_owned();
+        r.group_by(all).reduce("sums", |sum, row| sum + row, |sum, row| sum - row).to_stream().to("sums", json());
+        l.group_by_value(all, |key, number| format!("{key}{number}"))
+            .aggregate(
+                "texts",
+                String::new,
+                |_, row: String, text: String| text + &row,
+                |_, row, text| text.replace(&row, ""),
+            )
+            .to_stream()
+            .to("texts", json());
+    };
+    let lines = assert_same(&yaml, build, &INPUT);
+    assert!(lines.contains(&r#"texts "all"="a3z40" @60000"#.to_owned()), "{lines:?}");
+}
+
+#[test]
+fn a_stream_becomes_a_table_and_changes_are_held_back() {
+    let yaml = "
+topology: app
+defaults: {key: json, value: json}
+sources: {numbers: {topic: l, key: string, value: long}}
+tables:
+  latest: {from: numbers, steps: [{filter: value < 30}]}
+  rarely: {from: latest, suppress: {until: 10s, max_records: 2, when_full: emit_early}}
+streams:
+  changes: {from: rarely, steps: [to_stream, {map_values: 'value == null ? -1 : value'}]}
+sinks: [{from: changes, topic: out}]
+";
+    let build = |builder: &StreamsBuilder| {
+        let numbers = builder.stream("l", Consumed::with(Serdes::string(), Serdes::long()).named("numbers"));
+        let limit = Suppressed::until_time_limit(Duration::from_secs(10)).max_records(2).emit_early_when_full();
+        numbers
+            .filter(|_, number| *number < 30)
+            .to_table("latest")
+            .suppress("rarely", limit)
+            .to_nullable_stream()
+            .map_values(|number| number.unwrap_or(-1))
+            .to("out", json());
+    };
+    let input = [
+        ("l", r#""a""#, "1", 0),
+        ("l", r#""a""#, "2", 100),
+        ("l", r#""b""#, "3", 200),
+        ("l", r#""c""#, "4", 300),
+        ("l", r#""d""#, "5", 60_000),
+    ];
+    let lines = assert_same(yaml, build, &input);
+    assert_eq!(lines[0], r#"out "a"=2 @100"#, "{lines:?}");
+}
+
+#[test]
+fn a_store_without_a_name_of_its_own_is_refused() {
+    let joined = |named: bool| {
+        let builder = StreamsBuilder::new("app");
+        let odd = table(&builder, "l").filter(|_, number| number % 2 == 1);
+        let odd = if named { odd.named("odd") } else { odd };
+        odd.join(&table(&builder, "r"), "joined", |left, right| left + right).to_stream().to("out", json());
+        builder.build()
+    };
+    assert!(joined(true).is_ok());
+    let error = joined(false).unwrap_err();
+    assert!(matches!(error, TopologyError::Unnamed { .. }), "{error}");
+    assert!(error.to_string().contains(".named("), "{error}");
+}
