@@ -140,7 +140,7 @@ pub(crate) fn written(value: &Value) -> String {
         Value::Timestamp(millis) => format!("timestamp({millis})"),
         Value::Duration(millis) => format!("duration({millis})"),
         Value::List(elements) => format!("[{}]", elements.iter().map(written).collect::<Vec<_>>().join(", ")),
-        Value::Map(map) => braced(map.iter().map(|(name, value)| (name, value)).collect()),
+        Value::Map(map) => braced(map.iter().collect()),
         Value::Struct(fields) => braced(fields.iter().collect()),
     }
 }
