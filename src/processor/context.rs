@@ -209,7 +209,8 @@ impl<'a> Context<'a> {
         self.work.schedules().add(asked, now).map_err(ContextError::Schedule)
     }
 
-    /// Ends a schedule; whether there was one of that name.
+    /// Ends a schedule; whether there was one of that name. `init` makes it anew after a restart, unless what is in a store
+    /// keeps it from that.
     pub fn cancel(&mut self, name: &str) -> bool {
         self.work.schedules().cancel(name)
     }
