@@ -161,6 +161,7 @@ pub struct Task {
 }
 
 /// What is to be done next.
+#[allow(clippy::large_enum_variant, reason = "nearly all are records, which are moved and not allocated")]
 enum Work {
     /// A record is to be taken along an edge.
     Take(Edge, Record),
