@@ -349,12 +349,11 @@ impl Queue {
 }
 
 /// A task must know of records that are there but not fetched yet, for them to be taken in order of time. One that has come
-/// to a thread at work, or goes back to its last commit, has heard of some of its inputs before the others.
+/// to a thread at work, or goes back to its last commit, has heard of some of its inputs before the others. What is queued
+/// of an input may be used up within a turn, so that its end must be known before.
 fn note_ends(task: &mut Task, fetcher: &dyn LogConsumer) {
     let inputs: Vec<TopicPartition> = task.input_partitions().collect();
     for (source, input) in inputs.iter().enumerate() {
-        if task.queued_of(source) == 0 {
-            task.set_end(source, fetcher.known_end(input));
-        }
+        task.set_end(source, fetcher.known_end(input));
     }
 }

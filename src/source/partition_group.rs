@@ -270,4 +270,15 @@ sinks:
         group.set_end(1, Some(1));
         assert_eq!(group.peek(2), Next::Ready(1));
     }
+
+    #[test]
+    fn a_partition_that_runs_dry_is_waited_for_if_it_was_known_to_hold_more() {
+        let mut group = group_of(2);
+        group.add(0, vec![record(0), LogRecord { timestamp: 9, ..record(1) }], 2);
+        group.add(1, vec![LogRecord { timestamp: 2, ..record(0) }], 1);
+        group.set_end(1, Some(5));
+        assert_eq!(group.next(10).map(|chosen| chosen.source), Some(0));
+        assert_eq!(group.next(10).map(|chosen| chosen.source), Some(1));
+        assert_eq!(group.peek(10), Next::Awaited, "what comes may be earlier than 9");
+    }
 }
