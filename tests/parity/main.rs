@@ -110,12 +110,14 @@ fn what_was_written_by_hand_comes_out_as_in_kafka_streams() {
 
 #[test]
 fn random_sequences_come_out_as_in_kafka_streams() {
+    let equal = AtomicUsize::new(0);
     check(|scenario| {
         if is_in(DECIDED, scenario) && !is_in(AGREE_IN_ORDER, scenario) {
             return None;
         }
         let kept =
             |sequence: &Sequence| is_to_be_equal(sequence) && (!is_in(DECIDED, scenario) || sequence.is_in_order());
+        equal.fetch_add(generate::sequences(scenario).iter().filter(|one| kept(one)).count(), Ordering::Relaxed);
         let compare = || compared(scenario, &Golden::random(&scenario.name), &generate::sequences(scenario), &kept);
         if !is_in(PENDING, scenario) {
             return compare();
@@ -123,6 +125,8 @@ fn random_sequences_come_out_as_in_kafka_streams() {
         let equal = compared_by_hand(scenario).is_none() && compare().is_none();
         equal.then(|| format!("{} is as in Kafka Streams: take it from PENDING in known.rs", scenario.name))
     });
+    let equal = equal.into_inner();
+    assert!(equal >= 10_000 || std::env::var_os("PARITY_ONLY").is_some(), "only {equal} sequences were compared");
 }
 
 /// Over three partitions, with two threads, killed on the way.
@@ -131,7 +135,8 @@ fn a_killed_application_of_several_threads_ends_where_kafka_streams_does() {
     let killed = AtomicUsize::new(0);
     let ran = AtomicUsize::new(0);
     check(|scenario| {
-        let known = is_in(PENDING, scenario) || is_in(DECIDED, scenario);
+        // What is read here is in order.
+        let known = is_in(PENDING, scenario) || (is_in(DECIDED, scenario) && !is_in(AGREE_IN_ORDER, scenario));
         let sequence = spread::sequence(scenario).filter(|_| !known)?;
         let (ours, kills) = spread::run(scenario, &sequence);
         killed.fetch_add(kills, Ordering::Relaxed);
