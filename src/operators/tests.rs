@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use super::*;
 use crate::agents::Agents;
-use crate::record::{Headers, Key, Origin, TopicPartition};
+use crate::record::{Headers, Key, Origin, Shape, StructValue, TopicPartition};
 use crate::serdes::SchemaRegistry;
 use crate::state::{StateDirectory, StateOptions};
-use crate::topology::{PlanOptions, load};
+use crate::topology::{PlanOptions, foreign_key, load};
 
 /// The first node of a topology whose verb remembers something, at work.
 struct Bench {
@@ -195,5 +195,53 @@ sinks: [{from: out, topic: out}]";
             bench.operator.progress().into_iter().filter(|(name, _)| !names.contains(&name.as_ref())).collect();
         assert!(unknown.is_empty(), "{text}: {unknown:?}");
         assert_eq!(bench.operator.stream_time().is_some(), bench.operator.keeps_stream_time(), "{text}");
+    }
+}
+
+#[test]
+fn answers_to_a_row_that_has_changed_meanwhile_are_discarded() {
+    let Shape::Struct(shape) = foreign_key::answer_shape(Shape::Int) else { panic!("an answer is a structure") };
+    for kind in ["left", "inner"] {
+        let text = format!(
+            "
+sources: {{a: {{topic: a, kind: table}}, b: {{topic: b, kind: table}}}}
+tables: {{out: {{join: {{kind: {kind}, inputs: {{l: a, r: b}}, on: string(l)}}, map_values: 'r == null ? -l : l + r'}}}}
+sinks: [{{from: out, topic: out}}]"
+        );
+        let row = |value: &Value| Record { value: value.clone(), ..record("k", 5) };
+        let mut subscribe = Bench::open(&text, "out/subscribe");
+        // What the row asks with: the second part of a subscription.
+        let mut hash_of = |value: &Value| {
+            let old = Some(if value.is_null() { Value::Int(1) } else { Value::Null });
+            let asked = subscribe.process(&Record { old, ..row(value) }).concat();
+            match &asked.last().unwrap().value {
+                Value::Struct(parts) => parts.values()[1].clone(),
+                other => panic!("{other:?} is no subscription"),
+            }
+        };
+        let mut resolve = Bench::open(&text, "out/join");
+        let rows = resolve.stores.specs().position(|spec| spec.name == "a").unwrap();
+        let rows_of = |parts: Vec<Vec<Record>>| parts.concat().into_iter().map(|row| row.value).collect::<Vec<_>>();
+        let (first, last, gone) = (Value::Int(1), Value::Int(2), Value::Null);
+        let [asked_first, asked_last, asked_gone] = [&first, &last, &gone].map(&mut hash_of);
+        let answer = |resolve: &mut Bench, hash: &Value, right: Value| {
+            let parts = [hash.clone(), right, Value::Bool(false), Value::Int(0)];
+            rows_of(resolve.process(&row(&Value::Struct(StructValue::new(shape.clone(), parts.into())))))
+        };
+        let dropped = |resolve: &Bench| resolve.counters.dropped_for(DropReason::Stale);
+        let now = |value: &Value| Some(StateValue { timestamp: 5, value: value.clone() });
+        // The row has changed before it is answered.
+        resolve.stores.put(rows, b"k", now(&last));
+        assert_eq!(answer(&mut resolve, &asked_first, Value::Int(10)), []);
+        assert_eq!(dropped(&resolve), 1, "{kind}");
+        assert_eq!(answer(&mut resolve, &asked_last, Value::Int(20)), [Value::Int(22)]);
+        assert_eq!(answer(&mut resolve, &asked_first, Value::Null), [], "too late");
+        assert_eq!(dropped(&resolve), 2, "{kind}");
+        // It goes before a change of the row that it named has come.
+        resolve.stores.put(rows, b"k", None);
+        assert_eq!(answer(&mut resolve, &asked_last, Value::Int(30)), []);
+        assert_eq!(dropped(&resolve), 3, "{kind}");
+        assert_eq!(answer(&mut resolve, &asked_gone, Value::Null), [Value::Null]);
+        assert_eq!(dropped(&resolve), 3, "{kind}");
     }
 }

@@ -57,7 +57,7 @@ impl Task {
         let plan = self.subtopology.clone();
         for node in 0..self.operators.len() {
             self.with_operator(node, now, |operator, context| operator.flush(context));
-            self.distribute(&plan, node, now)?;
+            self.distribute(&plan, node, None, now)?;
             self.run(&plan, None, now)?;
         }
         Ok(())

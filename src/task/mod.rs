@@ -36,6 +36,7 @@ use crate::source::{Next, PartitionGroup, SourceDecoder};
 use crate::state::{GlobalTables, TaskStores};
 use crate::time::{StreamTime, Timestamp};
 use crate::topology::plan::{DeadLetters, Edge, NodeId, Subtopology};
+use process::InHand;
 
 pub use commit::Commit;
 pub use error::TaskError;
@@ -165,8 +166,8 @@ pub struct Task {
 enum Work {
     /// A record is to be taken along an edge.
     Take(Edge, Record),
-    /// An operator is to go on with what an earlier record called for.
-    GoOn(NodeId),
+    /// An operator is to go on with what an earlier record called for: one that was held back, if it is given.
+    GoOn(NodeId, Option<Box<InHand>>),
 }
 
 /// Where the last commit left the task; what a rollback goes back to.

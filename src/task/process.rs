@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 use crate::topology::plan::{Edge, NodeId, OnError, Subtopology, Verb};
 
 /// The input record at hand, from which everything in progress derives.
+#[derive(Clone)]
 pub(super) struct InHand {
     origin: Origin,
     raw: LogRecord,
@@ -79,23 +80,26 @@ impl Task {
         while let Some(work) = self.pending.pop() {
             match work {
                 Work::Take(edge, record) => self.hand_on(plan, &[edge], record, input, now)?,
-                Work::GoOn(node) => self.go_on(plan, node, input, now)?,
+                Work::GoOn(node, derived) => self.go_on(plan, node, derived, input, now)?,
             }
         }
         Ok(())
     }
 
-    /// Lets an operator do the next part of what a record called for.
+    /// Lets an operator do the next part of what a record called for. Its failures are those of that record, which
+    /// derives from the input at hand or, held back until now, from another.
     fn go_on(
         &mut self,
         plan: &Subtopology,
         node: NodeId,
+        derived: Option<Box<InHand>>,
         input: Option<&InHand>,
         now: Timestamp,
     ) -> Result<(), TaskError> {
         let outcome = self.with_operator(node, now, |operator, context| operator.go_on(context));
-        self.distribute(plan, node, now)?;
-        match (outcome, input) {
+        let derived = derived.as_deref();
+        self.distribute(plan, node, derived, now)?;
+        match (outcome, input.or(derived)) {
             (Some(Err(error)), Some(input)) => self.operator_failed(node, error, input, now),
             (Some(Err(error)), None) => Err(self.failed_at_its_time(node, error)),
             _ => Ok(()),
@@ -133,7 +137,7 @@ impl Task {
                         operator.process(edge.input, record, context)
                     };
                     let outcome = self.with_operator(edge.node, now, process);
-                    self.distribute(plan, edge.node, now)?;
+                    self.distribute(plan, edge.node, derived.as_ref(), now)?;
                     outcome
                 }
                 Err(error) => Some(Err(error)),
@@ -158,7 +162,7 @@ impl Task {
                 continue;
             }
             let outcome = self.with_operator(node, now, |operator, context| operator.wall_clock(now, context));
-            self.distribute(&plan, node, now)?;
+            self.distribute(&plan, node, None, now)?;
             self.run(&plan, None, now)?;
             match outcome {
                 Some(Ok(did)) => any |= did,
@@ -204,15 +208,21 @@ impl Task {
     }
 
     /// Queues what a node handed on, so that its first record is worked off first and the node goes on after the last, and
-    /// deals with what it reported as failed.
-    pub(super) fn distribute(&mut self, plan: &Subtopology, node: NodeId, now: Timestamp) -> Result<(), TaskError> {
+    /// deals with what it reported as failed. `derived`: what the record at hand derives from, if it was held back.
+    pub(super) fn distribute(
+        &mut self,
+        plan: &Subtopology,
+        node: NodeId,
+        derived: Option<&InHand>,
+        now: Timestamp,
+    ) -> Result<(), TaskError> {
         if !self.failed.is_empty() {
             for (record, error) in std::mem::take(&mut self.failed) {
                 self.operator_failed(node, error, &derived_from(&record), now)?;
             }
         }
         if std::mem::take(&mut self.unfinished) {
-            self.pending.push(Work::GoOn(node));
+            self.pending.push(Work::GoOn(node, derived.cloned().map(Box::new)));
         }
         if self.emitted.is_empty() {
             return Ok(());

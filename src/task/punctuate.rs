@@ -66,7 +66,7 @@ impl Task {
             return Ok(false);
         };
         self.with_operator(node, now, |operator, context| operator.punctuate(kind, time, context));
-        self.distribute(plan, node, now)?;
+        self.distribute(plan, node, None, now)?;
         self.run(plan, None, now)?;
         Ok(true)
     }

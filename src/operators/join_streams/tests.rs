@@ -262,3 +262,53 @@ proptest! {
         run(kind, JoinWindow { before, after, grace }, caching, &events)?;
     }
 }
+
+/// A counted row that a commit hands on has no input at hand any more; and before it is joined, it lets out more than one
+/// part of what waits.
+#[test]
+fn a_record_that_waited_for_what_it_made_over_fails_as_the_policy_says() {
+    let text = r#"
+topology: t
+defaults: {key: string, value: json, dlq: failed}
+sources:
+  a: {topic: a}
+  b: {topic: b}
+tables:
+  counts: {from: b, aggregate: {n: count()}}
+streams:
+  counted: {from: counts, steps: [to_stream]}
+  joined:
+    join:
+      kind: left
+      inputs: {a: a, c: counted}
+      within: {before: 100ms, after: 100ms, grace: 0s}
+    map_values: {n: "c == null ? 0 : 100 / (c.n - 1)"}
+sinks:
+  - {from: joined, topic: out}
+"#;
+    let registry = SchemaRegistry::new();
+    let options = PlanOptions { registry: &registry, agents: &Agents::local(), projection: true };
+    let topology = load("t.yaml", text, &options).unwrap_or_else(|problems| panic!("{problems}"));
+    let mut driver = TopologyDriver::new(Arc::new(topology), &registry, DriverOptions::default()).unwrap();
+    let mut pipe = |topic: &str, key: &str, timestamp| {
+        let record = InputRecord {
+            topic: topic.to_owned(),
+            key: json!(key),
+            value: json!(1),
+            timestamp: Some(timestamp),
+            partition: None,
+            value_base64: None,
+            headers: Default::default(),
+        };
+        driver.pipe(&record).unwrap();
+    };
+    (0..2_500).for_each(|n| pipe("a", &n.to_string(), 0));
+    pipe("a", "k", 100);
+    pipe("b", "k", 150);
+    driver.finish().unwrap();
+    assert_eq!(driver.counters().dead_letters, 1);
+    let outputs = take_outputs(&mut driver);
+    let unmatched = outputs.iter().filter(|(_, value, time)| *value == json!({"n": 0}) && *time == 0);
+    assert_eq!(unmatched.count(), 2_500);
+    assert_eq!(outputs.len(), 2_500 + 1, "and the dead letter");
+}

@@ -25,6 +25,8 @@ pub(in super::super) struct Fetch {
     topic: Topic,
     partition: i32,
     readiness: Arc<Readiness>,
+    /// The high watermark that an earlier fetch of the partition left behind, until this one has told something.
+    left_behind: Option<i64>,
 }
 
 // SAFETY: librdkafka's objects may be used from any thread.
@@ -47,6 +49,7 @@ impl Fetch {
         signal: &Arc<Signal>,
     ) -> Result<Fetch, RDKafkaErrorCode> {
         let topic = Topic::open(client, topic)?;
+        let left_behind = watermark(&topic, partition);
         let readiness = Arc::new(Readiness { ready: AtomicBool::new(true), signal: Arc::clone(signal) });
         // SAFETY: client, topic and queue are alive; the callback's value is alive until `drop` disables it.
         unsafe {
@@ -59,7 +62,7 @@ impl Fetch {
                 sys::rd_kafka_queue_destroy(queue);
                 return Err(code);
             }
-            Ok(Fetch { queue, topic, partition, readiness })
+            Ok(Fetch { queue, topic, partition, readiness, left_behind })
         }
     }
 
@@ -69,7 +72,12 @@ impl Fetch {
     }
 
     /// Takes up to `limit` of what was fetched, in order. Returns how many there were.
-    pub(in super::super) fn read(&self, buffer: &mut Buffer, limit: usize, mut take: impl FnMut(Read<'_>)) -> usize {
+    pub(in super::super) fn read(
+        &mut self,
+        buffer: &mut Buffer,
+        limit: usize,
+        mut take: impl FnMut(Read<'_>),
+    ) -> usize {
         self.readiness.ready.store(false, Ordering::Release);
         buffer.0.resize(limit, ptr::null_mut());
         // SAFETY: the buffer has room for `limit` messages. Each is used before it is freed, once.
@@ -78,7 +86,11 @@ impl Fetch {
             let count = sys::rd_kafka_consume_batch_queue(self.queue, 0, messages, limit);
             let count = usize::try_from(count).unwrap_or(0);
             for message in buffer.0.iter().take(count) {
-                take(Read::of(&**message));
+                let read = Read::of(&**message);
+                if !matches!(read, Read::Failed(..)) {
+                    self.left_behind = None;
+                }
+                take(read);
                 sys::rd_kafka_message_destroy(*message);
             }
             count
@@ -101,22 +113,22 @@ impl Fetch {
         }
     }
 
-    /// The partition's high watermark, as the last fetch told.
+    /// The partition's high watermark, as this fetch has told. librdkafka keeps what an earlier one was told, however
+    /// long ago that was: it counts for nothing here, unless this one has told the same.
     pub(in super::super) fn high_watermark(&self) -> Option<i64> {
-        let (mut low, mut high) = (-1, -1);
-        // SAFETY: client and name are alive; the results are local.
-        let code = unsafe {
-            let client = self.topic.client.native_ptr();
-            sys::rd_kafka_get_watermark_offsets(
-                client,
-                self.topic.name.as_ptr(),
-                self.partition,
-                &raw mut low,
-                &raw mut high,
-            )
-        };
-        (code == Code::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
+        watermark(&self.topic, self.partition).filter(|high| self.left_behind != Some(*high))
     }
+}
+
+/// The high watermark of a partition, as far as librdkafka knows it.
+fn watermark(topic: &Topic, partition: i32) -> Option<i64> {
+    let (mut low, mut high) = (-1, -1);
+    // SAFETY: client and name are alive; the results are local.
+    let code = unsafe {
+        let (client, name) = (topic.client.native_ptr(), topic.name.as_ptr());
+        sys::rd_kafka_get_watermark_offsets(client, name, partition, &raw mut low, &raw mut high)
+    };
+    (code == Code::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
 }
 
 impl Drop for Fetch {

@@ -110,6 +110,50 @@ fn what_was_fetched_before_a_move_never_comes_after_it() {
 }
 
 #[test]
+fn where_a_partition_ended_before_it_was_left_is_not_known_when_it_comes_back() {
+    let log = fresh("returns");
+    create(&*log, "a", 1);
+    let partition = TopicPartition::new("a", 0);
+    write(&*log, (0..10).map(|n| record("a", 0, "k", &n.to_string())));
+    let mut consumer = log.consumer(None).unwrap();
+    let (mut place, mut end) = (0, 11);
+    // Away for a while, in which others write; then moved while it is read, as by a rollback; then nothing is new.
+    for (leaves, new) in [(true, 90), (true, 50), (false, 50), (true, 0)] {
+        consumer.assign(&partition, place).unwrap();
+        position_reaches(&mut *consumer, &partition, end);
+        assert_eq!(consumer.known_end(&partition), consumer.position(&partition));
+        if leaves {
+            consumer.unassign(&partition);
+            assert_eq!(consumer.known_end(&partition), None);
+        }
+        if new > 0 {
+            write(&*log, (0..new).map(|n| record("a", 0, "k", &n.to_string())));
+            // The transaction's marker comes a moment after its commit.
+            end += new + 1;
+        }
+        eventually("the marker", || (consumer.end_offset(&partition).unwrap() == end).then_some(()));
+        // Where its records were processed meanwhile, but for the last few: beyond what was known.
+        place = end - 20;
+        consumer.assign(&partition, place).unwrap();
+        let known = eventually("the first answer", || {
+            let known = consumer.known_end(&partition);
+            consumer.poll(1, Duration::from_millis(20)).unwrap();
+            known
+        });
+        assert_eq!(known, end);
+    }
+    // Where nothing is left to read, the brokers say so too.
+    consumer.unassign(&partition);
+    consumer.assign(&partition, end).unwrap();
+    assert_eq!(consumer.known_end(&partition), None);
+    let known = eventually("that there is nothing", || {
+        consumer.poll(1, Duration::from_millis(20)).unwrap();
+        consumer.known_end(&partition)
+    });
+    assert_eq!(known, end);
+}
+
+#[test]
 fn a_paused_partition_loses_nothing_and_holds_up_nobody() {
     let log = fresh("pause");
     create(&*log, "a", 2);
