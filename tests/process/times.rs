@@ -1,0 +1,109 @@
+//! The times at which processors are called: what of them outlives a commit, a crash and a restart.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::json;
+use signalstream::processor::{
+    Blueprint, Context, Processor, ProcessorError, ProcessorSupplier, Processors, PunctuationType, Record, Request,
+};
+use signalstream::testing::TopologyDriver;
+
+use crate::{driver, record, with_step};
+
+fn processors() -> Processors {
+    Processors::new().with(Calling)
+}
+
+/// Tells of each call.
+struct Calling;
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    every_ms: u64,
+    /// How many schedules there are, with names as long as they may be.
+    #[serde(default = "one")]
+    schedules: usize,
+    #[serde(default)]
+    by_stream_time: bool,
+    /// Whether each call asks for the next ones, from the moment that it is.
+    #[serde(default)]
+    anew: bool,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl Settings {
+    fn kind(&self) -> PunctuationType {
+        if self.by_stream_time { PunctuationType::StreamTime } else { PunctuationType::WallClockTime }
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::from_millis(self.every_ms)
+    }
+}
+
+impl ProcessorSupplier for Calling {
+    fn name(&self) -> &str {
+        "call"
+    }
+
+    fn plan(&self, request: &Request) -> Result<Blueprint, ProcessorError> {
+        let settings: Settings = request.config()?;
+        Ok(Blueprint::new(move || Call { settings: settings.clone(), calls: 0 }))
+    }
+}
+
+struct Call {
+    settings: Settings,
+    calls: usize,
+}
+
+impl Processor for Call {
+    fn init(&mut self, context: &mut Context<'_>) -> Result<(), ProcessorError> {
+        for number in 0..self.settings.schedules {
+            context.schedule(&format!("{number:040}"), self.settings.interval(), self.settings.kind())?;
+        }
+        Ok(())
+    }
+
+    fn process(&mut self, _record: Record, _context: &mut Context<'_>) -> Result<(), ProcessorError> {
+        Ok(())
+    }
+
+    fn punctuate(&mut self, name: &str, timestamp: i64, context: &mut Context<'_>) -> Result<(), ProcessorError> {
+        self.calls += 1;
+        assert!(self.calls < 100, "it is called again and again at {timestamp}");
+        if self.settings.anew {
+            context.schedule_from(name, timestamp, self.settings.interval(), self.settings.kind())?;
+        }
+        context.forward(Record::new(name.to_owned(), timestamp, timestamp))?;
+        Ok(())
+    }
+}
+
+/// The times of the calls that were told to a topic.
+fn called(driver: &mut TopologyDriver, topic: &str) -> Vec<i64> {
+    driver.finish().unwrap();
+    let outputs = driver.take_outputs();
+    outputs.iter().filter(|output| output.topic == topic).map(|output| output.value.as_i64().unwrap()).collect()
+}
+
+#[test]
+fn a_schedule_that_each_call_makes_anew_from_its_moment_comes_to_an_end() {
+    let wall = with_step("process: {processor: call, config: {every_ms: 1000, anew: true}}");
+    let mut driver_of_wall = driver(&wall, &processors());
+    for millis in [1_000, 500, 500, 1_700] {
+        driver_of_wall.advance_wall_clock(Duration::from_millis(millis)).unwrap();
+    }
+    assert_eq!(called(&mut driver_of_wall, "out"), [1_000, 2_000, 3_700]);
+    let stream = with_step("process: {processor: call, config: {every_ms: 10, anew: true, by_stream_time: true}}");
+    let mut driver_of_stream = driver(&stream, &processors());
+    for timestamp in [5, 14, 15, 27] {
+        driver_of_stream.pipe(&record("words", "a", json!(1), timestamp)).unwrap();
+    }
+    assert_eq!(called(&mut driver_of_stream, "out"), [5, 15, 27]);
+}
