@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::operators;
 use crate::time::Timestamp;
-use crate::topology::plan::{Node, Subtopology, Verb};
+use crate::topology::plan::{Node, StoreId, Subtopology, Verb};
 
 /// How long the metadata of an offset may be, in bytes: what Kafka's brokers take unless they are told otherwise
 /// (`offset.metadata.max.bytes`).
@@ -61,16 +61,39 @@ impl OffsetMetadata {
 }
 
 /// The name under which an operator's times are kept: that of its store, which stays when steps are put before the
-/// operator; that of its node where it has none.
+/// operator; that of its node where it has none. Of processors that share a store none has its name.
 pub(super) fn name_of<'p>(part: &'p Subtopology, node: &'p Node) -> &'p str {
     let store = match &node.verb {
+        Verb::Process(plan) => plan.stores.iter().copied().find(|store| processors_with(part, *store) == 1),
+        _ => first_store(node),
+    };
+    named(part, node, store)
+}
+
+/// The names under which an operator's times may have been kept, the one that counts most as the last: programs kept them
+/// by the names of nodes once, and a processor's were kept by its first store as long as no other processor had that.
+pub(super) fn names_of<'p>(part: &'p Subtopology, node: &'p Node) -> [&'p str; 3] {
+    [named(part, node, first_store(node)), node.name.as_str(), name_of(part, node)]
+}
+
+fn first_store(node: &Node) -> Option<StoreId> {
+    match &node.verb {
         Verb::Aggregate(plan) => Some(plan.store),
         Verb::Deduplicate { store, .. } => Some(*store),
         Verb::Suppress(plan) => Some(plan.buffer),
         Verb::StreamStreamJoin(plan) => plan.rows.first().copied(),
         Verb::Process(plan) => plan.stores.first().copied(),
         _ => None,
-    };
+    }
+}
+
+/// How many processors have a store. Other verbs share none.
+fn processors_with(part: &Subtopology, store: StoreId) -> usize {
+    let has = |node: &&Node| matches!(&node.verb, Verb::Process(plan) if plan.stores.contains(&store));
+    part.nodes.iter().filter(has).count()
+}
+
+fn named<'p>(part: &'p Subtopology, node: &'p Node, store: Option<StoreId>) -> &'p str {
     let store = store.and_then(|store| part.stores.get(store));
     store.map_or(node.name.as_str(), |store| store.name.as_str())
 }

@@ -1,15 +1,23 @@
 //! The times at which processors are called: what of them outlives a commit, a crash and a restart.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
+use signalstream::log::Log;
+use signalstream::log::TopicConfig;
+use signalstream::log::embedded::{EmbeddedLog, EmbeddedOptions};
 use signalstream::processor::{
     Blueprint, Context, Processor, ProcessorError, ProcessorSupplier, Processors, PunctuationType, Record, Request,
 };
+use signalstream::state::{StateDirectory, StateOptions};
+use signalstream::task::{Opening, Task, TaskOpener, TaskOptions};
 use signalstream::testing::TopologyDriver;
+use signalstream::time::ManualClock;
 
-use crate::{driver, record, with_step};
+use crate::{driver, plan, record, with_step};
 
 fn processors() -> Processors {
     Processors::new().with(Calling)
@@ -106,4 +114,71 @@ fn a_schedule_that_each_call_makes_anew_from_its_moment_comes_to_an_end() {
         driver_of_stream.pipe(&record("words", "a", json!(1), timestamp)).unwrap();
     }
     assert_eq!(called(&mut driver_of_stream, "out"), [5, 15, 27]);
+}
+
+/// Two processors with one store and schedules of the same name, of which one is called ten times as often.
+const SHARED: &str = "
+topology: t
+defaults: {key: string, value: json}
+sources:
+  a: {topic: a}
+  b: {topic: b}
+streams:
+  often:
+    from: a
+    steps:
+      - process: {processor: call, config: {every_ms: 1000}, stores: [{name: memory, key: string, value: json}]}
+  seldom:
+    from: b
+    steps:
+      - process: {processor: call, config: {every_ms: 10000}, stores: [{name: memory, key: string, value: json}]}
+sinks:
+  - {from: often, topic: often}
+  - {from: seldom, topic: seldom}
+";
+
+#[test]
+fn processors_that_share_a_store_keep_their_own_times_over_crashes() {
+    for crashes in [false, true] {
+        let mut driver = driver(SHARED, &processors());
+        let (mut often, mut seldom) = (Vec::new(), Vec::new());
+        for _ in 0..50 {
+            driver.advance_wall_clock(Duration::from_millis(500)).unwrap();
+            driver.finish().unwrap();
+            for output in driver.take_outputs() {
+                let at = output.value.as_i64().unwrap();
+                if output.topic == "often" { often.push(at) } else { seldom.push(at) }
+            }
+            if crashes {
+                driver.crash().unwrap();
+            }
+        }
+        assert_eq!(often, (1..=25).map(|n| n * 1_000).collect::<Vec<_>>(), "crashes: {crashes}");
+        assert_eq!(seldom, [10_000, 20_000], "crashes: {crashes}");
+    }
+}
+
+/// A task that was not begun, with the numbers of its last commit.
+fn task(text: &str, times: &[(&str, i64)]) -> Task {
+    let topology = plan(text, &processors()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let log = EmbeddedLog::in_memory(EmbeddedOptions::default()).unwrap();
+    let mut topics = BTreeMap::new();
+    for topic in &topology.topics {
+        log.admin().create_topic(&topic.name, &TopicConfig::new(1)).unwrap();
+        topics.insert(topic.name.clone(), TopicConfig::new(1));
+    }
+    let state = StateDirectory::in_memory(&topology.name, StateOptions::default()).unwrap();
+    let opener = TaskOpener::new(&topology, &topics, TaskOptions::default(), state);
+    let opening = Opening::new(Arc::new(ManualClock::at(0)));
+    let (mut parts, _) = opener.open_parts(log.as_ref(), &topology.subtopologies[0], 0, &opening).unwrap();
+    parts.stream_times = times.iter().map(|(name, time)| ((*name).to_owned(), *time)).collect();
+    Task::new(parts)
+}
+
+#[test]
+fn a_processor_whose_store_another_one_has_by_now_goes_on_at_its_times() {
+    let saved = format!("memory#wall-clock:{:040}", 0);
+    let mut task = task(SHARED, &[(&saved, 700)]);
+    assert!(!task.advance_wall_clock(699).unwrap(), "it is too early");
+    assert!(task.advance_wall_clock(700).unwrap(), "it is due when it was");
 }
