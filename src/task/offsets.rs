@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::operators;
+use crate::operators::{self, Operator};
 use crate::time::Timestamp;
 use crate::topology::plan::{Node, StoreId, Subtopology, Verb};
 
@@ -39,15 +39,24 @@ impl OffsetMetadata {
         if self.times.is_empty() { String::new() } else { serde_json::to_string(self).unwrap_or_default() }
     }
 
-    /// The longest metadata that the tasks of a sub-topology may come to.
+    /// The longest metadata that the tasks of a sub-topology may come to, but for what processors ask for.
     pub fn longest_of(subtopology: &Subtopology) -> Self {
+        let operators: Vec<_> = subtopology.nodes.iter().map(operators::build).collect();
+        OffsetMetadata::longest_with(subtopology, &operators)
+    }
+
+    /// The longest metadata that these operators of a sub-topology may come to. Of processors that have begun, all that
+    /// they go on from is known.
+    pub(super) fn longest_with(subtopology: &Subtopology, operators: &[Box<dyn Operator>]) -> Self {
         let mut times = BTreeMap::new();
-        for node in &subtopology.nodes {
-            let operator = operators::build(node);
+        for (node, operator) in subtopology.nodes.iter().zip(operators) {
             let own = name_of(subtopology, node);
-            times.extend(operator.keeps_stream_time().then(|| (own.to_owned(), LONG)));
+            let keeps_time = operator.keeps_stream_time() || operator.is_punctuated();
+            times.extend(keeps_time.then(|| (own.to_owned(), LONG)));
             let progress = operator.progress_names().iter();
             times.extend(progress.map(|name| (progress_name(own, name), LONG)));
+            let asked = operator.progress().into_iter();
+            times.extend(asked.map(|(name, value)| (progress_name(own, &name), value.max(LONG))));
         }
         OffsetMetadata { times }
     }

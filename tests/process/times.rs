@@ -14,10 +14,10 @@ use signalstream::processor::{
 };
 use signalstream::state::{StateDirectory, StateOptions};
 use signalstream::task::{Opening, Task, TaskOpener, TaskOptions};
-use signalstream::testing::TopologyDriver;
+use signalstream::testing::{DriverOptions, TopologyDriver};
 use signalstream::time::ManualClock;
 
-use crate::{driver, plan, record, with_step};
+use crate::{driver, plan, record, schemas, with_step};
 
 fn processors() -> Processors {
     Processors::new().with(Calling)
@@ -181,4 +181,18 @@ fn a_processor_whose_store_another_one_has_by_now_goes_on_at_its_times() {
     let mut task = task(SHARED, &[(&saved, 700)]);
     assert!(!task.advance_wall_clock(699).unwrap(), "it is too early");
     assert!(task.advance_wall_clock(700).unwrap(), "it is due when it was");
+}
+
+#[test]
+fn more_schedules_than_an_offset_has_room_for_are_refused_at_the_start() {
+    let start = |steps: usize| {
+        let step = "process: {processor: call, config: {every_ms: 1000, schedules: 16}}";
+        let text = with_step(&vec![step; steps].join("\n      - "));
+        let topology = Arc::new(plan(&text, &processors()).unwrap_or_else(|mistakes| panic!("{mistakes}")));
+        let driver = TopologyDriver::new(topology, &schemas(), DriverOptions::default());
+        driver.map(drop).map_err(|error| error.to_string())
+    };
+    start(2).expect("there is room for two");
+    let error = start(4).expect_err("there is none for four");
+    assert!(error.contains("68 numbers") && error.contains("windows, joins and schedules"), "{error}");
 }
