@@ -163,12 +163,14 @@ impl Schedules {
         Some(schedule.name.clone())
     }
 
-    /// What is to be known after a restart: when those of the wall clock are due that `init` makes. Those of stream time
-    /// follow from it.
+    /// What is to be known after a restart: when those of the wall clock are due that `init` makes, and until it has, when
+    /// they were due at the last commit. Those of stream time follow from it.
     pub(crate) fn progress(&self) -> Vec<(Cow<'static, str>, Timestamp)> {
         let of_wall_clock = |schedule: &&Schedule| schedule.kind == PunctuationType::WallClockTime && schedule.lasting;
-        let lasting = self.list.iter().filter(of_wall_clock);
-        lasting.map(|schedule| (format!("{WALL_CLOCK}{}", schedule.name).into(), schedule.due)).collect()
+        let lasting = self.list.iter().filter(of_wall_clock).map(|schedule| (schedule.name.as_str(), schedule.due));
+        let saved = self.saved.iter().map(|(name, due)| (name.as_str(), *due));
+        let known: BTreeMap<&str, Timestamp> = saved.chain(lasting).collect();
+        known.into_iter().map(|(name, due)| (format!("{WALL_CLOCK}{name}").into(), due)).collect()
     }
 
     /// Goes on from what was known at the last commit; to be called before `init`.
@@ -305,6 +307,22 @@ mod tests {
             schedules.add(from(moment, kind), Now { punctuating: false, ..called }).unwrap();
             assert_eq!(schedules.due(kind), Some(moment));
         }
+    }
+
+    #[test]
+    fn what_was_saved_is_kept_until_init_is_done() {
+        let mut schedules = Schedules::default();
+        schedules.restore("wall-clock:w", 1_010);
+        let kept = vec![(Cow::from("wall-clock:w"), 1_010)];
+        assert_eq!(schedules.progress(), kept);
+        schedules.add(every("w", WallClockTime, 100), START).unwrap();
+        assert_eq!(schedules.progress(), kept, "once only");
+        schedules.initialised();
+        assert_eq!(schedules.progress(), kept);
+        // What `init` does not make any more is forgotten.
+        schedules.restore("wall-clock:gone", 1_020);
+        schedules.initialised();
+        assert_eq!(schedules.progress(), kept);
     }
 
     #[test]

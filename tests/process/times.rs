@@ -13,7 +13,7 @@ use signalstream::processor::{
     Blueprint, Context, Processor, ProcessorError, ProcessorSupplier, Processors, PunctuationType, Record, Request,
 };
 use signalstream::state::{StateDirectory, StateOptions};
-use signalstream::task::{Opening, Task, TaskOpener, TaskOptions};
+use signalstream::task::{OffsetMetadata, Opening, Task, TaskOpener, TaskOptions};
 use signalstream::testing::{DriverOptions, TopologyDriver};
 use signalstream::time::ManualClock;
 
@@ -173,6 +173,22 @@ fn task(text: &str, times: &[(&str, i64)]) -> Task {
     let (mut parts, _) = opener.open_parts(log.as_ref(), &topology.subtopologies[0], 0, &opening).unwrap();
     parts.stream_times = times.iter().map(|(name, time)| ((*name).to_owned(), *time)).collect();
     Task::new(parts)
+}
+
+#[test]
+fn a_commit_before_a_processor_begins_keeps_its_times() {
+    let text = with_step("process: {processor: call, config: {every_ms: 1000}}");
+    let saved = format!("done/process-1#wall-clock:{:040}", 0);
+    let mut task = task(&text, &[(&saved, 1_010), ("done/process-1", 47)]);
+    let commit = task.prepare_commit(900).unwrap();
+    let metadata = OffsetMetadata::parse(&commit.offsets[0].1.metadata);
+    assert_eq!(metadata.times.get(&saved), Some(&1_010), "{metadata:?}");
+    assert_eq!(metadata.times.get("done/process-1"), Some(&47));
+    // Nor does it lose them itself, when it goes back to that commit.
+    task.complete_commit(&BTreeMap::new(), 900).unwrap();
+    task.roll_back();
+    assert!(!task.advance_wall_clock(1_009).unwrap(), "it is too early");
+    assert!(task.advance_wall_clock(1_010).unwrap(), "it is due when it was");
 }
 
 #[test]
