@@ -190,7 +190,8 @@ impl<'a> Context<'a> {
     }
 
     /// As [`Context::schedule`], first at `start` (in milliseconds since 1970) and then at whole intervals from there. Of
-    /// times that have passed none is made up for (KIP-1146).
+    /// times that have passed none is made up for (KIP-1146). Within [`super::Processor::punctuate`] a start at the very
+    /// moment of the call has passed.
     ///
     /// # Errors
     /// As of [`Context::schedule`], and when `start` is negative.

@@ -123,9 +123,11 @@ impl Schedules {
             // Unless other times are asked for by now.
             let kept = saved.filter(|saved| *saved >= start && (saved - start) % schedule.interval == 0);
             let schedule = Schedule { due: start, ..schedule.clone() };
-            // A task that goes on from a commit has been called for its stream time already.
+            // A task that goes on from a commit has been called for its stream time already; and one that asks again
+            // whenever it is called, from this very moment, would be called for ever.
             let is_over = |current: &Timestamp| match schedule.kind {
                 PunctuationType::StreamTime if now.initialising => start <= *current,
+                _ if now.punctuating => start <= *current,
                 _ => start < *current,
             };
             let first = current.filter(is_over).map_or(start, |current| schedule.after(current));
@@ -161,12 +163,14 @@ impl Schedules {
         Some(schedule.name.clone())
     }
 
-    /// What is to be known after a restart: when those of the wall clock are due that `init` makes. Those of stream time
-    /// follow from it.
+    /// What is to be known after a restart: when those of the wall clock are due that `init` makes, and until it has, when
+    /// they were due at the last commit. Those of stream time follow from it.
     pub(crate) fn progress(&self) -> Vec<(Cow<'static, str>, Timestamp)> {
         let of_wall_clock = |schedule: &&Schedule| schedule.kind == PunctuationType::WallClockTime && schedule.lasting;
-        let lasting = self.list.iter().filter(of_wall_clock);
-        lasting.map(|schedule| (format!("{WALL_CLOCK}{}", schedule.name).into(), schedule.due)).collect()
+        let lasting = self.list.iter().filter(of_wall_clock).map(|schedule| (schedule.name.as_str(), schedule.due));
+        let saved = self.saved.iter().map(|(name, due)| (name.as_str(), *due));
+        let known: BTreeMap<&str, Timestamp> = saved.chain(lasting).collect();
+        known.into_iter().map(|(name, due)| (format!("{WALL_CLOCK}{name}").into(), due)).collect()
     }
 
     /// Goes on from what was known at the last commit; to be called before `init`.
@@ -286,6 +290,39 @@ mod tests {
         schedules.add(every("s", StreamTime, 10), Now { punctuating: true, ..working }).unwrap();
         assert_eq!(schedules.due(StreamTime), Some(50));
         assert_eq!(schedules.progress(), []);
+    }
+
+    #[test]
+    fn one_that_starts_at_the_moment_of_a_call_is_due_after_it() {
+        let called = Now { wall_clock: 1_000, stream_time: Some(40), initialising: false, punctuating: true };
+        let from = |start, kind| Asked { start: Some(start), ..every("again", kind, 10) };
+        for (kind, moment) in [(WallClockTime, 1_000), (StreamTime, 40)] {
+            for (start, due) in [(moment - 10, 10), (moment, 10), (moment + 1, 1)] {
+                let mut schedules = Schedules::default();
+                schedules.add(from(start, kind), called).unwrap();
+                assert_eq!(schedules.due(kind), Some(moment + due), "{kind:?} from {start}");
+            }
+            // A record's is due at once, as it is said.
+            let mut schedules = Schedules::default();
+            schedules.add(from(moment, kind), Now { punctuating: false, ..called }).unwrap();
+            assert_eq!(schedules.due(kind), Some(moment));
+        }
+    }
+
+    #[test]
+    fn what_was_saved_is_kept_until_init_is_done() {
+        let mut schedules = Schedules::default();
+        schedules.restore("wall-clock:w", 1_010);
+        let kept = vec![(Cow::from("wall-clock:w"), 1_010)];
+        assert_eq!(schedules.progress(), kept);
+        schedules.add(every("w", WallClockTime, 100), START).unwrap();
+        assert_eq!(schedules.progress(), kept, "once only");
+        schedules.initialised();
+        assert_eq!(schedules.progress(), kept);
+        // What `init` does not make any more is forgotten.
+        schedules.restore("wall-clock:gone", 1_020);
+        schedules.initialised();
+        assert_eq!(schedules.progress(), kept);
     }
 
     #[test]

@@ -58,8 +58,8 @@ pub enum TaskError {
     },
     /// More numbers are to be kept with the committed offsets than there is room for.
     #[error(
-        "task {task} has {count} numbers to keep with its committed offsets, the times of its windows and joins, which take \
-         {bytes} bytes; Kafka keeps at most {METADATA_BYTES} (`offset.metadata.max.bytes`). Give the nodes shorter names, or \
+        "task {task} has {count} numbers to keep with its committed offsets, the times of its windows, joins and schedules, which \
+         take {bytes} bytes; Kafka keeps at most {METADATA_BYTES} (`offset.metadata.max.bytes`). Give the nodes shorter names, or \
          split the topology: let a part of it write to a topic that another topology reads"
     )]
     Metadata {

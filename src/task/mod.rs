@@ -219,8 +219,7 @@ impl Task {
         self.operators = subtopology.nodes.iter().map(|node| operators::build(node)).collect();
         for (node, operator) in subtopology.nodes.iter().zip(&mut self.operators) {
             let times = &self.committed.stream_times;
-            // Earlier programs kept them by the names of nodes.
-            for name in [node.name.as_str(), offsets::name_of(subtopology, node)] {
+            for name in offsets::names_of(subtopology, node) {
                 if let Some(time) = times.get(name) {
                     operator.restore_stream_time(*time);
                 }
@@ -234,7 +233,7 @@ impl Task {
         self.initialised = self.punctuated.is_empty();
         let nodes = self.punctuated.iter().filter_map(|node| subtopology.nodes.get(*node));
         let times = nodes
-            .map(|node| offsets::name_of(subtopology, node))
+            .flat_map(|node| offsets::names_of(subtopology, node))
             .filter_map(|name| self.committed.stream_times.get(name))
             .max();
         self.stream_time = StreamTime::restored(times.copied());

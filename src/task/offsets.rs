@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::operators;
+use crate::operators::{self, Operator};
 use crate::time::Timestamp;
-use crate::topology::plan::{Node, Subtopology, Verb};
+use crate::topology::plan::{Node, StoreId, Subtopology, Verb};
 
 /// How long the metadata of an offset may be, in bytes: what Kafka's brokers take unless they are told otherwise
 /// (`offset.metadata.max.bytes`).
@@ -39,15 +39,24 @@ impl OffsetMetadata {
         if self.times.is_empty() { String::new() } else { serde_json::to_string(self).unwrap_or_default() }
     }
 
-    /// The longest metadata that the tasks of a sub-topology may come to.
+    /// The longest metadata that the tasks of a sub-topology may come to, but for what processors ask for.
     pub fn longest_of(subtopology: &Subtopology) -> Self {
+        let operators: Vec<_> = subtopology.nodes.iter().map(operators::build).collect();
+        OffsetMetadata::longest_with(subtopology, &operators)
+    }
+
+    /// The longest metadata that these operators of a sub-topology may come to. Of processors that have begun, all that
+    /// they go on from is known.
+    pub(super) fn longest_with(subtopology: &Subtopology, operators: &[Box<dyn Operator>]) -> Self {
         let mut times = BTreeMap::new();
-        for node in &subtopology.nodes {
-            let operator = operators::build(node);
+        for (node, operator) in subtopology.nodes.iter().zip(operators) {
             let own = name_of(subtopology, node);
-            times.extend(operator.keeps_stream_time().then(|| (own.to_owned(), LONG)));
+            let keeps_time = operator.keeps_stream_time() || operator.is_punctuated();
+            times.extend(keeps_time.then(|| (own.to_owned(), LONG)));
             let progress = operator.progress_names().iter();
             times.extend(progress.map(|name| (progress_name(own, name), LONG)));
+            let asked = operator.progress().into_iter();
+            times.extend(asked.map(|(name, value)| (progress_name(own, &name), value.max(LONG))));
         }
         OffsetMetadata { times }
     }
@@ -61,16 +70,39 @@ impl OffsetMetadata {
 }
 
 /// The name under which an operator's times are kept: that of its store, which stays when steps are put before the
-/// operator; that of its node where it has none.
+/// operator; that of its node where it has none. Of processors that share a store none has its name.
 pub(super) fn name_of<'p>(part: &'p Subtopology, node: &'p Node) -> &'p str {
     let store = match &node.verb {
+        Verb::Process(plan) => plan.stores.iter().copied().find(|store| processors_with(part, *store) == 1),
+        _ => first_store(node),
+    };
+    named(part, node, store)
+}
+
+/// The names under which an operator's times may have been kept, the one that counts most as the last: programs kept them
+/// by the names of nodes once, and a processor's were kept by its first store as long as no other processor had that.
+pub(super) fn names_of<'p>(part: &'p Subtopology, node: &'p Node) -> [&'p str; 3] {
+    [named(part, node, first_store(node)), node.name.as_str(), name_of(part, node)]
+}
+
+fn first_store(node: &Node) -> Option<StoreId> {
+    match &node.verb {
         Verb::Aggregate(plan) => Some(plan.store),
         Verb::Deduplicate { store, .. } => Some(*store),
         Verb::Suppress(plan) => Some(plan.buffer),
         Verb::StreamStreamJoin(plan) => plan.rows.first().copied(),
         Verb::Process(plan) => plan.stores.first().copied(),
         _ => None,
-    };
+    }
+}
+
+/// How many processors have a store. Other verbs share none.
+fn processors_with(part: &Subtopology, store: StoreId) -> usize {
+    let has = |node: &&Node| matches!(&node.verb, Verb::Process(plan) if plan.stores.contains(&store));
+    part.nodes.iter().filter(has).count()
+}
+
+fn named<'p>(part: &'p Subtopology, node: &'p Node, store: Option<StoreId>) -> &'p str {
     let store = store.and_then(|store| part.stores.get(store));
     store.map_or(node.name.as_str(), |store| store.name.as_str())
 }

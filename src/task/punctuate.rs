@@ -3,7 +3,7 @@
 //! What is due first comes first, whichever operator it is of, and what follows from one call is worked off before the
 //! next, as in Kafka Streams. Stream time is that of the task: the highest timestamp of the records that it has taken.
 
-use super::{Task, TaskError};
+use super::{OffsetMetadata, Task, TaskError};
 use crate::operators::OperatorError;
 use crate::processor::PunctuationType;
 use crate::time::Timestamp;
@@ -30,7 +30,9 @@ impl Task {
                 }
             }
         }
-        Ok(())
+        // Now rather than at a commit: what processors go on from is known by now.
+        let longest = OffsetMetadata::longest_with(&self.subtopology, &self.operators);
+        TaskError::check_metadata(self.id, &longest).map(drop)
     }
 
     /// Calls what is due at stream time; to be done whenever a record has been worked off.

@@ -7,6 +7,7 @@
 #[allow(dead_code, reason = "its `main` is for the example")]
 mod example;
 mod suppliers;
+mod times;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
