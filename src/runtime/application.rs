@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::board::Board;
 use super::connections::{Connections, ThreadParts};
+use super::evolution::Admission;
 use super::global_thread::GlobalThread;
 use super::mailbox::Mailbox;
 use super::maintenance::Maintenance;
@@ -21,7 +22,7 @@ use crate::error::{Classified, ErrorClass};
 use crate::log::{Log, LogConsumer};
 use crate::metrics::Counters;
 use crate::record::TopicPartition;
-use crate::state::StateDirectory;
+use crate::state::{StateDirectory, StateError};
 use crate::task::{TaskOpener, open_globals};
 use crate::time::Clock;
 use crate::topology::plan::Topology;
@@ -57,6 +58,12 @@ impl Application {
         if evolution.renews {
             state.tasks()?.iter().try_for_each(|task| state.remove_task(task))?;
         }
+        // What the log says of the state is what counts, if it says anything; otherwise what is here must fit, before
+        // the log says that it does.
+        let state = match evolution.before {
+            Some(_) => state.accepted(),
+            None => check_stores(topology, state)?,
+        };
         evolution.record(log.as_ref(), tasks.topic(), clock.as_ref())?;
         let globals = open_globals(topology, &state)?;
         let mut opener = TaskOpener::new(topology, &topics, options.task.clone(), state);
@@ -68,6 +75,7 @@ impl Application {
             number: 0,
             log: log.clone(),
             opener,
+            admission: Arc::new(Admission::new(topology, &topics, evolution.now)),
             tasks,
             clock,
             options: options.clone(),
@@ -260,6 +268,19 @@ impl Application {
             None => Err(RuntimeError::StillBusy { threads: busy, timeout }),
         }
     }
+}
+
+/// Refuses tasks whose stores were written as something else than the topology has.
+fn check_stores(topology: &Topology, state: StateDirectory) -> Result<StateDirectory, RuntimeError> {
+    for task in state.tasks()? {
+        let part = task.split_once('_').and_then(|(part, _)| part.parse::<usize>().ok());
+        let Some(part) = part.and_then(|part| topology.subtopologies.get(part)) else { continue };
+        // With anything else that is wrong, opening the task knows what to do.
+        if let Err(error @ StateError::OtherShape { .. }) = state.open_task(&task, &part.stores) {
+            return Err(error.into());
+        }
+    }
+    Ok(state)
 }
 
 /// The first connections of a thread; `None` while the log is away.

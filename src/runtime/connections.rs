@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::evolution::Admission;
 use super::mailbox::Mailbox;
 use super::shared::Shared;
 use super::workers::Workers;
@@ -20,6 +21,8 @@ pub(super) struct ThreadParts {
     pub(super) number: usize,
     pub(super) log: Arc<dyn Log>,
     pub(super) opener: TaskOpener,
+    /// Whether it may open tasks.
+    pub(super) admission: Arc<Admission>,
     pub(super) tasks: TaskList,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) options: ApplicationOptions,

@@ -4,8 +4,9 @@
 //! It stands in the first partition of the tasks topic, which has no other records: it is made with the application and
 //! deleted by a reset, every instance may read and write it, and one that starts on an empty disk finds it there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::RuntimeError;
@@ -51,6 +52,27 @@ pub enum EvolutionError {
         /// How many members its group has.
         members: usize,
     },
+    /// What is stored is laid out anew because nothing is, and somebody may still store something.
+    #[error(
+        "the topology of `{application}` lays out anew what nothing has been stored of so far, or what is all processed, but \
+         its {members} running members may write it as it was. Stop all of its processes before this one starts. One that \
+         was killed is a member until its session ends (setting `session_timeout`)"
+    )]
+    OthersWrite {
+        /// The application.
+        application: String,
+        /// How many members its group has.
+        members: usize,
+    },
+    /// Others have started with other tasks since.
+    #[error(
+        "other processes of `{application}` have started meanwhile with tasks that are not those of this one: run the same \
+         topology everywhere, on the same topics, and start this process again"
+    )]
+    Overtaken {
+        /// The application.
+        application: String,
+    },
     /// The description cannot be read.
     #[error(
         "what the state of `{application}` was written with, at offset {offset} of {partition}, cannot be read: {source}"
@@ -72,8 +94,10 @@ impl Classified for EvolutionError {
     fn class(&self) -> ErrorClass {
         match self {
             // They may be about to end.
-            EvolutionError::OthersRunning { .. } => ErrorClass::Retry,
-            EvolutionError::Refused { .. } | EvolutionError::Unreadable { .. } => ErrorClass::Fatal,
+            EvolutionError::OthersRunning { .. } | EvolutionError::OthersWrite { .. } => ErrorClass::Retry,
+            EvolutionError::Refused { .. } | EvolutionError::Overtaken { .. } | EvolutionError::Unreadable { .. } => {
+                ErrorClass::Fatal
+            }
         }
     }
 }
@@ -107,6 +131,9 @@ pub struct Evolution {
     pub findings: Vec<Finding>,
     /// Whether stores are laid out anew that never had a row: local copies of them are of no use.
     pub renews: bool,
+    /// Whether something would be refused if anything were stored of it, or left to process: then nobody else may be at
+    /// work, who could still write it as it was.
+    pub waived: bool,
 }
 
 impl Evolution {
@@ -126,23 +153,51 @@ impl Evolution {
         before.filter(comes_back).chain(&self.now.removed).cloned().collect()
     }
 
-    /// Fails if something is refused, or if processes of the application are at work on other tasks.
-    pub(super) fn permit(&self, log: &dyn Log) -> Result<(), RuntimeError> {
-        let application = self.now.application.clone();
+    /// Fails if something is refused.
+    pub(super) fn accept(&self) -> Result<(), EvolutionError> {
         let findings: Vec<Finding> = self.refused().cloned().collect();
-        if !findings.is_empty() {
-            return Err(EvolutionError::Refused { application, findings }.into());
+        if findings.is_empty() {
+            return Ok(());
         }
+        Err(EvolutionError::Refused { application: self.now.application.clone(), findings })
+    }
+
+    /// Why it cannot begin beside others; `None`: it can.
+    pub(super) fn conflict(&self, members: usize) -> Option<EvolutionError> {
+        let application = self.now.application.clone();
         if self.before.as_ref().is_some_and(|before| !before.has_tasks_of(&self.now)) {
-            let members = log.admin().group_members(&application)?;
-            if members > 0 {
-                return Err(EvolutionError::OthersRunning { application, members }.into());
-            }
+            Some(EvolutionError::OthersRunning { application, members })
+        } else if self.waived {
+            Some(EvolutionError::OthersWrite { application, members })
+        } else {
+            None
         }
+    }
+
+    /// The topics of patterns that have more partitions than there are tasks to read them, by the tasks that others work
+    /// on. `existing` are the topics that there are.
+    pub(super) fn too_wide(
+        &self,
+        topology: &Topology,
+        existing: &BTreeMap<String, TopicConfig>,
+    ) -> Result<BTreeSet<String>, RuntimeError> {
+        let Some(before) = &self.before else { return Ok(BTreeSet::new()) };
+        let resolved = pattern::on_topics(topology, existing.keys().map(String::as_str))?;
+        let mut wide = BTreeSet::new();
+        for (part, kept) in resolved.subtopologies.iter().zip(&before.parts) {
+            let of_patterns = part.sources.iter().map(|source| &*source.topic);
+            let of_patterns = of_patterns.filter(|topic| !topology.topics.iter().any(|named| named.name == **topic));
+            let has_more = |topic: &&str| existing.get(*topic).is_some_and(|config| config.partitions > kept.tasks);
+            wide.extend(of_patterns.filter(has_more).map(str::to_owned));
+        }
+        Ok(wide)
+    }
+
+    /// Tells what is worth a note.
+    pub(super) fn tell(&self) {
         for finding in &self.findings {
-            tracing::warn!(application, "{finding}");
+            tracing::warn!(application = self.now.application, "{finding}");
         }
-        Ok(())
     }
 
     /// Puts the description into the log, if it is another one.
@@ -150,7 +205,49 @@ impl Evolution {
         if self.before.as_ref() == Some(&self.now) {
             return Ok(());
         }
+        // Who has begun since it was looked at must not be described as something else.
+        if self.conflict(0).is_some() {
+            let members = log.admin().group_members(&self.now.application)?;
+            if let Some(conflict) = self.conflict(members).filter(|_| members > 0) {
+                return Err(conflict.into());
+            }
+        }
         Ok(write(log, topic, &self.now, clock.now())?)
+    }
+}
+
+/// Whether an instance may begin to work: it has looked who else does before it joined the group, and others may have
+/// done the same at that time.
+pub(super) struct Admission {
+    topology: Topology,
+    topics: BTreeMap<String, TopicConfig>,
+    description: Description,
+    given: AtomicBool,
+}
+
+impl Admission {
+    /// For a start that has put its description into the log, on these topics.
+    pub(super) fn new(topology: &Topology, topics: &BTreeMap<String, TopicConfig>, description: Description) -> Self {
+        Admission { topology: topology.clone(), topics: topics.clone(), description, given: AtomicBool::new(false) }
+    }
+
+    /// Fails if the description in the log is by now one that does not go with that of this start. To be asked by a
+    /// member of the group before it opens a task: who comes later sees the member, and does not replace it.
+    pub(super) fn confirm(&self, log: &dyn Log) -> Result<(), RuntimeError> {
+        if self.given.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let Description { application, .. } = &self.description;
+        if let Some(found) = last_description(application, &tasks_topic(&self.topology), log)? {
+            let comparison = compare(&found, &self.description, &self.topology, &self.topics);
+            let differs = |finding: &Finding| finding.verdict == Verdict::Refused;
+            let differs = comparison.findings.iter().any(differs) || !comparison.in_transit.is_empty();
+            if differs || !found.has_tasks_of(&self.description) {
+                return Err(EvolutionError::Overtaken { application: application.clone() }.into());
+            }
+        }
+        self.given.store(true, Ordering::Release);
+        Ok(())
     }
 }
 
@@ -165,14 +262,16 @@ pub fn evolution(
     let resolved = pattern::on_topics(topology, existing.keys().map(String::as_str))?;
     let mut now = Description::of(topology, &resolved, topics);
     let Some(before) = read_description(&topology.name, &tasks_topic(topology), log, existing)? else {
-        return Ok(Evolution { before: None, now, findings: Vec::new(), renews: false });
+        return Ok(Evolution { before: None, now, findings: Vec::new(), renews: false, waived: false });
     };
     let comparison = compare(&before, &now, topology, existing);
     now.removed = comparison.removed;
-    let (mut findings, mut renews) = (Vec::new(), false);
+    let (mut findings, mut renews, mut waived) = (Vec::new(), false, false);
     if !comparison.findings.is_empty() || !comparison.in_transit.is_empty() {
         let consumer = log.consumer(Some(&topology.name))?;
+        let in_transit = comparison.in_transit.len();
         let waiting = waiting_findings(&*consumer, comparison.in_transit, existing)?;
+        waived = waiting.len() < in_transit;
         for finding in comparison.findings.into_iter().chain(waiting) {
             // What was never written cannot be misread.
             match existing.get(&finding.topic) {
@@ -182,7 +281,8 @@ pub fn evolution(
         }
     }
     findings.sort_by(|a, b| (b.verdict, &a.subject).cmp(&(a.verdict, &b.subject)));
-    Ok(Evolution { before: Some(before), now, findings, renews })
+    waived |= renews;
+    Ok(Evolution { before: Some(before), now, findings, renews, waived })
 }
 
 /// The findings about topics that hold records which have not been processed.
@@ -238,6 +338,10 @@ pub fn read_description(
     if !existing.contains_key(tasks_topic) {
         return Ok(None);
     }
+    last_description(application, tasks_topic, log)
+}
+
+fn last_description(application: &str, tasks_topic: &str, log: &dyn Log) -> Result<Option<Description>, RuntimeError> {
     let partition = TopicPartition::new(tasks_topic, PARTITION);
     let mut consumer = log.consumer(None)?;
     let (mut position, end) = (consumer.beginning_offset(&partition)?, consumer.end_offset(&partition)?);

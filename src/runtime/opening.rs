@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::RuntimeError;
 use super::backoff::Backoff;
+use super::evolution::Admission;
 use super::mailbox::{Event, Mailbox, Opened};
 use super::shared::Shared;
 use crate::error::{Classified, ErrorClass};
@@ -31,6 +32,7 @@ pub(super) struct OpenJob {
     pub(super) opening: Arc<Opening>,
     pub(super) log: Arc<dyn Log>,
     pub(super) opener: TaskOpener,
+    pub(super) admission: Arc<Admission>,
     pub(super) shared: Arc<Shared>,
     pub(super) mailbox: Arc<Mailbox>,
 }
@@ -62,7 +64,7 @@ impl OpenJob {
                 Ok((parts, restored)) => return Ok(Box::new(Opened { parts, restored, rebuilt })),
                 Err(error) => error,
             };
-            if matches!(error, OpenError::GlobalsBehind { .. }) {
+            if matches!(error, RuntimeError::Open(OpenError::GlobalsBehind { .. })) {
                 self.opening.wait(GLOBALS_INTERVAL);
                 continue;
             }
@@ -78,15 +80,16 @@ impl OpenJob {
                     self.rebuild()?;
                     rebuilt = true;
                 }
-                _ => return Err(error.into()),
+                _ => return Err(error),
             }
         }
     }
 
-    fn attempt(&self) -> Result<(TaskParts, u64), OpenError> {
+    fn attempt(&self) -> Result<(TaskParts, u64), RuntimeError> {
+        self.admission.confirm(self.log.as_ref())?;
         // A restore that has read a record must find the tombstone after it, too.
         let _no_cleaning = self.shared.restoring();
-        self.opener.open_parts(self.log.as_ref(), &self.subtopology, self.partition, &self.opening)
+        Ok(self.opener.open_parts(self.log.as_ref(), &self.subtopology, self.partition, &self.opening)?)
     }
 
     fn rebuild(&self) -> Result<(), RuntimeError> {

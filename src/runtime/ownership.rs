@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use super::RuntimeError;
 use super::connections::Connections;
+use super::evolution::EvolutionError;
 use super::mailbox::{Event, Opened};
 use super::opening::OpenJob;
 use super::stream_thread::{Route, StreamThread};
@@ -143,7 +144,13 @@ impl StreamThread {
             }
         }
         for partition in assigned {
-            let Some(id) = self.parts.tasks.id(&partition) else { continue };
+            let Some(id) = self.parts.tasks.id(&partition) else {
+                if self.parts.tasks.knows(&partition) {
+                    continue;
+                }
+                let application = self.parts.opener.application.to_string();
+                return Err(EvolutionError::Overtaken { application }.into());
+            };
             match self.ownership.tasks.get_mut(&id) {
                 // The group may hand out again what was never taken away.
                 Some(owned) => owned.again = owned.end.is_some(),
@@ -245,6 +252,7 @@ impl StreamThread {
             opening: opening.clone(),
             log: self.parts.log.clone(),
             opener: self.parts.opener.clone(),
+            admission: self.parts.admission.clone(),
             shared: self.parts.shared.clone(),
             mailbox: self.mailbox.clone(),
         };

@@ -13,6 +13,8 @@ use crate::topology::{partitioning, requirements};
 #[derive(Clone, Debug)]
 pub struct TaskList {
     topic: Arc<str>,
+    /// How many partitions that topic has.
+    partitions: i32,
     tasks: Vec<(Arc<Subtopology>, i32)>,
 }
 
@@ -20,7 +22,23 @@ impl TaskList {
     /// The tasks of a topology on these topics.
     pub fn new(topology: &Topology, topics: &BTreeMap<String, TopicConfig>) -> Self {
         let tasks = partitioning::task_list(topology, topics);
-        TaskList { topic: Arc::from(requirements::tasks_topic(topology)), tasks }
+        let topic = requirements::tasks_topic(topology);
+        let partitions = topics.get(&topic).map_or(0, |config| config.partitions);
+        TaskList { topic: Arc::from(topic), partitions, tasks }
+    }
+
+    /// Whether both have the same tasks, each by the same partition of the same number.
+    pub fn has_tasks_of(&self, other: &TaskList) -> bool {
+        let tasks = |list: &TaskList| -> Vec<(usize, i32)> {
+            list.tasks.iter().map(|(subtopology, partition)| (subtopology.id, *partition)).collect()
+        };
+        self.partitions == other.partitions && tasks(self) == tasks(other)
+    }
+
+    /// Whether a partition of the tasks topic was there when the list was made. One that stands for no task is left over
+    /// from when there were more; one that has been added since stands for a task of somebody else's list.
+    pub fn knows(&self, partition: &TopicPartition) -> bool {
+        partition.partition < self.partitions
     }
 
     /// The topic whose partitions stand for the tasks.
@@ -63,5 +81,40 @@ impl TaskList {
             let internal = subtopology.sources.iter().filter(|source| source.internal);
             internal.map(|source| TopicPartition::new(source.topic.clone(), *partition))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::Agents;
+    use crate::serdes::SchemaRegistry;
+    use crate::topology::{PlanOptions, load};
+
+    #[test]
+    fn lists_of_one_length_are_not_the_same_tasks() {
+        let text = "
+topology: two
+defaults: {key: string, value: json}
+sources:
+  a: {topic: a}
+  b: {topic: b}
+sinks:
+  - {from: a, topic: out}
+  - {from: b, topic: out}
+";
+        let registry = SchemaRegistry::new();
+        let options = PlanOptions { registry: &registry, agents: &Agents::local(), projection: true };
+        let topology = load("t.yaml", text, &options).unwrap_or_else(|problems| panic!("{problems}"));
+        let on = |a: i32, b: i32, tasks: i32| {
+            let sizes = [("a", a), ("b", b), ("out", 1), ("two-tasks", tasks)];
+            TaskList::new(&topology, &sizes.map(|(name, size)| (name.to_owned(), TopicConfig::new(size))).into())
+        };
+        let list = on(2, 1, 3);
+        assert!(list.has_tasks_of(&on(2, 1, 3)));
+        assert!(list.len() == on(1, 2, 3).len() && !list.has_tasks_of(&on(1, 2, 3)), "others");
+        assert!(!list.has_tasks_of(&on(2, 1, 4)), "partitions were added by somebody who has more tasks");
+        let known = |number| list.knows(&TopicPartition::new("two-tasks", number));
+        assert_eq!((known(2), known(3)), (true, false));
     }
 }

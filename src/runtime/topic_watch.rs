@@ -32,14 +32,14 @@ pub(super) struct TopicsSeen {
 /// Looks for topics from time to time, for a topology with patterns.
 pub(super) struct TopicWatch {
     topology: Topology,
-    /// The topics that are used, as of the last change.
+    /// The topics of patterns that are used, as of the last change.
     used: BTreeSet<String>,
-    /// What there would be, as of the last look, if that is different.
+    /// What matches, as of the last look, if that is different.
     pending: Option<BTreeSet<String>>,
     changes: u64,
     looked_at: Duration,
-    /// What was said last of topics that cannot be taken in: it is said once.
-    said: Option<String>,
+    /// What was said last of what cannot be taken in, as a whole (under no name) or by topic: it is said once.
+    said: BTreeMap<String, String>,
 }
 
 impl TopicWatch {
@@ -51,11 +51,11 @@ impl TopicWatch {
     ) -> Option<TopicWatch> {
         pattern::has_patterns(topology).then(|| TopicWatch {
             topology: topology.clone(),
-            used: topics.keys().cloned().collect(),
+            used: matching(topology, topics.keys()),
             pending: None,
             changes: 0,
             looked_at: now,
-            said: None,
+            said: BTreeMap::new(),
         })
     }
 
@@ -69,44 +69,108 @@ impl TopicWatch {
     pub(super) fn look(&mut self, parts: &ThreadParts, now: Duration) {
         self.looked_at = now;
         match self.change(parts) {
-            Ok(None) if self.pending.is_none() => self.said = None,
             Ok(None) => {}
-            Ok(Some(seen)) => {
-                self.said = None;
-                parts.shared.show_topics(seen);
-            }
+            Ok(Some(seen)) => parts.shared.show_topics(seen),
             // The threads tell of a log that is away.
             Err(Kept::Away) => self.pending = None,
             Err(Kept::Because(reason)) => {
                 self.pending = None;
-                self.say(reason);
+                self.say(BTreeMap::from([(String::new(), reason)]));
             }
         }
     }
 
-    fn say(&mut self, reason: String) {
-        if self.said.as_ref() != Some(&reason) {
-            tracing::warn!(application = self.topology.name, "topics that match a pattern are not taken in: {reason}");
-            self.said = Some(reason);
+    /// Says what was not said the last time.
+    fn say(&mut self, reasons: BTreeMap<String, String>) {
+        let application = &self.topology.name;
+        for (topic, reason) in &reasons {
+            if self.said.get(topic) == Some(reason) {
+                continue;
+            }
+            if topic.is_empty() {
+                tracing::warn!(application, "topics that match a pattern are not taken in: {reason}");
+            } else {
+                tracing::warn!(application, topic, "a topic that matches a pattern is not taken in: {reason}");
+            }
         }
+        self.said = reasons;
     }
 
     /// What is different from before, if something is and can be taken in.
     fn change(&mut self, parts: &ThreadParts) -> Result<Option<TopicsSeen>, Kept> {
         let admin = parts.log.admin();
-        let names = admin.topic_names()?;
-        let resolved = pattern::on_topics(&self.topology, names.iter().map(String::as_str))?;
-        let used = self.used_of(&resolved, parts);
-        if used == self.used {
+        let matching_now = matching(&self.topology, &admin.topic_names()?);
+        if matching_now == self.used {
             self.pending = None;
+            self.said.clear();
             return Ok(None);
         }
-        if self.pending.replace(used.clone()) != Some(used) {
+        if self.pending.replace(matching_now.clone()) != Some(matching_now) {
             return Ok(None);
         }
         let existing = admin.topics()?;
+        self.pending = None;
+        let (used, topics, tasks) = self.taken(existing, parts)?;
+        if used == self.used {
+            return Ok(None);
+        }
+        let come: Vec<&String> = used.difference(&self.used).collect();
+        let gone: Vec<&String> = self.used.difference(&used).collect();
+        tracing::info!(application = self.topology.name, ?come, ?gone, "the topics of patterns have changed");
+        self.used = used;
+        self.changes += 1;
+        let partitions = targets(&self.topology, admin.as_ref(), &topics);
+        Ok(Some(TopicsSeen { number: self.changes, tasks, partitions }))
+    }
+
+    /// The topics of patterns that can be used of those that there are, all topics with these, and the tasks on them. What
+    /// cannot be taken in is left out, and keeps no other out.
+    fn taken(&mut self, existing: BTreeMap<String, TopicConfig>, parts: &ThreadParts) -> Result<Taken, Kept> {
+        let all = matching(&self.topology, existing.keys());
+        let mut left_out: BTreeSet<String> = all.difference(&self.used).cloned().collect();
+        // What was left out before comes last; the others are most often fine together.
+        let (before, new): (Vec<String>, Vec<String>) =
+            left_out.iter().cloned().partition(|topic| self.said.contains_key(topic));
+        let without = |left_out: &BTreeSet<String>| {
+            let mut topics = existing.clone();
+            topics.retain(|topic, _| !left_out.contains(topic));
+            topics
+        };
+        let mut reasons = BTreeMap::new();
+        let together = &left_out - &new.iter().cloned().collect();
+        let mut best = self.tasks_on(&without(&together), parts);
+        let single = if best.is_ok() {
+            left_out = together;
+            before
+        } else {
+            best = self.tasks_on(&without(&left_out), parts);
+            new.into_iter().chain(before).collect()
+        };
+        for topic in single {
+            left_out.remove(&topic);
+            match self.tasks_on(&without(&left_out), parts) {
+                // Where nothing goes without it, that it goes with it is enough.
+                Ok(taken) => best = Ok(taken),
+                Err(Kept::Away) => return Err(Kept::Away),
+                Err(Kept::Because(reason)) => {
+                    reasons.insert(topic.clone(), reason);
+                    left_out.insert(topic);
+                }
+            }
+        }
+        let (topics, tasks) = best?;
+        self.say(reasons);
+        Ok((&all - &left_out, topics, tasks))
+    }
+
+    /// The topics that would be used, and the tasks on them, if these were all that there are.
+    fn tasks_on(
+        &self,
+        existing: &BTreeMap<String, TopicConfig>,
+        parts: &ThreadParts,
+    ) -> Result<(BTreeMap<String, TopicConfig>, TaskList), Kept> {
         let resolved = pattern::on_topics(&self.topology, existing.keys().map(String::as_str))?;
-        let required = requirements(&self.topology, &existing)?;
+        let required = requirements(&self.topology, existing)?;
         if let Some((topic, breaks)) =
             required.iter().find_map(|topic| Some((topic, topic.breaking().find_map(|one| one.breaks.clone())?)))
         {
@@ -120,25 +184,23 @@ impl TopicWatch {
             })
             .collect();
         let tasks = TaskList::new(&resolved, &topics);
-        if tasks.len() != parts.tasks.len() {
-            return Err(Kept::Because(format!("{} tasks would become {}", parts.tasks.len(), tasks.len())));
+        if !tasks.has_tasks_of(&parts.tasks) {
+            let (were, are) = (parts.tasks.len(), tasks.len());
+            let how = if were == are { ", others than before".to_owned() } else { format!(" instead of {were}") };
+            return Err(Kept::Because(format!("there would be {are} tasks{how}; it waits for a start")));
         }
-        let used = self.used_of(&resolved, parts);
-        let come: Vec<&String> = used.difference(&self.used).collect();
-        let gone: Vec<&String> = self.used.difference(&used).collect();
-        tracing::info!(application = self.topology.name, ?come, ?gone, "the topics of patterns have changed");
-        self.used = used;
-        self.pending = None;
-        self.changes += 1;
-        let partitions = targets(&self.topology, admin.as_ref(), &topics);
-        Ok(Some(TopicsSeen { number: self.changes, tasks, partitions }))
+        Ok((topics, tasks))
     }
+}
 
-    /// The topics that a topology uses, with that of its tasks.
-    fn used_of(&self, topology: &Topology, parts: &ThreadParts) -> BTreeSet<String> {
-        let tasks = parts.tasks.topic().to_string();
-        topology.topics.iter().map(|topic| topic.name.clone()).chain([tasks]).collect()
-    }
+/// The topics of patterns, all topics that are used with these, and the tasks on them.
+type Taken = (BTreeSet<String>, BTreeMap<String, TopicConfig>, TaskList);
+
+/// The topics that patterns of a topology take.
+fn matching<'a>(topology: &Topology, names: impl IntoIterator<Item = &'a String>) -> BTreeSet<String> {
+    let takes = |name: &&String| pattern::patterns(topology).any(|pattern| pattern.takes(name));
+    let is_named = |name: &&String| topology.topics.iter().any(|topic| topic.name == **name);
+    names.into_iter().filter(takes).filter(|name| !is_named(name)).cloned().collect()
 }
 
 /// Why topics are not taken in.

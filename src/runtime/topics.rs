@@ -44,12 +44,61 @@ pub(super) fn prepare(
     create: CreateTopics,
 ) -> Result<(BTreeMap<String, TopicConfig>, TaskList, Evolution), RuntimeError> {
     let admin = log.admin();
-    let existing = admin.topics()?;
-    let required = requirements(topology, &existing)?;
-    let evolution = evolution(topology, log, &existing, &used(&required, &existing))?;
-    evolution.permit(log)?;
+    let mut existing = admin.topics()?;
+    let (mut required, mut evolution) = compared(topology, log, &existing)?;
+    if let Some(conflict) = evolution.conflict(0) {
+        let members = admin.group_members(&topology.name)?;
+        if members > 0 {
+            existing = beside_others(topology, &evolution, existing, members)?;
+        }
+        // Also where nobody is: what they wrote before they left counts.
+        tracing::debug!(application = topology.name, members, %conflict, "looking once more");
+        (required, evolution) = compared(topology, log, &existing)?;
+        if members > 0
+            && let Some(conflict) = evolution.conflict(members)
+        {
+            return Err(conflict.into());
+        }
+    }
+    evolution.tell();
     let (topics, tasks) = create_topics(topology, admin.as_ref(), create, &existing, required)?;
     Ok((topics, tasks, evolution))
+}
+
+/// What is needed of the topics that there are, and whether the state fits.
+fn compared(
+    topology: &Topology,
+    log: &dyn Log,
+    existing: &BTreeMap<String, TopicConfig>,
+) -> Result<(Vec<Requirement>, Evolution), RuntimeError> {
+    let required = requirements(topology, existing)?;
+    let evolution = evolution(topology, log, existing, &used(&required, existing))?;
+    evolution.accept()?;
+    Ok((required, evolution))
+}
+
+/// The topics on which a start may go on beside others: without those of patterns for which these have no tasks, as they
+/// have left them out themselves.
+fn beside_others(
+    topology: &Topology,
+    evolution: &Evolution,
+    mut existing: BTreeMap<String, TopicConfig>,
+    members: usize,
+) -> Result<BTreeMap<String, TopicConfig>, RuntimeError> {
+    let wide = evolution.too_wide(topology, &existing)?;
+    existing.retain(|topic, _| !wide.contains(topic));
+    let resolved = pattern::on_topics(topology, existing.keys().map(String::as_str))?;
+    if let Some(conflict) = evolution.conflict(members)
+        && (wide.is_empty() || pattern::check_matched(topology, &resolved).is_err())
+    {
+        return Err(conflict.into());
+    }
+    tracing::warn!(
+        application = topology.name, members, topics = ?wide,
+        "topics that match a pattern have more partitions than there are tasks; they are left out until a start for \
+         which all processes of the application have stopped"
+    );
+    Ok(existing)
 }
 
 /// Creates the topics that are missing, as far as that is allowed, and checks those that exist. Returns all of them

@@ -33,6 +33,8 @@ pub struct StateDirectory {
     application: String,
     /// Keeps other processes out for as long as it lives.
     instance: Arc<Instance>,
+    /// Whether what the log says of the state has been found to fit.
+    accepted: bool,
 }
 
 /// What the tasks of the process share.
@@ -86,7 +88,7 @@ impl StateDirectory {
         let path = path.join(application);
         std::fs::create_dir_all(&path).map_err(|error| from_io(&path, &error))?;
         let instance = Arc::new(Instance::claim(&path)?);
-        Ok(StateDirectory { shared, path, application: application.to_owned(), instance })
+        Ok(StateDirectory { shared, path, application: application.to_owned(), instance, accepted: false })
     }
 
     /// A state in memory, gone with the last clone and the last task; for tests and the driver.
@@ -99,7 +101,16 @@ impl StateDirectory {
             path,
             application: application.to_owned(),
             instance: Arc::new(Instance::passing()),
+            accepted: false,
         })
+    }
+
+    /// The same, for a topology that the log's description of the state has been found to fit. That is then what counts:
+    /// a store with a changelog that was written as something else is not refused, but dropped, and restored from there.
+    /// Another instance may have laid it out anew, when nothing was in it.
+    #[must_use]
+    pub fn accepted(self) -> StateDirectory {
+        StateDirectory { accepted: true, ..self }
     }
 
     /// The application's directory.
@@ -120,16 +131,16 @@ impl StateDirectory {
 
     /// Opens the stores of a task, named as in Kafka Streams `<sub-topology>_<partition>`. A new store is added; one that
     /// is not among `specs` is dropped, as its changelog has its rows; a directory that was written by somebody else, or
-    /// that holds other values than `specs` says, is refused.
+    /// that holds other values than `specs` says, is refused (see [`StateDirectory::accepted`]).
     pub fn open_task(&self, task: &str, specs: &[StoreSpec]) -> Result<TaskStores> {
-        let (database, reservation) = self.open_database(task, specs)?;
+        let (database, reservation) = self.open_database(task, specs, self.accepted)?;
         TaskStores::new(database, specs, Arc::clone(&self.shared), reservation)
     }
 
     /// Opens the global tables, in a directory of their own beside those of the tasks; otherwise as
     /// [`StateDirectory::open_task`].
     pub fn open_globals(&self, specs: &[StoreSpec]) -> Result<GlobalTables> {
-        let (database, reservation) = self.open_database(GLOBAL, specs)?;
+        let (database, reservation) = self.open_database(GLOBAL, specs, false)?;
         Ok(GlobalTables::new(database, specs, self.shared.options.flush_bytes, reservation))
     }
 
@@ -138,8 +149,9 @@ impl StateDirectory {
         self.remove_task(GLOBAL)
     }
 
-    /// Opens a database, as that of a task, with its stores.
-    fn open_database(&self, task: &str, specs: &[StoreSpec]) -> Result<(Database, Reservation)> {
+    /// Opens a database, as that of a task, with its stores. With `renew`, those of another layout are dropped whose
+    /// changelogs have their rows.
+    fn open_database(&self, task: &str, specs: &[StoreSpec], renew: bool) -> Result<(Database, Reservation)> {
         check_name("a task", task)?;
         specs.iter().try_for_each(|spec| check_name("a store", &spec.name))?;
         let path = self.path.join(task);
@@ -152,8 +164,9 @@ impl StateDirectory {
         let mut database = Database::open(resources, options, &path, &present)?;
         let identity = self.identity(task, specs);
         let found = read_identity(&database)?;
+        let mut renewed = Vec::new();
         match &found {
-            Some(found) => check_identity(found, &identity, &path)?,
+            Some(found) => renewed = check_identity(found, &identity, &path, renew)?,
             None if present.is_empty() => {}
             None => {
                 let detail = format!("it holds stores ({}) but does not say whose", present.join(", "));
@@ -163,24 +176,34 @@ impl StateDirectory {
         // What is to stay is in both identities: of one that only the new one has, the drop was cut off.
         let is_kept = |name: &String| {
             let named = |identity: &Identity| identity.stores.iter().any(|store| store.name == *name);
-            named(&identity) && found.as_ref().is_some_and(named)
+            named(&identity) && found.as_ref().is_some_and(named) && !renewed.contains(name)
         };
         let (kept, left): (Vec<String>, Vec<String>) = present.drain(..).partition(is_kept);
         // The identity first, and on disk: a store without an identity could be anybody's.
         if found.as_ref() != Some(&identity) {
             let mut batch = Batch::with_capacity(256);
-            batch.put(database.metadata()?, IDENTITY_KEY, &identity.encode()?);
+            // Without those that are made anew, until they are: what is dropped below could be taken for them.
+            let mut first = identity.clone();
+            first.stores.retain(|store| !renewed.contains(&store.name));
+            batch.put(database.metadata()?, IDENTITY_KEY, &first.encode()?);
             let gone = found.iter().flat_map(|found| &found.stores).filter(|store| !is_kept(&store.name));
             forget_changelogs(&database, gone.filter_map(|store| store.changelog.as_deref()), &mut batch)?;
             database.write(batch)?;
             database.flush(&kept.iter().chain(&left).map(String::as_str).collect::<Vec<_>>(), true)?;
         }
         for store in &left {
-            tracing::info!(store, path = %path.display(), "the store is not in the topology any more; its local copy is dropped");
+            let reason = if renewed.contains(store) { "is laid out anew" } else { "is not in the topology any more" };
+            tracing::info!(store, path = %path.display(), "the store {reason}; its local copy is dropped");
             database.drop_store(store)?;
         }
         for spec in specs.iter().filter(|spec| !kept.contains(&spec.name)) {
             database.create_store(resources, options, &spec.name)?;
+        }
+        if !renewed.is_empty() {
+            let mut batch = Batch::with_capacity(256);
+            batch.put(database.metadata()?, IDENTITY_KEY, &identity.encode()?);
+            database.write(batch)?;
+            database.flush(&specs.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>(), true)?;
         }
         Ok((database, reservation))
     }
@@ -250,7 +273,9 @@ pub(super) fn read_identity(database: &Database) -> Result<Option<Identity>> {
     stored.map(|bytes| Identity::decode(&bytes, database.path())).transpose()
 }
 
-fn check_identity(found: &Identity, expected: &Identity, path: &Path) -> Result<()> {
+/// Returns the names of the stores that are to be made anew: none unless `renew`.
+fn check_identity(found: &Identity, expected: &Identity, path: &Path, renew: bool) -> Result<Vec<String>> {
+    let mut renewed = Vec::new();
     if (&found.application, &found.task) != (&expected.application, &expected.task) {
         return Err(StateError::OtherOwner {
             path: path.to_owned(),
@@ -264,6 +289,10 @@ fn check_identity(found: &Identity, expected: &Identity, path: &Path) -> Result<
         let same = expected.stores.iter().find(|expected| expected.name == store.name);
         let differs = |same: &&StoreIdentity| (&store.kind, store.fingerprint) != (&same.kind, same.fingerprint);
         if let Some(same) = same.filter(differs) {
+            if renew && same.changelog.is_some() {
+                renewed.push(store.name.clone());
+                continue;
+            }
             return Err(StateError::OtherShape {
                 path: path.to_owned(),
                 store: store.name.clone(),
@@ -272,7 +301,7 @@ fn check_identity(found: &Identity, expected: &Identity, path: &Path) -> Result<
             });
         }
     }
-    Ok(())
+    Ok(renewed)
 }
 
 /// Has stores that are dropped be restored from the beginning, should they ever come back.

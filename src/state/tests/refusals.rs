@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::super::*;
-use super::{COUNTS, NAMES, at, int, open, specs, text};
+use super::{COUNTS, NAMES, WINDOWS, at, int, open, specs, text};
 
 fn reopen(path: &Path, application: &str, task: &str, specs: &[StoreSpec]) -> Result<TaskStores> {
     StateDirectory::open(path, application, StateOptions::default())?.open_task(task, specs)
@@ -52,6 +52,36 @@ fn a_store_of_another_shape_or_kind_is_refused() {
     let error = message(reopen(path.path(), "app", "0_0", &changed));
     assert!(error.contains("a key-value store") && error.contains("a window store"), "{error}");
     still_there(path.path());
+}
+
+#[test]
+fn a_store_of_another_shape_is_made_anew_where_the_log_says_so_and_no_other_is() {
+    let path = written();
+    let mut stores = open(path.path());
+    stores.put(NAMES, b"n", text("name"));
+    let mut checkpoint = at(2);
+    let offsets = [("app-counts-changelog", 7), ("app-names-changelog", 5)];
+    checkpoint.changelog_offsets = offsets.into_iter().map(|(topic, offset)| (topic.into(), offset)).collect();
+    stores.commit(&checkpoint).unwrap();
+    stores.close().unwrap();
+    let accepted = |specs: &[StoreSpec]| {
+        StateDirectory::open(path.path(), "app", StateOptions::default()).unwrap().accepted().open_task("0_0", specs)
+    };
+    let mut changed = specs();
+    changed[NAMES].shape = Shape::Int;
+    let mut stores = accepted(&changed).unwrap();
+    assert_eq!((stores.get(COUNTS, b"a").unwrap(), stores.get(NAMES, b"n").unwrap()), (int(1), None));
+    checkpoint.changelog_offsets.remove("app-names-changelog");
+    assert_eq!(stores.checkpoint(), Some(&checkpoint), "it is restored from the beginning, the other is not");
+    drop(stores);
+    // From here on it is the new one, without anybody's leave too.
+    assert!(reopen(path.path(), "app", "0_0", &changed).is_ok());
+    assert!(reopen(path.path(), "app", "0_0", &specs()).is_err());
+    // What has no changelog cannot come back.
+    changed[WINDOWS].shape = Shape::String;
+    assert!(message(accepted(&changed)).contains("`windows`"));
+    changed[WINDOWS] = specs().swap_remove(WINDOWS);
+    assert_eq!(accepted(&changed).unwrap().get(COUNTS, b"a").unwrap(), int(1));
 }
 
 #[test]

@@ -156,12 +156,13 @@ impl Description {
 
     /// Whether the tasks are the same in both: what each number stands for, and what it reads.
     pub fn has_tasks_of(&self, other: &Description) -> bool {
-        let tasks = |description: &Description| -> Vec<Vec<(String, i32)>> {
-            let inputs =
-                |part: &Part| part.inputs.iter().map(|input| (input.topic.clone(), input.partitions)).collect();
-            description.parts.iter().map(inputs).collect()
+        let same_inputs = |one: &Part, other: &Part| {
+            let inputs = one.inputs.iter().map(|input| (&input.topic, input.partitions));
+            inputs.eq(other.inputs.iter().map(|input| (&input.topic, input.partitions)))
         };
-        tasks(self) == tasks(other)
+        let mut parts = self.parts.iter().zip(&other.parts);
+        self.parts.len() == other.parts.len()
+            && parts.all(|(one, other)| one.tasks == other.tasks && same_inputs(one, other))
     }
 }
 
@@ -201,6 +202,33 @@ fn key_format(topology: &Topology, topic: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tasks_that_come_of_patterns_count_as_those_of_named_inputs_do() {
+        let part = |tasks, inputs: &[(&str, i32)]| {
+            let input = |(topic, partitions): &(&str, i32)| Input {
+                topic: (*topic).to_owned(),
+                partitions: *partitions,
+                passage: None,
+            };
+            Part { tasks, inputs: inputs.iter().map(input).collect(), stores: Vec::new() }
+        };
+        let of = |parts: &[Part]| Description {
+            format: FORMAT,
+            application: "app".to_owned(),
+            parts: parts.to_vec(),
+            removed: Vec::new(),
+        };
+        let one = of(&[part(4, &[]), part(4, &[("passage", 4)])]);
+        assert!(one.has_tasks_of(&one.clone()));
+        for other in [
+            of(&[part(8, &[]), part(4, &[("passage", 4)])]),
+            of(&[part(4, &[]), part(4, &[("other", 4)])]),
+            of(&[part(4, &[])]),
+        ] {
+            assert!(!one.has_tasks_of(&other) && !other.has_tasks_of(&one), "{other:?}");
+        }
+    }
 
     #[test]
     fn a_description_of_a_newer_program_is_told_from_a_damaged_one() {
