@@ -49,7 +49,6 @@ impl Fetch {
         signal: &Arc<Signal>,
     ) -> Result<Fetch, RDKafkaErrorCode> {
         let topic = Topic::open(client, topic)?;
-        let left_behind = watermark(&topic, partition);
         let readiness = Arc::new(Readiness { ready: AtomicBool::new(true), signal: Arc::clone(signal) });
         // SAFETY: client, topic and queue are alive; the callback's value is alive until `drop` disables it.
         unsafe {
@@ -62,6 +61,8 @@ impl Fetch {
                 sys::rd_kafka_queue_destroy(queue);
                 return Err(code);
             }
+            // Should the first answer be here already, it counts once it is read.
+            let left_behind = watermark(&topic, partition);
             Ok(Fetch { queue, topic, partition, readiness, left_behind })
         }
     }
