@@ -1,5 +1,7 @@
 //! What may not change, and what is said then.
 
+use signalstream::log::Log;
+
 use super::World;
 
 const COUNTED: &str = "
@@ -330,4 +332,18 @@ fn records_on_their_way_keep_a_repartition_topic_as_it_is_until_they_are_process
         }
         assert!(world.run(changed).is_err(), "{said}");
     }
+}
+
+#[test]
+fn what_binds_nobody_binds_a_start_beside_others() {
+    let world = World::new();
+    world.runs(PASSAGE);
+    let changed = PASSAGE.replace("v: int(value.v), w", "v: double(value.v), w");
+    let mut other = world.log.member("evo", None).unwrap();
+    other.subscribe(&["evo-tasks"]).unwrap();
+    let error = world.run(&changed).unwrap_err().to_string();
+    assert!(error.contains("running members may write it as it was"), "{error}");
+    assert!(world.evolution(&changed).waived && !world.evolution(PASSAGE).waived);
+    drop(other);
+    world.runs(&changed);
 }

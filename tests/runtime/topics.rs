@@ -94,3 +94,42 @@ fn a_topic_that_is_taken_in_survives_commits_that_fail() {
     application.stop().unwrap();
     assert_eq!((counted(&inner), read(&inner, "copies.x", 1).len()), (11, 11), "each once");
 }
+
+/// Copies what comes from any shop.
+fn copies() -> String {
+    let stateless = SHOPS.replace("tables:\n  counts: {from: some, aggregate: {n: count()}}\n", "");
+    stateless.replace("  - {from: counts, topic: counts}\n", "")
+}
+
+#[test]
+fn a_topic_that_cannot_be_taken_in_keeps_no_other_out() {
+    let (topology, log) = (plan(&copies()), log(&[("shop.a", 1), ("copies.x", 1)]));
+    let application = start(&topology, &log, in_memory(&topology), &options());
+    for (topic, partitions) in [("shop.wide", 2), ("shop.b", 1)] {
+        log.admin().create_topic(topic, &TopicConfig::new(partitions)).unwrap();
+        write(&log, topic, 0, "\"copies.x\"");
+    }
+    eventually("the topic that fits is read", || read(&log, "copies.x", 1).len() == 1);
+    log.admin().create_topic("shop.c", &TopicConfig::new(1)).unwrap();
+    write(&log, "shop.c", 0, "\"copies.x\"");
+    eventually("so is one that comes later", || read(&log, "copies.x", 1).len() == 2);
+    application.stop().unwrap();
+}
+
+#[test]
+fn a_start_beside_others_works_on_the_tasks_that_they_work_on() {
+    let (topology, log) = (plan(&copies()), log(&[("shop.a", 1), ("copies.x", 1)]));
+    let first = start(&topology, &log, in_memory(&topology), &options());
+    eventually("it is a member", || log.admin().group_members("shops").unwrap() > 0);
+    log.admin().create_topic("shop.wide", &TopicConfig::new(2)).unwrap();
+    write(&log, "shop.wide", 1, "\"copies.x\"");
+    let second = start(&topology, &log, in_memory(&topology), &options());
+    assert_eq!(log.admin().topics().unwrap()["shops-tasks"].partitions, 1, "nobody has made other tasks");
+    write(&log, "shop.a", 0, "\"copies.x\"");
+    eventually("what both know is read", || read(&log, "copies.x", 1).len() == 1);
+    first.stop().unwrap();
+    second.stop().unwrap();
+    // Alone, a start makes room.
+    run_to_the_end(&topology, &log, in_memory(&topology), &options());
+    assert_eq!(read(&log, "copies.x", 1).len(), 2);
+}
