@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use signalstream::builder::{Consumed, Data, JoinWindows, KStream, Materialized, Produced, Serdes, StreamsBuilder};
+use signalstream::builder::{JoinWindows, KStream, Materialized, StreamsBuilder};
 
-use crate::harness::{Input, assert_same};
+use crate::harness::{Input, SECOND, assert_same, json, longs};
+
+/// The comparisons of this file.
+pub(crate) const CASES: &[fn()] = &[
+    streams_are_joined_within_a_time,
+    a_stream_looks_up_tables,
+    a_stream_looks_up_a_table_as_it_was,
+    a_stream_looks_up_a_global_table_by_any_key,
+];
 
 fn stream(builder: &StreamsBuilder, topic: &str) -> KStream<String, i64> {
-    builder.stream(topic, Consumed::with(Serdes::string(), Serdes::long()))
-}
-
-fn json<K: Data, V: Data>() -> Produced<K, V> {
-    Produced::with(Serdes::json(), Serdes::json())
+    builder.stream(topic, longs(topic))
 }
 
 const INPUT: [Input<'_>; 7] = [
@@ -41,6 +45,9 @@ streams:
   left:
     join: {{kind: left, inputs: {{left: l, right: r}}, within: {{before: 0s, after: 3s}}}}
     map_values: 'left + (right == null ? 0 : right)'
+  before:
+    join: {{inputs: {{left: l, right: r}}, within: {{before: 3s, after: 1s}}}}
+    map_values: left * 100 + right
   again: {{from: r, steps: [{{select_key: 'key + key'}}]}}
   outer:
     join: {{kind: outer, inputs: {{left: l, right: again}}, within: 1s}}
@@ -48,22 +55,26 @@ streams:
 sinks:
   - {{from: inner, topic: inner}}
   - {{from: left, topic: left}}
+  - {{from: before, topic: before}}
   - {{from: outer, topic: outer}}
 "
     );
     let build = |builder: &StreamsBuilder| {
         let (left, right) = (stream(builder, "l"), stream(builder, "r"));
-        let second = Duration::from_secs(1);
+        let second = SECOND;
         let windows = JoinWindows::of(second).grace(second);
         left.join(&right, "inner", windows, |left, right| left + right).to("inner", json());
         let windows = JoinWindows::of(Duration::ZERO).after(3 * second);
         left.left_join(&right, "left", windows, |left, right| left + right.unwrap_or(0)).to("left", json());
+        let windows = JoinWindows::of(second).before(3 * second);
+        left.join(&right, "before", windows, |left, right| left * 100 + right).to("before", json());
         let again = right.select_key(|key, _| key.repeat(2)).named("again");
         left.outer_join(&again, "outer", JoinWindows::of(second), |left, right| left.unwrap_or(0) + right.unwrap_or(0))
             .to("outer", json());
     };
     let lines = assert_same(&yaml, build, &INPUT);
     assert!(lines.contains(&r#"inner "a"=11 @100"#.to_owned()), "{lines:?}");
+    assert!(lines.contains(&r#"before "b"=220 @2000"#.to_owned()), "{lines:?}");
 }
 
 #[test]
@@ -86,7 +97,7 @@ sinks:
     );
     let build = |builder: &StreamsBuilder| {
         let left = stream(builder, "l");
-        let table = builder.table("r", Consumed::with(Serdes::string(), Serdes::long()));
+        let table = builder.table("r", longs("r"));
         left.join_table(&table, "inner", |left: i64, right: i64| left + right).to("inner", json());
         left.select_key(|key, _| if key == "z" { "b".to_owned() } else { key.clone() })
             .left_join_table(&table, "left", |left, right| left + right.unwrap_or(0))
@@ -105,18 +116,26 @@ sources:
   r: {{topic: r, key: string, value: long, kind: table, store: {{name: kept, versioned: 1h}}}}
 streams:
   then: {{join: {{inputs: {{left: l, right: r}}, grace: 1s}}, map_values: left + right}}
-sinks: [{{from: then, topic: out}}]
+  any:
+    join: {{kind: left, inputs: {{left: l, right: r}}, grace: 1s}}
+    map_values: 'left + (right == null ? 0 : right)'
+sinks:
+  - {{from: then, topic: out}}
+  - {{from: any, topic: any}}
 "
     );
     let build = |builder: &StreamsBuilder| {
         let kept = Materialized::named("kept").versioned(Duration::from_secs(3600));
-        let table = builder.table_kept("r", Consumed::with(Serdes::string(), Serdes::long()), kept);
-        stream(builder, "l")
-            .join_table_with_grace(&table, "then", Duration::from_secs(1), |left, right: i64| left + right)
-            .to("out", json());
+        let table = builder.table_kept("r", longs("r"), kept);
+        let left = stream(builder, "l");
+        left.join_table_with_grace(&table, "then", SECOND, |left, right: i64| left + right).to("out", json());
+        left.left_join_table_with_grace(&table, "any", SECOND, |left, right| left + right.unwrap_or(0))
+            .to("any", json());
     };
-    let lines = assert_same(&yaml, build, &INPUT);
-    assert_eq!(lines, [r#"out "b"=22 @2000"#, r#"out "a"=13 @2100"#]);
+    let (out, any): (Vec<String>, Vec<String>) =
+        assert_same(&yaml, build, &INPUT).into_iter().partition(|line| line.starts_with("out"));
+    assert_eq!(out, [r#"out "b"=22 @2000"#, r#"out "a"=13 @2100"#]);
+    assert_eq!(any, [r#"any "a"=1 @0"#, r#"any "b"=22 @2000"#, r#"any "a"=13 @2100"#]);
 }
 
 #[test]
@@ -140,7 +159,7 @@ sinks:
     );
     let build = |builder: &StreamsBuilder| {
         let left = stream(builder, "l");
-        let table = builder.global_table("r", Consumed::with(Serdes::string(), Serdes::long()));
+        let table = builder.global_table("r", longs("r"));
         left.join_global(
             &table,
             "inner",

@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
-use signalstream::builder::{Consumed, Data, KTable, Produced, Serdes, StreamsBuilder, Suppressed, TopologyError};
+use signalstream::builder::{KTable, StreamsBuilder, Suppressed, TopologyError};
 
-use crate::harness::{Input, assert_same};
+use crate::harness::{Input, assert_same, json, longs};
+
+/// The comparisons of this file.
+pub(crate) const CASES: &[fn()] = &[
+    rows_are_filtered_mapped_and_kept,
+    tables_are_joined_by_their_keys,
+    rows_name_rows_of_another_table,
+    rows_join_and_leave_groups,
+    a_stream_becomes_a_table_and_changes_are_held_back,
+];
 
 fn table(builder: &StreamsBuilder, topic: &str) -> KTable<String, i64> {
-    builder.table(topic, Consumed::with(Serdes::string(), Serdes::long()))
-}
-
-fn json<K: Data, V: Data>() -> Produced<K, V> {
-    Produced::with(Serdes::json(), Serdes::json())
+    builder.table(topic, longs(topic))
 }
 
 const INPUT: [Input<'_>; 8] = [
@@ -162,7 +167,7 @@ streams:
 sinks: [{from: changes, topic: out}]
 ";
     let build = |builder: &StreamsBuilder| {
-        let numbers = builder.stream("l", Consumed::with(Serdes::string(), Serdes::long()).named("numbers"));
+        let numbers = builder.stream("l", longs("numbers"));
         let limit = Suppressed::until_time_limit(Duration::from_secs(10)).max_records(2).emit_early_when_full();
         numbers
             .filter(|_, number| *number < 30)
