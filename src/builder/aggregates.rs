@@ -7,6 +7,7 @@ use super::function::of_record;
 use super::handle::Handle;
 use super::yaml::Tree;
 use crate::expression::NativeFunction;
+use crate::record::Shape;
 
 /// Aggregates of records with keys of type `K` and values of type `V`, side by side: the fields of the row. Each passes
 /// over what its closure gives as `None`. Their states are bounded, those of sessions merge by themselves, and `count`,
@@ -147,6 +148,18 @@ impl<K: Data, V: Data> Aggregates<K, V> {
     fn add(mut self, field: &str, name: &'static str, of: Option<NativeFunction>, limit: Option<String>) -> Self {
         self.aggregates.push(Aggregate { field: field.to_owned(), name, of, limit });
         self
+    }
+
+    /// What the rows are, as far as it is known before the topology is planned.
+    pub(super) fn row(&self) -> Shape {
+        let shape = |aggregate: &Aggregate| match (aggregate.name, &aggregate.of) {
+            ("count" | "count_if" | "approx_distinct", _) => Shape::Int,
+            ("avg" | "stddev" | "approx_quantile", _) => Shape::Double.optional(),
+            ("collect" | "collect_set" | "top_k", Some(of)) => Shape::list(of.result().required().clone()),
+            (_, Some(of)) => of.result().clone().optional(),
+            (_, None) => Shape::Any,
+        };
+        Shape::structure("", self.aggregates.iter().map(|one| (one.field.as_str(), shape(one))))
     }
 
     /// The field of the table.

@@ -28,6 +28,8 @@ pub(super) struct Draft {
     pub(super) defaults: BTreeMap<&'static str, Tree>,
     /// Topics, as `topics` has them.
     pub(super) topics: BTreeMap<String, Tree>,
+    /// Rows that are to be read as types that they are not of, which the planner does not see.
+    pub(super) misread: Vec<Misread>,
     nodes: Vec<Node>,
     sinks: Vec<Tree>,
     functions: Vec<(String, NativeFunction)>,
@@ -62,6 +64,14 @@ enum Kind {
     },
 }
 
+/// Rows of a table that cannot be read as a type, and why.
+#[derive(Clone)]
+pub(super) struct Misread {
+    pub(super) table: String,
+    pub(super) row: &'static str,
+    pub(super) reason: String,
+}
+
 /// The text of a topology, and which of its names nobody has given.
 pub(super) struct Written {
     pub(super) yaml: String,
@@ -78,6 +88,7 @@ impl Draft {
             description: None,
             defaults: BTreeMap::new(),
             topics: BTreeMap::new(),
+            misread: Vec::new(),
             nodes: Vec::new(),
             sinks: Vec::new(),
             functions: Vec::new(),

@@ -41,6 +41,16 @@ pub enum TopologyError {
         /// The store.
         store: String,
     },
+    /// The rows of a table cannot be read as the type that was named for them.
+    #[error("the rows of `{table}` cannot be read as `{row}`: {reason}; give the type the fields that are aggregated")]
+    Row {
+        /// The table.
+        table: String,
+        /// The type.
+        row: &'static str,
+        /// The field, and why.
+        reason: String,
+    },
     /// Schemas that cannot be used.
     #[error(transparent)]
     Schemas(#[from] SchemaErrors),

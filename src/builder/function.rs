@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::context::RecordContext;
 use super::data::Data;
 use super::{read, trace, write};
-use crate::expression::NativeFunction;
-use crate::record::Value;
+use crate::expression::{NativeFunction, unfit};
+use crate::record::{Fields, Shape, Value};
 
 /// What a closure is given, before it is what it takes.
 pub(super) struct Arguments<'a, 'v>(&'a [Cow<'v, Value>]);
@@ -39,6 +39,22 @@ fn native_of<T: Data, R: Data>(
 ) -> NativeFunction {
     let (shape, reads) = trace::read_by::<T>();
     native(arity, function).taking(position, shape, reads)
+}
+
+/// Why rows of a shape cannot be read as a type, as far as that shows before there are any.
+pub(super) fn unreadable<R: Data>(rows: &Shape) -> Option<String> {
+    let (shape, reads) = trace::read_by::<R>();
+    let missing = match (shape.required(), rows, reads) {
+        // A type that reads a field under several names, or anything, is not asked.
+        (Shape::Struct(wanted), Shape::Struct(given), Fields::Some(_)) => {
+            let may_lack = |shape: &Shape| matches!(shape, Shape::Optional(_) | Shape::Any | Shape::Null);
+            let mut wanted = wanted.fields().iter().filter(|field| !may_lack(&field.shape));
+            wanted.find(|field| given.field(&field.name).is_none())
+        }
+        _ => None,
+    };
+    let missing = missing.map(|field| format!("nothing gives its field `{}`", field.name));
+    missing.or_else(|| unfit(rows, &shape))
 }
 
 /// A function of nothing.

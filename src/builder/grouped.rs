@@ -6,8 +6,9 @@ use std::marker::PhantomData;
 use super::aggregates::Aggregates;
 use super::cogrouped::CogroupedKStream;
 use super::data::{Data, Types, Windowed};
+use super::draft::Misread;
 use super::fold::Fold;
-use super::function::of_values;
+use super::function::{of_values, unreadable};
 use super::handle::Handle;
 use super::options::Materialized;
 use super::table::KTable;
@@ -53,10 +54,44 @@ impl Group {
         self.handle.call(verb, "acc, value", of_values(combine))
     }
 
-    fn named<K: Data, V: Data>(&self, table: &Materialized, aggregates: Aggregates<K, V>) -> Handle {
+    /// Aggregates by name, whose rows are to be read as `R`.
+    fn named<K: Data, V: Data, R: Data>(&self, table: &Materialized, aggregates: Aggregates<K, V>) -> Handle {
+        if let Some(reason) = unreadable::<R>(&aggregates.row()) {
+            let misread = Misread { table: table.name.clone(), row: std::any::type_name::<R>(), reason };
+            self.handle.shared.borrow_mut().misread.push(misread);
+        }
         self.table(table, "aggregate", aggregates.tree(&self.handle))
     }
 }
+
+/// What groups of streams and of tables come to alike.
+macro_rules! grouped {
+    ($name:ident) => {
+        impl<K: Data, V: Data> $name<K, V> {
+            /// What each group comes to, as a fold says. That of a table says how it subtracts.
+            pub fn fold<A: Data, R: Data>(
+                &self,
+                table: impl Into<Materialized>,
+                fold: Fold<K, V, A, R>,
+            ) -> KTable<K, R> {
+                KTable::at(self.group.fold(&table.into(), fold))
+            }
+
+            /// Aggregates by name, of a table those that take rows back; `R` has their fields, or
+            /// [`build`](super::StreamsBuilder::build) refuses it.
+            pub fn aggregate_named<R: Data>(
+                &self,
+                table: impl Into<Materialized>,
+                aggregates: Aggregates<K, V>,
+            ) -> KTable<K, R> {
+                KTable::at(self.group.named::<K, V, R>(&table.into(), aggregates))
+            }
+        }
+    };
+}
+
+grouped!(KGroupedStream);
+grouped!(KGroupedTable);
 
 /// A stream whose records are grouped by keys of type `K`. Null keys and null values are dropped and counted.
 ///
@@ -128,20 +163,6 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         add: impl Fn(&K, V, A) -> Result<A, E> + Send + Sync + 'static,
     ) -> KTable<K, A> {
         self.fold(table, Fold::try_new(init, add))
-    }
-
-    /// What each group comes to, as a fold says.
-    pub fn fold<A: Data, R: Data>(&self, table: impl Into<Materialized>, fold: Fold<K, V, A, R>) -> KTable<K, R> {
-        KTable::at(self.group.fold(&table.into(), fold))
-    }
-
-    /// Aggregates by name; `R` has their fields.
-    pub fn aggregate_named<R: Data>(
-        &self,
-        table: impl Into<Materialized>,
-        aggregates: Aggregates<K, V>,
-    ) -> KTable<K, R> {
-        KTable::at(self.group.named(&table.into(), aggregates))
     }
 
     /// Groups by windows, too.
@@ -227,13 +248,13 @@ impl<K: Data, V: Data, W> WindowedKStream<K, V, W> {
         KTable::at(self.group.fold(&table.into(), fold).windowed())
     }
 
-    /// Aggregates by name; `R` has their fields.
+    /// Aggregates by name; `R` has their fields, or [`build`](super::StreamsBuilder::build) refuses it.
     pub fn aggregate_named<R: Data>(
         &self,
         table: impl Into<Materialized>,
         aggregates: Aggregates<K, V>,
     ) -> KTable<Windowed<K>, R> {
-        KTable::at(self.group.named(&table.into(), aggregates).windowed())
+        KTable::at(self.group.named::<K, V, R>(&table.into(), aggregates).windowed())
     }
 }
 
@@ -318,19 +339,5 @@ impl<K: Data, V: Data> KGroupedTable<K, V> {
         subtract: impl Fn(&K, V, A) -> A + Send + Sync + 'static,
     ) -> KTable<K, A> {
         self.fold(table, Fold::new(init, add).subtract(subtract))
-    }
-
-    /// What each group comes to, as a fold says, which must say how it subtracts.
-    pub fn fold<A: Data, R: Data>(&self, table: impl Into<Materialized>, fold: Fold<K, V, A, R>) -> KTable<K, R> {
-        KTable::at(self.group.fold(&table.into(), fold))
-    }
-
-    /// Aggregates by name, those that take rows back; `R` has their fields.
-    pub fn aggregate_named<R: Data>(
-        &self,
-        table: impl Into<Materialized>,
-        aggregates: Aggregates<K, V>,
-    ) -> KTable<K, R> {
-        KTable::at(self.group.named(&table.into(), aggregates))
     }
 }

@@ -231,8 +231,12 @@ impl StreamsBuilder {
     ///
     /// # Errors
     /// [`TopologyError::Mistakes`] with all that makes no sense, such as a stream that nobody reads, or a join of topics
-    /// with different numbers of partitions; [`TopologyError::Unnamed`] where a store would have no name of its own.
+    /// with different numbers of partitions; [`TopologyError::Unnamed`] where a store would have no name of its own;
+    /// [`TopologyError::Row`] where the type that was named for rows is not theirs.
     pub fn build(&self) -> Result<Topology, TopologyError> {
+        if let Some(draft::Misread { table, row, reason }) = self.shared.borrow().misread.first().cloned() {
+            return Err(TopologyError::Row { table, row, reason });
+        }
         let written = self.shared.borrow().write();
         let agents = Agents::local();
         let options = PlanOptions { registry: &self.schemas, agents: &agents, projection: true };

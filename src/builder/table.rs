@@ -1,7 +1,9 @@
 //! Tables: the last value of each key.
 
+use std::fmt::Display;
+
 use super::data::Data;
-use super::function::{of_keyed, of_record, of_value, of_values};
+use super::function::{of_keyed, of_record, of_value, of_values, try_of_record, try_of_value};
 use super::grouped::KGroupedTable;
 use super::handle::{Handle, named, typed};
 use super::joins::Join;
@@ -78,9 +80,25 @@ impl<K: Data, V: Data> KTable<K, V> {
         KTable::at(self.handle.derived("filter_not", self.handle.call_with_key("filter_not", of_record(condition))))
     }
 
+    /// As [`KTable::filter`], with a condition that may fail.
+    pub fn try_filter<E: Display>(
+        &self,
+        condition: impl Fn(&K, &V) -> Result<bool, E> + Send + Sync + 'static,
+    ) -> Self {
+        KTable::at(self.handle.derived("filter", self.handle.call_with_key("filter", try_of_record(condition))))
+    }
+
     /// A new value for each row.
     pub fn map_values<R: Data>(&self, map: impl Fn(V) -> R + Send + Sync + 'static) -> KTable<K, R> {
         KTable::at(self.handle.derived("map_values", self.handle.call("map_values", "value", of_value(map))))
+    }
+
+    /// As [`KTable::map_values`], with a closure that may fail.
+    pub fn try_map_values<R: Data, E: Display>(
+        &self,
+        map: impl Fn(V) -> Result<R, E> + Send + Sync + 'static,
+    ) -> KTable<K, R> {
+        KTable::at(self.handle.derived("map_values", self.handle.call("map_values", "value", try_of_value(map))))
     }
 
     /// A new value for each row, which depends on the key too.

@@ -5,6 +5,24 @@ use std::time::Duration;
 use super::yaml::Tree;
 use crate::time::Timestamp;
 
+/// Lets windows take late records.
+macro_rules! graced {
+    ($name:ident) => {
+        impl $name {
+            /// How long after its end a window, or after it would have ended a session, still takes late records; not at
+            /// all, if nothing is said.
+            pub fn grace(mut self, grace: Duration) -> Self {
+                self.fields.set("grace", Tree::duration(grace));
+                self
+            }
+
+            pub(super) fn tree(&self) -> Tree {
+                self.fields.clone()
+            }
+        }
+    };
+}
+
 /// The windows of an aggregation that never become one: all but sessions.
 ///
 /// ```
@@ -33,6 +51,8 @@ pub struct Windows {
     fields: Tree,
 }
 
+graced!(Windows);
+
 impl Windows {
     /// Windows of this size that follow each other.
     pub fn tumbling(size: Duration) -> Self {
@@ -53,16 +73,6 @@ impl Windows {
     /// One window for everything from a moment on, in milliseconds since 1970.
     pub fn unlimited(start: Timestamp) -> Self {
         Windows { fields: Tree::map([("unlimited", Tree::map([("start", Tree::number(start))]))]) }
-    }
-
-    /// How long after its end a window still takes late records; not at all, if nothing is said.
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.fields.set("grace", Tree::duration(grace));
-        self
-    }
-
-    pub(super) fn tree(&self) -> Tree {
-        self.fields.clone()
     }
 }
 
@@ -96,20 +106,12 @@ pub struct SessionWindows {
     fields: Tree,
 }
 
+graced!(SessionWindows);
+
 impl SessionWindows {
     /// The longest pause within a session.
     pub fn with_gap(gap: Duration) -> Self {
         SessionWindows { fields: Tree::map([("session", Tree::duration(gap))]) }
-    }
-
-    /// How long after it would have ended a session still takes late records; not at all, if nothing is said.
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.fields.set("grace", Tree::duration(grace));
-        self
-    }
-
-    pub(super) fn tree(&self) -> Tree {
-        self.fields.clone()
     }
 }
 

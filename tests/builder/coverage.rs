@@ -230,11 +230,9 @@ fn a_part_that_no_case_has_is_found() {
 
 /// The types that `src/builder/` exports, and whether their documentation has an example, which `cargo test` runs.
 fn exported() -> Vec<(String, bool)> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/builder");
-    let files =
-        std::fs::read_dir(&directory).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
-    let text: String = files.collect();
-    let module = std::fs::read_to_string(directory.join("mod.rs")).unwrap();
+    let files = files("src/builder");
+    let text: String = files.iter().map(|(_, text)| text.as_str()).collect();
+    let module = files.iter().find(|(name, _)| name == "mod.rs").map(|(_, text)| text.as_str()).unwrap_or_default();
     let exports = module.lines().filter_map(|line| line.strip_prefix("pub use ")?.split_once("::"));
     let names = exports.flat_map(|(_, names)| names.trim_matches(['{', '}', ';']).split(", "));
     names.map(|name| (name.to_owned(), has_example(&text, name))).collect()
@@ -257,6 +255,41 @@ fn has_example(text: &str, name: &str) -> bool {
         example = line.starts_with("///") && (example || line == "/// ```") || line.starts_with("#[") && example;
     }
     false
+}
+
+/// The files of a directory of the project, by their names.
+fn files(directory: &str) -> Vec<(String, String)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
+    let file = |entry: std::fs::DirEntry| {
+        (entry.file_name().to_string_lossy().into_owned(), std::fs::read_to_string(entry.path()).unwrap())
+    };
+    entries.map(file).collect()
+}
+
+/// So that what two forms share a verb with, such as `try_map` and `map`, is compared, too.
+#[test]
+fn each_method_is_called_by_these_tests() {
+    let tests: String = files("tests/builder").into_iter().map(|(_, text)| text).collect();
+    let called = |name: &str| {
+        [".", "::"]
+            .iter()
+            .any(|before| ["(", "::<"].iter().any(|after| tests.contains(&format!("{before}{name}{after}"))))
+    };
+    let mut methods = 0;
+    let mut uncalled = Vec::new();
+    for (file, text) in files("src/builder") {
+        for name in text.lines().filter_map(|line| line.strip_prefix("    pub fn ")) {
+            let name = name.split(['(', '<']).next().unwrap_or_default();
+            methods += 1;
+            if !called(name) {
+                uncalled.push(format!("{file}: {name}"));
+            }
+        }
+    }
+    assert!(methods > 100, "{methods}");
+    assert_eq!(uncalled, Vec::<String>::new());
+    assert!(!called("unheard_of"));
 }
 
 #[test]

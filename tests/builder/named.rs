@@ -1,7 +1,7 @@
 //! Aggregates by name: of streams, windows, sessions and grouped tables.
 
 use serde::{Deserialize, Serialize};
-use signalstream::builder::{Aggregates, SessionWindows, StreamsBuilder, Windows};
+use signalstream::builder::{Aggregates, Data, SessionWindows, StreamsBuilder, TopologyError, Windows};
 
 use crate::aggregates::NUMBERS;
 use crate::harness::{SECOND, assert_same, json, longs, windowed};
@@ -179,4 +179,32 @@ fn an_aggregate_that_takes_nothing_back_is_refused_for_a_table() {
     groups.aggregate_named::<serde_json::Value>("groups", largest).to_stream().to("out", json());
     let error = builder.build().unwrap_err().to_string();
     assert!(error.contains("`max` cannot be corrected when a row leaves its group"), "{error}");
+}
+
+#[test]
+fn rows_of_another_type_are_refused_before_anything_runs() {
+    #[derive(Serialize, Deserialize)]
+    struct Misspelt {
+        record: i64,
+    }
+    #[derive(Serialize, Deserialize)]
+    struct Mistaken {
+        records: String,
+    }
+    #[derive(Serialize, Deserialize)]
+    struct Part {
+        sum: Option<f64>,
+        other: Option<String>,
+    }
+    fn built<R: Data>() -> Result<(), TopologyError> {
+        let builder = StreamsBuilder::new("app");
+        let numbers = builder.stream("in", longs("numbers")).group_by_key();
+        numbers.aggregate_named::<R>("all", all()).to_stream().to("all", json());
+        builder.build().map(|_| ())
+    }
+    let refused = |built: Result<(), TopologyError>| built.expect_err("it is another type").to_string();
+    assert!(refused(built::<Misspelt>()).contains("nothing gives its field `record`"));
+    assert!(refused(built::<Mistaken>()).contains("`records`: string is expected, and this is int"));
+    built::<Part>().expect("a sum may be a double, and what is optional may be missing");
+    built::<serde_json::Value>().expect("this takes anything");
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use signalstream::builder::{KTable, StreamsBuilder, Suppressed, TopologyError};
+use signalstream::builder::{Fold, KTable, OnError, StreamsBuilder, Suppressed, TopologyError};
 
 use crate::harness::{Input, assert_same, json, longs};
 
 /// The comparisons of this file.
 pub(crate) const CASES: &[fn()] = &[
     rows_are_filtered_mapped_and_kept,
+    a_row_on_which_a_closure_fails_goes_where_the_table_says,
     tables_are_joined_by_their_keys,
     rows_name_rows_of_another_table,
     rows_join_and_leave_groups,
@@ -61,6 +62,29 @@ sinks:
     };
     let lines = assert_same(&yaml, build, &INPUT);
     assert!(lines.contains(&r#"doubled "a"=6 @400"#.to_owned()), "{lines:?}");
+}
+
+#[test]
+fn a_row_on_which_a_closure_fails_goes_where_the_table_says() {
+    let yaml = format!(
+        "{HEAD}
+tables:
+  odd: {{from: l, filter: 4 % (value - 3) == 0, on_error: {{process: skip}}}}
+  parts: {{from: r, map_values: 40 / (value - 20), on_error: {{process: skip}}}}
+sinks:
+  - {{from: odd, topic: odd}}
+  - {{from: parts, topic: parts}}
+"
+    );
+    let build = |builder: &StreamsBuilder| {
+        let rest = |_: &String, number: &i64| 4_i64.checked_rem(number - 3).map(|rest| rest == 0).ok_or("it is three");
+        table(builder, "l").try_filter(rest).on_error(OnError::Skip).to_stream().to("odd", json());
+        let parts = table(builder, "r").try_map_values(|number| 40_i64.checked_div(number - 20).ok_or("it is twenty"));
+        parts.on_error(OnError::Skip).to_stream().to("parts", json());
+    };
+    let lines = assert_same(&yaml, build, &INPUT);
+    assert!(lines.contains(&r#"parts "a"=-4 @100"#.to_owned()), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.starts_with("parts \"b\"")), "{lines:?}");
 }
 
 #[test]
@@ -128,10 +152,16 @@ tables:
     group_by: \"'all'\"
     group_value: \"key + string(value)\"
     fold: {{init: \"''\", add: acc + value, subtract: \"acc.replace(value, '')\"}}
+  shares:
+    from: l
+    group_by: value % 2
+    fold: {{init: 0, add: acc + 40 / (value - 2), subtract: acc - 40 / (value - 2), result: \"string(key) + ':' + string(acc)\"}}
+    on_error: {{process: skip}}
 sinks:
   - {{from: counts, topic: counts}}
   - {{from: sums, topic: sums}}
   - {{from: texts, topic: texts}}
+  - {{from: shares, topic: shares}}
 "
     );
     let build = |builder: &StreamsBuilder| {
@@ -148,6 +178,12 @@ sinks:
             )
             .to_stream()
             .to("texts", json());
+        let share = |number: i64| 40_i64.checked_div(number - 2).ok_or("two is no part");
+        let shares = Fold::try_new(|| 0, move |_: &i64, number, sum: i64| share(number).map(|share| sum + share))
+            .subtract(move |_, number, sum| sum - share(number).unwrap_or(0))
+            .result(|key, sum| format!("{key}:{sum}"));
+        let odd = l.group_by(|_, number| number % 2);
+        odd.fold("shares", shares).on_error(OnError::Skip).to_stream().to("shares", json());
     };
     let lines = assert_same(&yaml, build, &INPUT);
     assert!(lines.contains(&r#"texts "all"="a3z40" @60000"#.to_owned()), "{lines:?}");
