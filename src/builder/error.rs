@@ -42,7 +42,7 @@ pub enum TopologyError {
         store: String,
     },
     /// The rows of a table cannot be read as the type that was named for them.
-    #[error("the rows of `{table}` cannot be read as `{row}`: {reason}; give the type the fields that are aggregated")]
+    #[error("the rows of `{table}` cannot be read as `{row}`: {reason}; give the type the fields that the rows have")]
     Row {
         /// The table.
         table: String,

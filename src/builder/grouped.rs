@@ -6,9 +6,8 @@ use std::marker::PhantomData;
 use super::aggregates::Aggregates;
 use super::cogrouped::CogroupedKStream;
 use super::data::{Data, Types, Windowed};
-use super::draft::Misread;
 use super::fold::Fold;
-use super::function::{of_values, unreadable};
+use super::function::of_values;
 use super::handle::Handle;
 use super::options::Materialized;
 use super::table::KTable;
@@ -56,10 +55,7 @@ impl Group {
 
     /// Aggregates by name, whose rows are to be read as `R`.
     fn named<K: Data, V: Data, R: Data>(&self, table: &Materialized, aggregates: Aggregates<K, V>) -> Handle {
-        if let Some(reason) = unreadable::<R>(&aggregates.row()) {
-            let misread = Misread { table: table.name.clone(), row: std::any::type_name::<R>(), reason };
-            self.handle.shared.borrow_mut().misread.push(misread);
-        }
+        self.handle.rows_are::<R>(&table.name, &aggregates.row());
         self.table(table, "aggregate", aggregates.tree(&self.handle))
     }
 }

@@ -2,9 +2,12 @@
 
 use std::rc::Rc;
 
-use super::draft::{NodeId, Shared};
+use super::data::Data;
+use super::draft::{Misread, NodeId, Shared};
+use super::function::unreadable;
 use super::yaml::Tree;
 use crate::expression::NativeFunction;
+use crate::record::Shape;
 
 /// The key as expressions see it.
 const KEY: &str = "key";
@@ -157,6 +160,14 @@ impl Handle {
     pub(super) fn stream(&self, name: Option<&str>, fields: Tree) -> Self {
         let node = self.shared.borrow_mut().stream(name, fields);
         self.at(node)
+    }
+
+    /// Notes that rows of a shape are to be read as a type, which they may not be of.
+    pub(super) fn rows_are<R: Data>(&self, table: &str, rows: &Shape) {
+        if let Some(reason) = unreadable::<R>(rows) {
+            let misread = Misread { table: table.to_owned(), row: std::any::type_name::<R>(), reason };
+            self.shared.borrow_mut().misread.push(misread);
+        }
     }
 
     /// Gives the node a name.

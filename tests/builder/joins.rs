@@ -28,23 +28,38 @@ const INPUT: [Input<'_>; 7] = [
     ("l", r#""z""#, "4", 60_000),
 ];
 
-const HEAD: &str = "
+/// Two sources, and what is said of the second one besides.
+fn head(right: &str) -> String {
+    format!(
+        "
 topology: app
-defaults: {key: json, value: json}
+defaults: {{key: json, value: json}}
+sources:
+  l: {{topic: l, key: string, value: long}}
+  r: {{topic: r, key: string, value: long{right}}}
+"
+    )
+}
+
+/// What all joins here make of a row that may not be there.
+const SUM: &str = "'left + (right == null ? 0 : right)'";
+
+const SINKS: &str = "
+sinks:
+  - {from: inner, topic: inner}
+  - {from: left, topic: left}
 ";
 
 #[test]
 fn streams_are_joined_within_a_time() {
+    let head = head("");
     let yaml = format!(
-        "{HEAD}
-sources:
-  l: {{topic: l, key: string, value: long}}
-  r: {{topic: r, key: string, value: long}}
+        "{head}
 streams:
   inner: {{join: {{inputs: {{left: l, right: r}}, within: {{before: 1s, after: 1s, grace: 1s}}}}, map_values: left + right}}
   left:
     join: {{kind: left, inputs: {{left: l, right: r}}, within: {{before: 0s, after: 3s}}}}
-    map_values: 'left + (right == null ? 0 : right)'
+    map_values: {SUM}
   before:
     join: {{inputs: {{left: l, right: r}}, within: {{before: 3s, after: 1s}}}}
     map_values: left * 100 + right
@@ -52,9 +67,7 @@ streams:
   outer:
     join: {{kind: outer, inputs: {{left: l, right: again}}, within: 1s}}
     map_values: '(left == null ? 0 : left) + (right == null ? 0 : right)'
-sinks:
-  - {{from: inner, topic: inner}}
-  - {{from: left, topic: left}}
+{SINKS}
   - {{from: before, topic: before}}
   - {{from: outer, topic: outer}}
 "
@@ -79,21 +92,16 @@ sinks:
 
 #[test]
 fn a_stream_looks_up_tables() {
+    let head = head(", kind: table");
     let yaml = format!(
-        "{HEAD}
-sources:
-  l: {{topic: l, key: string, value: long}}
-  r: {{topic: r, key: string, value: long, kind: table}}
+        "{head}
 streams:
   inner: {{join: {{inputs: {{left: l, right: r}}}}, map_values: left + right}}
   renamed: {{from: l, steps: [{{select_key: \"key == 'z' ? 'b' : key\"}}]}}
   left:
     join: {{kind: left, inputs: {{left: renamed, right: r}}}}
-    map_values: 'left + (right == null ? 0 : right)'
-sinks:
-  - {{from: inner, topic: inner}}
-  - {{from: left, topic: left}}
-"
+    map_values: {SUM}
+{SINKS}"
     );
     let build = |builder: &StreamsBuilder| {
         let left = stream(builder, "l");
@@ -109,16 +117,14 @@ sinks:
 
 #[test]
 fn a_stream_looks_up_a_table_as_it_was() {
+    let head = head(", kind: table, store: {name: kept, versioned: 1h}");
     let yaml = format!(
-        "{HEAD}
-sources:
-  l: {{topic: l, key: string, value: long}}
-  r: {{topic: r, key: string, value: long, kind: table, store: {{name: kept, versioned: 1h}}}}
+        "{head}
 streams:
   then: {{join: {{inputs: {{left: l, right: r}}, grace: 1s}}, map_values: left + right}}
   any:
     join: {{kind: left, inputs: {{left: l, right: r}}, grace: 1s}}
-    map_values: 'left + (right == null ? 0 : right)'
+    map_values: {SUM}
 sinks:
   - {{from: then, topic: out}}
   - {{from: any, topic: any}}
@@ -140,22 +146,17 @@ sinks:
 
 #[test]
 fn a_stream_looks_up_a_global_table_by_any_key() {
+    let head = head(", kind: global_table");
     let yaml = format!(
-        "{HEAD}
-sources:
-  l: {{topic: l, key: string, value: long}}
-  r: {{topic: r, key: string, value: long, kind: global_table}}
+        "{head}
 streams:
   inner:
     join: {{inputs: {{left: l, right: r}}, on: \"left == 3 ? 'b' : key\"}}
     map_values: left + right
   left:
     join: {{kind: left, inputs: {{left: l, right: r}}, on: \"key + 'x'\"}}
-    map_values: 'left + (right == null ? 0 : right)'
-sinks:
-  - {{from: inner, topic: inner}}
-  - {{from: left, topic: left}}
-"
+    map_values: {SUM}
+{SINKS}"
     );
     let build = |builder: &StreamsBuilder| {
         let left = stream(builder, "l");

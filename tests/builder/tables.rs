@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use signalstream::builder::{Fold, KTable, OnError, StreamsBuilder, Suppressed, TopologyError};
+use serde::{Deserialize, Serialize};
+use signalstream::builder::{
+    Fold, JoinedTables, KTable, Materialized, OnError, StreamsBuilder, Suppressed, TopologyError,
+};
 
 use crate::harness::{Input, assert_same, json, longs};
 
@@ -11,6 +14,7 @@ pub(crate) const CASES: &[fn()] = &[
     rows_are_filtered_mapped_and_kept,
     a_row_on_which_a_closure_fails_goes_where_the_table_says,
     tables_are_joined_by_their_keys,
+    tables_are_joined_at_once,
     rows_name_rows_of_another_table,
     rows_join_and_leave_groups,
     a_stream_becomes_a_table_and_changes_are_held_back,
@@ -113,6 +117,55 @@ sinks:
     let lines = assert_same(&yaml, build, &INPUT);
     assert!(lines.contains(&r#"inner "a"=13 @400"#.to_owned()), "{lines:?}");
     assert!(lines.contains(&r#"inner "a"=null @500"#.to_owned()), "{lines:?}");
+}
+
+/// Any number of tables, whose rows are told apart by names.
+#[test]
+fn tables_are_joined_at_once() {
+    let yaml = format!(
+        "{HEAD}
+tables:
+  odd: {{from: l, filter: value % 2 == 1, store: {{name: odd}}}}
+  all: {{join: {{inputs: {{l: l, r: r, odd: odd}}}}}}
+  some: {{join: {{kind: left, inputs: {{l: l, r: r, odd: odd}}}}}}
+  any: {{join: {{kind: outer, inputs: {{l: l, r: r, odd: odd}}}}, store: {{name: kept}}}}
+sinks:
+  - {{from: all, topic: all}}
+  - {{from: some, topic: some}}
+  - {{from: any, topic: any}}
+"
+    );
+    #[derive(Serialize, Deserialize)]
+    struct Any {
+        l: Option<i64>,
+        r: Option<i64>,
+        odd: Option<i64>,
+    }
+    #[derive(Serialize, Deserialize)]
+    struct All {
+        l: i64,
+        r: i64,
+        odd: i64,
+    }
+    let build = |builder: &StreamsBuilder| {
+        let (l, r) = (table(builder, "l"), table(builder, "r"));
+        let odd = l.filter(|_, number| number % 2 == 1).materialize("odd").named("odd");
+        let all = JoinedTables::inner("l", &l).and("r", &r).and("odd", &odd).join::<All>("all");
+        all.to_stream().to("all", json());
+        let some = JoinedTables::left("l", &l).and("r", &r).and("odd", &odd).join::<Any>("some");
+        some.to_stream().to("some", json());
+        let any = JoinedTables::outer("l", &l).and("r", &r).and("odd", &odd);
+        any.join::<Any>(Materialized::named("any").store("kept")).to_stream().to("any", json());
+    };
+    let lines = assert_same(&yaml, build, &INPUT);
+    assert!(lines.contains(&r#"all "a"={"l":3,"r":10,"odd":3} @400"#.to_owned()), "{lines:?}");
+
+    let builder = StreamsBuilder::new("app");
+    let both = JoinedTables::left("l", &table(&builder, "l")).and("right", &table(&builder, "r"));
+    both.join::<All>("all").to_stream().to("all", json());
+    let error = builder.build().unwrap_err();
+    assert!(matches!(error, TopologyError::Row { .. }), "{error}");
+    assert!(error.to_string().contains("nothing gives its field `r`"), "{error}");
 }
 
 #[test]
