@@ -90,9 +90,14 @@ macro_rules! limited {
     )*};
 }
 
+impl<K: Data, V: Data> Default for Aggregates<K, V> {
+    fn default() -> Self {
+        Aggregates::new()
+    }
+}
+
 impl<K: Data, V: Data> Aggregates<K, V> {
     /// None yet.
-    #[allow(clippy::new_without_default, reason = "as for all that is built up here")]
     pub fn new() -> Self {
         Aggregates { aggregates: Vec::new(), types: PhantomData }
     }

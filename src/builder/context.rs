@@ -74,9 +74,14 @@ pub struct HeaderChanges<K, V> {
 /// Headers by name: what they become, or nothing where they go.
 pub(super) type Changes = Vec<(String, Option<NativeFunction>)>;
 
+impl<K: Data, V: Data> Default for HeaderChanges<K, V> {
+    fn default() -> Self {
+        HeaderChanges::new()
+    }
+}
+
 impl<K: Data, V: Data> HeaderChanges<K, V> {
     /// Nothing changes yet.
-    #[allow(clippy::new_without_default, reason = "as for all that is built up here")]
     pub fn new() -> Self {
         HeaderChanges { changes: Vec::new(), types: PhantomData }
     }

@@ -163,7 +163,8 @@ impl<K: Data, V: Data> KStream<K, V> {
     /// Writes what a closure says of each record to the log of the process, at level `info` under the target
     /// `signalstream::peek`, and passes the record on: the verb `peek`. Not for personal data: the log is no topic.
     pub fn print(&self, message: impl Fn(&K, &V) -> String + Send + Sync + 'static) -> Self {
-        KStream::at(self.handle.step_with_key("peek", of_record(message)))
+        let message = self.handle.call_with_key("peek", of_record(message));
+        KStream::at(self.handle.step("peek", Tree::map([("message", message)])))
     }
 
     /// Sets headers of each record, or removes them.

@@ -188,11 +188,15 @@ fn each_verb_and_option_of_the_language_has_a_form_that_was_compared() {
         crate::tables::CASES,
         crate::topics::CASES,
     ];
-    for case in cases.into_iter().flatten() {
-        let compared = compared_by(*case);
-        assert!(!compared.is_empty(), "a case compares nothing");
-        compared.iter().for_each(|yaml| walk.walk("topology", &schema, &json_of(yaml)));
-    }
+    let compared_by_all = |cases: &'static [fn()]| {
+        let each = cases.iter().map(|case| compared_by(*case));
+        each.inspect(|compared| assert!(!compared.is_empty(), "a case compares nothing")).flatten().collect::<Vec<_>>()
+    };
+    let compared: Vec<String> = std::thread::scope(|scope| {
+        let files = cases.map(|cases| scope.spawn(move || compared_by_all(cases)));
+        files.into_iter().flat_map(|file| file.join().expect("its cases pass")).collect()
+    });
+    compared.iter().for_each(|yaml| walk.walk("topology", &schema, &json_of(yaml)));
     let excepted: BTreeSet<String> = EXCEPTIONS.iter().map(|(part, _)| (*part).to_owned()).collect();
     let unknown: Vec<&String> = excepted.difference(&parts).collect();
     assert!(unknown.is_empty(), "these exceptions are no part of the language: {unknown:#?}");
