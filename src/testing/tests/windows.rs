@@ -186,15 +186,14 @@ impl Aligned {
     }
 }
 
-/// What all windows have ever had, by start and key, the last time in each; and what is handed on: with each change, or once
+/// What each window of each key has, and the last time in it.
+type Rows = BTreeMap<(Timestamp, String), (String, Timestamp)>;
+
+/// What all windows have ever had; and what is handed on: with each change, or once
 /// when a window is over.
-fn model_aligned(
-    windows: Aligned,
-    on_close: bool,
-    records: &[(String, String, Timestamp)],
-) -> (BTreeMap<(Timestamp, String), (String, Timestamp)>, Vec<Output>) {
+fn model_aligned(windows: Aligned, on_close: bool, records: &[(String, String, Timestamp)]) -> (Rows, Vec<Output>) {
     let Aligned { size, grace, .. } = windows;
-    let mut rows: BTreeMap<(Timestamp, String), (String, Timestamp)> = BTreeMap::new();
+    let mut rows = Rows::new();
     let (mut outputs, mut now) = (Vec::new(), 0);
     for (key, value, time) in records {
         let before = now;
