@@ -29,6 +29,7 @@ mod test;
 mod topics;
 mod validate;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -162,8 +163,18 @@ pub fn main() -> ExitCode {
 /// }
 /// ```
 pub fn main_with(processors: Processors) -> ExitCode {
+    main_from(std::env::args_os(), processors)
+}
+
+/// As [`main_with`], with arguments of the caller's own; the first one is the name of the program. Ends the process where
+/// they are wrong, or ask for help.
+pub fn main_from<I>(arguments: I, processors: Processors) -> ExitCode
+where
+    I: IntoIterator,
+    I::Item: Into<OsString> + Clone,
+{
     load::register(processors);
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(arguments);
     if let Err(error) = cli.logging.start() {
         return failure::report(&error);
     }

@@ -3,6 +3,9 @@
 //! Entries live in slots whose numbers stay the same while they live; a hash table finds the slot of a key
 //! without copying the key. Clean entries (equal to what RocksDB holds, absence included) also stand in a
 //! queue, from which the oldest goes first unless it was used since it was queued ("second chance").
+//!
+//! Entries of windows that have expired are not looked for one by one: they count as gone from then on, and are swept
+//! away when as many entries have come as make the walk over all of them cheap.
 
 use bytes::Bytes;
 use hashbrown::HashTable;
@@ -20,6 +23,9 @@ const ENTRY_OVERHEAD: usize = size_of::<Entry>() + 64;
 /// Slots that are allocated together.
 const CHUNK: usize = 256;
 
+/// For each entry that comes, the walk that sweeps away what is gone looks at this many at the most.
+const SWEPT_PER_ENTRY: usize = 4;
+
 /// The number of an entry's slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot(u32);
@@ -34,6 +40,8 @@ pub(super) struct Entry {
     /// Whether it differs from what is committed.
     pub(super) dirty: bool,
     referenced: bool,
+    /// How often entries had gone when it became clean.
+    generation: u32,
     hash: u64,
     weight: usize,
     older: u32,
@@ -90,6 +98,17 @@ pub(super) struct Cache {
     newest: u32,
     clean_bytes: usize,
     dirty_bytes: usize,
+    gone: Gone,
+}
+
+/// Which clean entries do not count any more.
+#[derive(Debug, Default)]
+struct Gone {
+    /// Those with a lesser key that are of an earlier generation.
+    before: Vec<u8>,
+    generation: u32,
+    /// How many entries have come since the others were swept away.
+    arrivals: usize,
 }
 
 impl Cache {
@@ -104,6 +123,7 @@ impl Cache {
             newest: NONE,
             clean_bytes: 0,
             dirty_bytes: 0,
+            gone: Gone::default(),
         }
     }
 
@@ -179,6 +199,7 @@ impl Cache {
         self.dirty_bytes -= entry.weight;
         entry.dirty = false;
         entry.referenced = false;
+        entry.generation = self.gone.generation;
         entry.weight = weight(&entry.key, value.as_ref());
         entry.value = value;
         self.enqueue(slot);
@@ -210,12 +231,43 @@ impl Cache {
         None
     }
 
-    /// Forgets the clean entries before a key.
+    /// Forgets the clean entries before a key; RocksDB does not hold them any more.
     pub(super) fn remove_clean_before(&mut self, end: &[u8]) {
+        let earlier = end < &self.gone.before[..];
+        if earlier || self.gone.generation == u32::MAX {
+            // What is gone is told by one key: this one tells of fewer, and of some that have come since.
+            return self.sweep(|entry| &entry.key[..] < end);
+        }
+        self.gone.before.clear();
+        self.gone.before.extend_from_slice(end);
+        self.gone.generation += 1;
+        if self.gone.arrivals * SWEPT_PER_ENTRY >= self.index.len() {
+            self.gone.arrivals = 0;
+            let Gone { before, generation, .. } = std::mem::take(&mut self.gone);
+            self.sweep(|entry| entry.generation < generation && entry.key[..] < before[..]);
+            self.gone = Gone { before, generation, arrivals: 0 };
+        }
+    }
+
+    /// An entry that is gone becomes one that holds nothing.
+    pub(super) fn revive(&mut self, slot: Slot) {
+        let Gone { before, generation, .. } = &self.gone;
+        let entry = &mut self.entries[slot.0];
+        if entry.generation < *generation && !entry.dirty {
+            if entry.key[..] < before[..] {
+                entry.value = None;
+            }
+            entry.generation = *generation;
+        }
+    }
+
+    /// Forgets some of the clean entries.
+    fn sweep(&mut self, is_gone: impl Fn(&Entry) -> bool) {
         let mut next = self.oldest;
         while let Some(entry) = self.entries.get(next) {
-            let slot = Slot(std::mem::replace(&mut next, entry.newer));
-            if &entry.key[..] < end {
+            let slot = Slot(next);
+            next = entry.newer;
+            if is_gone(entry) {
                 self.remove_clean(slot);
             }
         }
@@ -228,6 +280,7 @@ impl Cache {
             value,
             dirty: false,
             referenced: false,
+            generation: self.gone.generation,
             hash,
             older: NONE,
             newer: NONE,
@@ -239,6 +292,7 @@ impl Cache {
             }
             None => self.entries.push(entry),
         };
+        self.gone.arrivals += 1;
         let entries = &self.entries;
         self.index.insert_unique(hash, slot, |&other| entries[other].hash);
         Slot(slot)
@@ -327,6 +381,40 @@ mod tests {
         cache.make_clean(slot, some(2));
         assert!(cache.clean_bytes() > 0 && cache.dirty_bytes() == 0);
         assert!(cache.evict().is_some());
+    }
+
+    #[test]
+    fn what_comes_before_a_key_goes_at_the_cost_of_what_has_come() {
+        let mut cache = Cache::new();
+        let key = |n: i64| n.to_be_bytes();
+        for n in 0..1_000 {
+            insert(&mut cache, &key(n), n);
+        }
+        cache.remove_clean_before(&key(10));
+        assert!(!has(&cache, &key(9)) && has(&cache, &key(10)));
+        // Few have come since: the next ones stay where they are, and hold nothing.
+        cache.remove_clean_before(&key(500));
+        let value = |cache: &mut Cache, n: i64| {
+            let slot = cache.find(cache.hash(&key(n)), &key(n))?;
+            cache.revive(slot);
+            cache.entry(slot).value.as_ref().map(|value| value.timestamp)
+        };
+        assert_eq!((value(&mut cache, 499), value(&mut cache, 500)), (None, Some(0)));
+        // What is written there since does hold something, until more goes.
+        let slot = cache.find(cache.hash(&key(499)), &key(499)).unwrap();
+        *cache.value_mut(slot) = some(1);
+        cache.make_dirty(slot);
+        cache.make_clean(slot, some(1));
+        assert_eq!(value(&mut cache, 499), Some(0));
+        cache.remove_clean_before(&key(400));
+        assert_eq!(value(&mut cache, 499), Some(0));
+        cache.remove_clean_before(&key(600));
+        assert_eq!((value(&mut cache, 499), value(&mut cache, 599), value(&mut cache, 600)), (None, None, Some(0)));
+        for n in 1_000..1_300 {
+            insert(&mut cache, &key(n), n);
+        }
+        cache.remove_clean_before(&key(600));
+        assert!(!has(&cache, &key(599)) && has(&cache, &key(600)) && cache.index.len() == 700);
     }
 
     #[test]

@@ -38,11 +38,14 @@ impl Encoded {
     /// Takes the keys that RocksDB holds of windows that have expired since the last commit, without those that are
     /// changed: these have a changelog record already.
     fn find_expired(&mut self, store: &Store, database: &Database) -> Result<()> {
-        let to = window_bound(store.expired);
+        let (from, to) = (window_bound(store.empty_before), window_bound(store.expired));
+        if to <= from {
+            return Ok(());
+        }
         let changed = store.overlay.dirty().map(|entry| &entry.key[..]).filter(|key| *key < &to[..]);
         let changed: HashSet<&[u8], ahash::RandomState> = changed.collect();
         let family = database.store(&store.spec.name)?;
-        let mut cursor = database.cursor(family, Bound::Unbounded, Bound::Excluded(&to));
+        let mut cursor = database.cursor(family, Bound::Included(&from), Bound::Excluded(&to));
         let mut keys = Vec::new();
         while let Some((key, _)) = cursor.entry()? {
             if changed.is_empty() || !changed.contains(key) {

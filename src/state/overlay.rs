@@ -65,6 +65,7 @@ impl Overlay {
     /// The slot of a key, whose entry counts as used.
     pub(super) fn find(&mut self, hash: u64, key: &[u8]) -> Option<Slot> {
         let slot = self.cache.find(hash, key)?;
+        self.cache.revive(slot);
         self.cache.touch(slot);
         Some(slot)
     }
@@ -79,6 +80,7 @@ impl Overlay {
         let hash = self.cache.hash(key);
         match self.cache.find(hash, key) {
             Some(slot) => {
+                self.cache.revive(slot);
                 let entry = self.cache.entry(slot);
                 if !entry.dirty && entry.value.is_none() && value.is_none() {
                     return false;
@@ -169,6 +171,14 @@ impl Overlay {
     /// Forgets the clean entries before a key.
     pub(super) fn forget_before(&mut self, end: &[u8]) {
         self.cache.remove_clean_before(end);
+    }
+
+    /// No changed entry that holds a value has a lesser key; `None`: there is none that does, or nobody watches.
+    pub(super) fn least_held(&self) -> Option<&Bytes> {
+        match &self.least {
+            Least::From(least) => Some(least),
+            Least::Unwatched | Least::Nothing => None,
+        }
     }
 
     /// Makes deletions of the changed entries before a key, in the order of keys' bytes. From its second call on it

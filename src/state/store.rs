@@ -8,7 +8,7 @@ use super::absence::Absence;
 use super::error::printable;
 use super::overlay::Overlay;
 use super::size::shares_buffers;
-use super::window::window_bound;
+use super::window::{parse_window_key, window_bound};
 use super::{Codec, Result, StateError, StateValue, StoreKind, StoreSpec};
 use crate::time::Timestamp;
 
@@ -21,6 +21,8 @@ pub(super) struct Store {
     pub(super) absence: Absence,
     /// The windows that start before this have expired since the last commit, and RocksDB may still hold them. 0: none.
     pub(super) expired: Timestamp,
+    /// RocksDB holds no row of a window that starts before this: what was deleted there is not walked over again.
+    pub(super) empty_before: Timestamp,
     /// Values share the buffer they were decoded from: after a commit they are decoded from the encoded bytes,
     /// so that a small value does not keep a large input payload in memory.
     pub(super) detach: bool,
@@ -34,6 +36,7 @@ impl Store {
             overlay: Overlay::new(),
             absence: Absence::after(spec.kind, last),
             expired: 0,
+            empty_before: 0,
             detach: shares_buffers(&spec.shape),
             spec: spec.clone(),
         }
@@ -60,6 +63,8 @@ impl Store {
             // Clean entries, too, that were read as expired.
             self.overlay = Overlay::new();
             self.expired = 0;
+            // From here on nobody watches where rows are written.
+            self.empty_before = 0;
         } else {
             self.overlay.rollback();
         }
@@ -68,6 +73,9 @@ impl Store {
 
     /// Turns the changes into clean entries. Deleted windows are forgotten: nobody asks for them again.
     pub(super) fn committed(&mut self, encoded: &[Option<Bytes>]) {
+        // Rows may have been written to windows that have expired.
+        let least = self.overlay.least_held().map(|key| parse_window_key(key).map_or(0, |(start, _)| start));
+        self.empty_before = self.empty_before.max(self.expired).min(least.unwrap_or(Timestamp::MAX));
         if self.expired > 0 {
             self.overlay.forget_before(&window_bound(self.expired));
             self.expired = 0;

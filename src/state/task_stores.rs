@@ -273,7 +273,8 @@ impl TaskStores {
                 "a task's stores are restored before it processes records".to_owned(),
             ));
         }
-        let Store { spec, overlay, absence, .. } = &mut self.stores[store];
+        let Store { spec, overlay, absence, empty_before, .. } = &mut self.stores[store];
+        *empty_before = 0;
         let topic = spec.changelog.clone().ok_or_else(|| StateError::Changelog {
             store: spec.name.clone(),
             detail: "the store has no changelog".to_owned(),

@@ -18,5 +18,6 @@ pub use typed::{TestDriverError, TopologyTestDriver};
 
 #[cfg(test)]
 mod tests {
+    mod every;
     mod windows;
 }

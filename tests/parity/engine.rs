@@ -1,7 +1,7 @@
 //! Sequences through the engine, without a cache, in this process.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use signalstream::topology::plan::Topology;
 use signalstream::topology::{PlanOptions, load_with};
 
 use crate::canonical;
+use crate::program;
 use crate::scenarios::{Scenario, Sequence};
 
 /// A topology that can be run.
@@ -73,25 +74,35 @@ fn what_stopped(error: &str) -> &str {
     if error.contains("more changes are held back than `suppress` allows") { "the buffer is full" } else { error }
 }
 
+/// Rows in order of topic, without the numbers of the steps.
+pub(crate) fn without_steps(rows: &[Json]) -> Vec<String> {
+    let mut rows: Vec<(String, String)> = rows
+        .iter()
+        .map(|row| {
+            let parts = row.as_array().expect("a row is a list");
+            (parts[1].to_string(), canonical::text(&Json::Array(parts[1..].to_vec())))
+        })
+        .collect();
+    rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
 /// The rows that `signalstream drive` prints, in order of topic, without the numbers of the steps.
 pub(crate) fn drive(scenario: &Scenario, sequence: &Sequence) -> Vec<String> {
     let directory = tempfile::tempdir().unwrap();
     let (topology, input) = (directory.path().join("topology.yaml"), directory.path().join("input.jsonl"));
     fs::write(&topology, &scenario.yaml).unwrap();
     fs::write(&input, sequence.lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_signalstream"))
-        .arg("drive")
-        .arg(&topology)
-        .arg("--input")
-        .arg(&input)
-        .args(["--cache", "off"])
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (file, lines) = (topology.to_str().unwrap(), input.to_str().unwrap());
+    let arguments = ["drive", file, "--input", lines, "--cache", "off"];
+    let output = program::signalstream(scenario, &arguments).stdin(Stdio::null()).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let stopped = (!output.status.success()).then(|| json!(["error", what_stopped(&errors)]));
+    assert!(stopped.is_none() || *what_stopped(&errors) != *errors, "{errors}");
     let printed = String::from_utf8(output.stdout).unwrap();
     let mut rows: Vec<(String, String)> = printed
         .lines()
+        .filter_map(program::printed)
         .map(|line| {
             let record: Json = serde_json::from_str(line).unwrap();
             let mut row = vec![record["topic"].clone(), record["key"].clone()];
@@ -100,6 +111,7 @@ pub(crate) fn drive(scenario: &Scenario, sequence: &Sequence) -> Vec<String> {
             (record["topic"].to_string(), canonical::text(&Json::Array(row)))
         })
         .collect();
+    rows.extend(stopped.map(|row| (row[0].to_string(), canonical::text(&row))));
     rows.sort_by(|(a, _), (b, _)| a.cmp(b));
     rows.into_iter().map(|(_, row)| row).collect()
 }

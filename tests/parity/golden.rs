@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use crate::canonical;
 use crate::scenarios::{Sequence, directory};
-use crate::spread;
+use crate::spread::summary;
 
 /// The directory of the sequences by hand.
 pub(crate) const BY_HAND: &str = "hand";
@@ -78,20 +78,6 @@ impl Golden {
         self.0.len()
     }
 
-    /// The rows of a sequence in order of topic, without the numbers of the steps.
-    pub(crate) fn without_steps(&self, position: usize) -> Vec<String> {
-        let Expected::Rows(rows) = &self.0[position] else { panic!("only a hash is kept") };
-        let mut rows: Vec<(String, String)> = rows
-            .iter()
-            .map(|row| {
-                let parts: Vec<Json> = serde_json::from_str(row).unwrap();
-                (parts[1].to_string(), canonical::text(&Json::Array(parts[1..].to_vec())))
-            })
-            .collect();
-        rows.sort_by(|(a, _), (b, _)| a.cmp(b));
-        rows.into_iter().map(|(_, row)| row).collect()
-    }
-
     /// How a sequence's rows differ, for people to read.
     pub(crate) fn difference(&self, position: usize, ours: &[Json]) -> Option<String> {
         let ours = rows_of(ours);
@@ -121,13 +107,14 @@ pub(crate) fn compared(theirs: &[String], ours: &[String]) -> String {
 pub(crate) fn write(what: &str, sequences: &[Sequence], outputs: &[Vec<Json>]) -> Vec<String> {
     let mut files: BTreeMap<&str, String> = BTreeMap::new();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut spread: BTreeMap<&str, Vec<[Json; 4]>> = BTreeMap::new();
     for (sequence, outputs) in sequences.iter().zip(outputs) {
         let text = files.entry(&sequence.scenario).or_default();
         let count = counts.entry(&sequence.scenario).or_default();
         let rows = rows_of(outputs);
         if what == SPREAD {
             let parts = |row: &Json| [1, 2, 3, 4].map(|part| row[part].clone());
-            text.push_str(&spread::summary(&sequence.scenario, outputs.iter().map(parts)));
+            spread.entry(&sequence.scenario).or_default().extend(outputs.iter().map(parts));
         } else if what == BY_HAND {
             text.push_str(&format!("# {}\n", sequence.name));
             rows.iter().for_each(|row| text.push_str(&format!("{row}\n")));
@@ -137,6 +124,9 @@ pub(crate) fn write(what: &str, sequences: &[Sequence], outputs: &[Vec<Json>]) -
             text.push_str(&format!("\"{}\"\n", hash_of(&rows)));
         }
         *count += 1;
+    }
+    for (scenario, rows) in spread {
+        files.insert(scenario, summary(scenario, rows.into_iter()));
     }
     let mut stale = Vec::new();
     for (scenario, text) in files {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::json;
 use signalstream::processor::{
     Blueprint, Context, Processor, ProcessorError, ProcessorSupplier, Processors, PunctuationType, Record, Request,
@@ -23,17 +24,31 @@ impl ProcessorSupplier for CountingSupplier {
         "counting"
     }
 
-    fn plan(&self, _request: &Request) -> Result<Blueprint, ProcessorError> {
-        Ok(Blueprint::new(|| Counting).store(StoreDeclaration::key_value("counts", Format::String, Shape::Int)))
+    fn plan(&self, request: &Request) -> Result<Blueprint, ProcessorError> {
+        let Settings { stream_time_only } = request.config()?;
+        let blueprint = Blueprint::new(move || Counting { stream_time_only });
+        Ok(blueprint.store(StoreDeclaration::key_value("counts", Format::String, Shape::Int)))
     }
 }
 
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    /// Not called by the wall clock.
+    stream_time_only: bool,
+}
+
 /// Counts the records of each key, and tells and forgets the counts at times.
-struct Counting;
+struct Counting {
+    stream_time_only: bool,
+}
 
 impl Processor for Counting {
     fn init(&mut self, context: &mut Context<'_>) -> Result<(), ProcessorError> {
         context.schedule("stream", Duration::from_secs(10), PunctuationType::StreamTime)?;
+        if self.stream_time_only {
+            return Ok(());
+        }
         context.schedule("wall", Duration::from_secs(7), PunctuationType::WallClockTime)?;
         context.schedule_from("anchored", 2_500, Duration::from_secs(60), PunctuationType::WallClockTime)?;
         Ok(())

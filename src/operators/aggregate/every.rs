@@ -1,8 +1,10 @@
 //! `emit: {every: …}`: what has changed is handed on whenever the wall clock passes a multiple of the interval.
 //!
-//! Which rows have changed since then is kept in a store: nothing is lost by a commit or a crash in between, and
-//! nothing is held in memory. The rows themselves are read when it is time.
+//! Which rows have changed since then is kept in a store: nothing is lost by a commit or a crash in between. The rows
+//! themselves are read when it is time. As long as there are not too many, their keys are known without looking: a scan
+//! of the store would walk over all that was noted and deleted there before, until RocksDB has compacted it.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -16,6 +18,9 @@ use crate::state::{StateError, StateValue, window_bound};
 use crate::time::Timestamp;
 use crate::topology::plan::{Aggregate, Emit};
 
+/// How many keys are known without looking. Where more rows change within an interval, a scan costs little for each.
+const KNOWN: usize = 16_384;
+
 /// When it is time, and what there is to hand on.
 pub(super) struct Schedule {
     pending: Option<usize>,
@@ -27,6 +32,45 @@ pub(super) struct Schedule {
     reached: Option<Vec<u8>>,
     /// No row is noted of windows that begin before this. Not kept: it saves walking over what was deleted.
     gone_before: Timestamp,
+    known: Known,
+}
+
+/// The rows that have changed, as far as that is known without looking.
+enum Known {
+    /// It is not.
+    Nothing,
+    /// While the store is scanned: those of which it was noted since the scan began.
+    Since(BTreeSet<Bytes>),
+    /// All of them.
+    All(BTreeSet<Bytes>),
+}
+
+impl Known {
+    /// The keys.
+    fn keys(&mut self) -> Option<&mut BTreeSet<Bytes>> {
+        match self {
+            Known::Nothing => None,
+            Known::Since(keys) | Known::All(keys) => Some(keys),
+        }
+    }
+
+    /// A row has changed.
+    fn add(&mut self, key: &[u8]) {
+        let Some(keys) = self.keys() else { return };
+        if !keys.contains(key) {
+            keys.insert(Bytes::copy_from_slice(key));
+        }
+        if keys.len() > KNOWN {
+            *self = Known::Nothing;
+        }
+    }
+
+    /// A row was handed on.
+    fn remove(&mut self, key: &[u8]) {
+        if let Some(keys) = self.keys() {
+            keys.remove(key);
+        }
+    }
 }
 
 impl Schedule {
@@ -35,7 +79,15 @@ impl Schedule {
             Shape::Struct(shape) => shape,
             _ => Arc::new(StructShape::new("", Vec::new())),
         };
-        Schedule { pending, shape, provenance: Provenance::default(), due: None, reached: None, gone_before: 0 }
+        Schedule {
+            pending,
+            shape,
+            provenance: Provenance::default(),
+            due: None,
+            reached: None,
+            gone_before: 0,
+            known: Known::Nothing,
+        }
     }
 
     /// When it is time, as a restart is to know it: what was due while the process was away is so at once.
@@ -79,6 +131,7 @@ impl<F: Combine> Aggregation<F> {
         let cause = provenance.write(&change.record.headers, &change.record.origin);
         let value = Value::Struct(StructValue::new(shape.clone(), Arc::from([was_there, cause])));
         context.stores.put(*pending, &self.store_key, Some(StateValue { timestamp: change.timestamp, value }));
+        self.schedule.known.add(&self.store_key);
         Ok(())
     }
 
@@ -89,15 +142,38 @@ impl<F: Combine> Aggregation<F> {
             return Ok(false);
         }
         let reached = self.schedule.reached.take();
-        let from = reached.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let rows = context.stores.scan_limited(pending, from, Bound::Unbounded, SCAN_LIMIT)?;
+        let rows = self.noted_after(pending, reached, context)?;
         for (store_key, noted) in &rows {
             self.hand_on_noted(pending, store_key, noted, context)?;
         }
         if rows.len() == SCAN_LIMIT {
             self.schedule.reached = rows.last().map(|(last, _)| last.to_vec());
+        } else if let Known::Since(keys) = &mut self.schedule.known {
+            self.schedule.known = Known::All(std::mem::take(keys));
         }
         Ok(!rows.is_empty())
+    }
+
+    /// The next rows that are noted, after the one that was reached.
+    fn noted_after(
+        &mut self,
+        pending: usize,
+        reached: Option<Vec<u8>>,
+        context: &mut OperatorContext<'_>,
+    ) -> Result<Vec<(Bytes, StateValue)>> {
+        let from = reached.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let Known::All(keys) = &self.schedule.known else {
+            if reached.is_none() {
+                self.schedule.known = Known::Since(BTreeSet::new());
+            }
+            return Ok(context.stores.scan_limited(pending, from, Bound::Unbounded, SCAN_LIMIT)?);
+        };
+        let mut rows = Vec::new();
+        for key in keys.range::<[u8], _>((from, Bound::Unbounded)).take(SCAN_LIMIT) {
+            let damaged = || StateError::damaged_row("`emit: {every: …}`", key, "it was noted, and is not there");
+            rows.push((key.clone(), context.stores.get(pending, key)?.ok_or_else(damaged)?));
+        }
+        Ok(rows)
     }
 
     /// Hands on what has changed of windows that begin before `time` and are about to go: a part of it, after the row
@@ -131,6 +207,7 @@ impl<F: Combine> Aggregation<F> {
         context: &mut OperatorContext<'_>,
     ) -> Result<()> {
         context.stores.put(pending, store_key, None);
+        self.schedule.known.remove(store_key);
         let row = context.stores.get(self.store, store_key)?;
         let was_there = noted.value.get("was_there") == Some(&Value::Bool(true));
         if row.is_none() && !was_there {
@@ -166,6 +243,19 @@ impl<F: Combine> Aggregation<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn so_many_keys_are_known_and_no_more() {
+        let mut known = Known::All(BTreeSet::new());
+        for key in 0..=KNOWN {
+            assert!(matches!(&known, Known::All(keys) if keys.len() == key));
+            known.add(&key.to_be_bytes());
+            known.add(&0_usize.to_be_bytes());
+        }
+        assert!(matches!(known, Known::Nothing));
+        known.add(b"k");
+        assert!(matches!(known, Known::Nothing));
+    }
 
     #[test]
     fn it_is_time_at_each_multiple_of_the_interval_and_missed_ones_count_once() {

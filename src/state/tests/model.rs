@@ -8,18 +8,29 @@ use proptest::prelude::*;
 
 use super::super::*;
 use super::{NAMES, at, logged, text};
+use crate::window::Window;
 
 const ROWS: usize = 3;
+const SESSIONS: usize = 4;
+const JOINED: usize = 5;
 
 fn specs() -> Vec<StoreSpec> {
     let mut specs = super::specs();
-    specs.push(StoreSpec {
-        name: "rows".to_owned(),
-        changelog: Some("app-rows-changelog".into()),
+    let spec = |name: &str, kind| StoreSpec {
+        name: name.to_owned(),
+        changelog: Some(format!("app-{name}-changelog").into()),
         shape: Shape::String,
-        kind: StoreKind::Window { retention: 1_000 },
-    });
+        kind,
+    };
+    specs.push(spec("rows", StoreKind::Window { retention: 1_000 }));
+    specs.push(spec("sessions", StoreKind::Session { retention: 1_000 }));
+    specs.push(spec("joined", StoreKind::Join { retention: 1_000 }));
     specs
+}
+
+/// Whether rows of a store expire by the time that its keys begin with. Sessions are deleted one by one.
+fn expires(store: usize) -> bool {
+    matches!(store, ROWS | JOINED)
 }
 
 #[derive(Clone, Debug)]
@@ -47,6 +58,26 @@ fn row() -> BoxedStrategy<Vec<u8>> {
         row
     };
     (0_i64..6, prop::collection::vec(0_u8..3, 0..2)).prop_map(row).boxed()
+}
+
+/// The key of one of few sessions.
+fn session() -> BoxedStrategy<Vec<u8>> {
+    let session = |(start, length, key): (Timestamp, Timestamp, Vec<u8>)| {
+        let mut row = Vec::new();
+        session_key(Window { start, end: start + length }, &key, &mut row);
+        row
+    };
+    (0_i64..4, 0_i64..3, prop::collection::vec(0_u8..3, 0..2)).prop_map(session).boxed()
+}
+
+/// The key of one of few records that are to be joined.
+fn joined() -> BoxedStrategy<Vec<u8>> {
+    let joined = |(time, number, key): (Timestamp, u64, Vec<u8>)| {
+        let mut row = Vec::new();
+        join_key(time / 2 * 200, &key, time * 100, number, &mut row);
+        row
+    };
+    (0_i64..6, 0_u64..2, prop::collection::vec(0_u8..2, 0..2)).prop_map(joined).boxed()
 }
 
 fn bound(key: BoxedStrategy<Vec<u8>>) -> impl Strategy<Value = Bound<Vec<u8>>> {
@@ -127,7 +158,7 @@ impl Run {
             }
             Step::Scan(from, to, limit) => self.scan(from, to, limit),
             Step::Expire(start) => {
-                if store == ROWS {
+                if expires(store) {
                     self.stores().expire(store, start);
                     self.current.retain(|key, _| parse_window_key(key).unwrap().0 >= start);
                 }
@@ -155,7 +186,7 @@ impl Run {
         let (from, to) = (from.as_ref().map(Vec::as_slice), to.as_ref().map(Vec::as_slice));
         assert_eq!(self.stores().scan_limited(store, from, to, limit).unwrap(), expected);
         // Stores whose rows expire are not read from their end.
-        if store != ROWS {
+        if !expires(store) {
             assert_eq!(self.stores().scan_back_limited(store, from, to, limit).unwrap(), last);
         }
     }
@@ -208,5 +239,21 @@ proptest! {
         read_cache_bytes in read_cache_bytes(),
     ) {
         check(ROWS, steps, read_cache_bytes);
+    }
+
+    #[test]
+    fn session_stores_do_so(
+        steps in prop::collection::vec(step(session), 1..120),
+        read_cache_bytes in read_cache_bytes(),
+    ) {
+        check(SESSIONS, steps, read_cache_bytes);
+    }
+
+    #[test]
+    fn stores_of_stream_joins_do_so_while_buckets_expire(
+        steps in prop::collection::vec(step(joined), 1..120),
+        read_cache_bytes in read_cache_bytes(),
+    ) {
+        check(JOINED, steps, read_cache_bytes);
     }
 }

@@ -1,5 +1,5 @@
-//! Sessions and sliding windows against models that keep lists and look at all of them each time: random records, late
-//! and out of order, with commits, crashes and the cache in between.
+//! Windows of every kind against models that keep lists and look at all of them each time: random records, late and out of
+//! order, with commits, crashes and the cache in between.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,7 +34,19 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// The records of some steps: key, text and time. `steps` are worked off by the driver on the way.
 fn drive(window: &str, caching: bool, steps: &[Step]) -> (TopologyDriver, Vec<(String, String, Timestamp)>) {
+    drive_with(window, "", caching, steps)
+}
+
+/// The same, with more to say of the table.
+fn drive_with(
+    window: &str,
+    more: &str,
+    caching: bool,
+    steps: &[Step],
+) -> (TopologyDriver, Vec<(String, String, Timestamp)>) {
     let merge = if window.contains("session") { "\n      merge: acc + other" } else { "" };
+    // The unlimited window has no end that could be written down.
+    let end = if window.contains("unlimited") { "'-'" } else { "string(int(window.end))" };
     let text = format!(
         "topology: model
 sources:
@@ -46,12 +58,12 @@ tables:
     fold:
       init: \"''\"
       add: acc + value{merge}
-streams:
+{more}streams:
   out:
     from: rows
     steps:
       - to_stream
-      - select_key: key + ' ' + string(int(window.start)) + ' ' + string(int(window.end))
+      - select_key: key + ' ' + string(int(window.start)) + ' ' + {end}
 sinks:
   - {{from: out, topic: out, key: string, value: string}}
 "
@@ -145,6 +157,63 @@ fn model_sessions(records: &[(String, String, Timestamp)]) -> (Vec<Session>, Vec
     (sessions, outputs)
 }
 
+/// How windows that are aligned to the epoch are defined.
+#[derive(Clone, Copy, Debug)]
+struct Aligned {
+    size: i64,
+    advance: i64,
+    grace: i64,
+}
+
+fn aligned() -> impl Strategy<Value = Aligned> {
+    let hopping = (1_i64..9, 1_i64..9, 0_i64..6);
+    hopping.prop_map(|(a, b, grace)| Aligned { size: a.max(b), advance: a.min(b), grace })
+}
+
+impl Aligned {
+    /// As it stands in a topology.
+    fn yaml(self) -> String {
+        let Aligned { size, advance, grace } = self;
+        match size == advance {
+            true => format!("{{tumbling: {size}ms, grace: {grace}ms}}"),
+            false => format!("{{hopping: {{size: {size}ms, advance: {advance}ms}}, grace: {grace}ms}}"),
+        }
+    }
+
+    /// The starts of the windows that a time is in, by looking at all before it.
+    fn starts(self, time: Timestamp) -> impl Iterator<Item = Timestamp> {
+        (0..=time).filter(move |start| start % self.advance == 0 && time < start + self.size)
+    }
+}
+
+/// What each window of each key has, and the last time in it.
+type Rows = BTreeMap<(Timestamp, String), (String, Timestamp)>;
+
+/// What all windows have ever had; and what is handed on: with each change, or once
+/// when a window is over.
+fn model_aligned(windows: Aligned, on_close: bool, records: &[(String, String, Timestamp)]) -> (Rows, Vec<Output>) {
+    let Aligned { size, grace, .. } = windows;
+    let mut rows = Rows::new();
+    let (mut outputs, mut now) = (Vec::new(), 0);
+    for (key, value, time) in records {
+        let before = now;
+        now = now.max(*time);
+        for start in windows.starts(*time).filter(|start| start + size + grace > now) {
+            let (text, last) = rows.entry((start, key.clone())).or_default();
+            text.push_str(value);
+            *last = (*last).max(*time);
+            if !on_close {
+                outputs.push((format!("{key} {start} {}", start + size), json!(text), *last));
+            }
+        }
+        let is_over = |start: Timestamp| (before + 1..=now).contains(&(start + size + grace));
+        for ((start, key), (text, last)) in rows.iter().filter(|((start, _), _)| on_close && is_over(*start)) {
+            outputs.push((format!("{key} {start} {}", start + size), json!(text), *last));
+        }
+    }
+    (rows, outputs)
+}
+
 /// What each sliding window has, by definition: the letters of all records that are within it.
 fn model_sliding(difference: i64, records: &[(String, String, Timestamp)]) -> BTreeMap<String, String> {
     let mut windows = BTreeMap::new();
@@ -221,5 +290,41 @@ proptest! {
         let rows = driver.store_rows("rows").unwrap();
         prop_assert!(rows.iter().all(|(key, _, _)| parse_window_key(key).is_some()));
         prop_assert_eq!((rows.len(), driver.store_rows("rows-index").unwrap().len()), (expected.len(), expected.len()));
+    }
+
+    #[test]
+    fn tumbling_and_hopping_windows_are_those_of_a_list(steps in steps(), windows in aligned()) {
+        let (mut driver, records) = drive(&windows.yaml(), false, &steps);
+        let (rows, expected) = model_aligned(windows, false, &records);
+        prop_assert_eq!(outputs(&mut driver), expected);
+        let now = records.iter().map(|(_, _, time)| *time).max().unwrap_or(0);
+        let open = |start: Timestamp| start + windows.size + windows.grace > now;
+        // Rows that are over wait to be deleted.
+        let stored = driver.store_rows("rows").unwrap().into_iter().filter_map(|(stored, timestamp, value)| {
+            let (start, key) = parse_window_key(&stored)?;
+            let row = (String::from_utf8(key.to_vec()).ok()?, value.as_str()?.to_owned(), timestamp);
+            open(start).then_some((start, row))
+        });
+        let expected = rows.into_iter().filter(|((start, _), _)| open(*start));
+        let expected = expected.map(|((start, key), (text, last))| (start, (key, text, last)));
+        prop_assert_eq!(stored.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn windows_that_close_are_handed_on_once_and_whole(steps in steps(), windows in aligned(), caching: bool) {
+        let (mut driver, records) = drive_with(&windows.yaml(), "    emit: on_close\n", caching, &steps);
+        prop_assert_eq!(outputs(&mut driver), model_aligned(windows, true, &records).1);
+    }
+
+    #[test]
+    fn the_unlimited_window_has_all_from_its_start_on(steps in steps(), start in 0_i64..60, caching: bool) {
+        let (mut driver, records) = drive(&format!("{{unlimited: {{start: {start}}}}}"), caching, &steps);
+        let mut expected: BTreeMap<String, Json> = BTreeMap::new();
+        for (key, value, _) in records.iter().filter(|(_, _, time)| *time >= start) {
+            let text = expected.entry(format!("{key} {start} -")).or_insert_with(|| json!(""));
+            *text = json!(text.as_str().unwrap().to_owned() + value);
+        }
+        prop_assert_eq!(table(&outputs(&mut driver)), expected.clone());
+        prop_assert_eq!(driver.store_rows("rows").unwrap().len(), expected.len());
     }
 }

@@ -1,0 +1,157 @@
+//! What a record costs in each verb that remembers something, with a thousand, a hundred thousand and a million rows in
+//! its stores: no verb may cost more than the logarithm of what it holds (I9). The stores are RocksDB's.
+//!
+//! Each verb is filled first, then measured over records of the same kind; as many rows expire as come. Costs are
+//! processor time of the working thread.
+//!
+//! **How it is judged.** A cost that grows as log n doubles from a thousand rows to a million. Twice that is allowed, as
+//! rows that were in memory come from files by then: 3.3 times the cost of a thousand rows for a hundred thousand, 4
+//! times for a million. What is linear would be a thousand times as much, and what goes with the square root 32 times.
+//! What is over is measured once more, and the lower figure counts. Then the exit status is 1.
+//!
+//! Repeat with `cargo bench --bench verbs`; `-- --quick` takes fewer rows, `--only NAME;..`, `--rows N,..` and
+//! `--records N` a part of it. Names are those of the table.
+#![allow(missing_docs, reason = "a benchmark has no public interface")]
+
+mod cases;
+mod rig;
+
+use std::io::{Write, stdout};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use cases::{CASES, Case, Per};
+use rig::Rig;
+use signalstream::agents::Agents;
+use signalstream::processor::{
+    Blueprint, Context, Processor, ProcessorError, ProcessorSupplier, Processors, Record, Request, StoreDeclaration,
+};
+use signalstream::record::{Shape, Value};
+use signalstream::serdes::{Format, SchemaRegistry};
+use signalstream::topology::plan::Topology;
+use signalstream::topology::{PlanOptions, load_with};
+use tikv_jemallocator::Jemalloc;
+
+/// The allocator of the binary.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
+
+/// How many rows there are.
+const ROWS: [u64; 3] = [1_000, 100_000, 1_000_000];
+/// The same for a look.
+const QUICK_ROWS: [u64; 2] = [1_000, 100_000];
+/// How many records are measured.
+const MEASURED: u64 = 100_000;
+/// The same for a look.
+const QUICK_MEASURED: u64 = 30_000;
+/// How much more than the logarithm is allowed.
+const ALLOWANCE: f64 = 2.0;
+
+/// How many times the cost of `first` rows is allowed for `rows`.
+fn allowed(rows: u64, first: u64) -> f64 {
+    ALLOWANCE * (rows as f64).log2() / (first as f64).log2()
+}
+
+/// Counts the records of each key.
+struct Counting;
+
+impl ProcessorSupplier for Counting {
+    fn name(&self) -> &str {
+        "counting"
+    }
+
+    fn plan(&self, _request: &Request) -> Result<Blueprint, ProcessorError> {
+        Ok(Blueprint::new(|| Counting).store(StoreDeclaration::key_value("counts", Format::String, Shape::Int)))
+    }
+}
+
+impl Processor for Counting {
+    fn process(&mut self, record: Record, context: &mut Context<'_>) -> Result<(), ProcessorError> {
+        let mut counts = context.store("counts")?;
+        let before = match counts.get(&record.key)? {
+            Some(Value::Int(before)) => before,
+            _ => 0,
+        };
+        counts.put(&record.key, before + 1)?;
+        context.forward(record)?;
+        Ok(())
+    }
+}
+
+fn topology(case: &Case, rows: u64) -> Topology {
+    let text = case.yaml(rows);
+    let registry = SchemaRegistry::new();
+    let options = PlanOptions { registry: &registry, agents: &Agents::local(), projection: true };
+    load_with("bench.yaml", &text, &options, &Processors::new().with(Counting))
+        .unwrap_or_else(|problems| panic!("{}: {problems}\n{text}", case.name))
+}
+
+/// What a record costs, in microseconds of processor time.
+fn measure(case: &Case, rows: u64, records: u64) -> f64 {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(directory.path(), &topology(case, rows));
+    for (input, each) in case.fill(rows) {
+        rig.run(&input, each);
+    }
+    let measured = case.measured(rows);
+    let each = match case.per {
+        Per::Record => records / measured.topics.len() as u64,
+        Per::RecordOfMany => rows.max(records),
+        // Each of them changes a tenth of the rows.
+        Per::Change => (records * 10 / rows).max(1),
+    };
+    let done = rig.run(&measured, each);
+    let count = if case.per == Per::Change { done.written } else { each * measured.topics.len() as u64 };
+    assert!(done.written > 0, "{}: nothing comes out of it", case.name);
+    done.took.as_secs_f64() * 1e6 / count as f64
+}
+
+/// What follows an argument.
+fn given(argument: &str) -> Option<String> {
+    std::env::args().skip_while(|found| found != argument).nth(1)
+}
+
+fn main() -> ExitCode {
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let only = given("--only");
+    let rows: Vec<u64> = match given("--rows") {
+        Some(rows) => rows.split(',').map(|rows| rows.parse().expect("--rows takes numbers")).collect(),
+        None if quick => QUICK_ROWS.to_vec(),
+        None => ROWS.to_vec(),
+    };
+    let records = given("--records").map(|records| records.parse().expect("--records takes a number"));
+    let records: u64 = records.unwrap_or(if quick { QUICK_MEASURED } else { MEASURED });
+    let chosen = |case: &&Case| only.as_ref().is_none_or(|only| only.split(';').any(|name| name == case.name));
+    let mut out = stdout();
+    let started = Instant::now();
+    write!(out, "| µs per record, with so many rows |").unwrap();
+    rows.iter().for_each(|rows| write!(out, " {rows} |").unwrap());
+    writeln!(out, "\n|---|{}", "---|".repeat(rows.len())).unwrap();
+    let (mut cases, mut broken) = (0, Vec::new());
+    for case in CASES.iter().filter(chosen) {
+        cases += 1;
+        write!(out, "| {} |", case.name).unwrap();
+        let mut first = None;
+        for rows in &rows {
+            let mut cost = measure(case, *rows, records);
+            let (first_rows, first_cost) = *first.get_or_insert((*rows, cost));
+            let most = allowed(*rows, first_rows);
+            if cost > most * first_cost {
+                cost = cost.min(measure(case, *rows, records));
+            }
+            let ratio = cost / first_cost;
+            if ratio > most {
+                broken.push(format!("{}: {ratio:.1} times as much for {rows} rows, {most:.1} are allowed", case.name));
+            }
+            match *rows == first_rows {
+                true => write!(out, " {cost:.2} |").unwrap(),
+                false => write!(out, " {cost:.2} ({ratio:.1}x) |").unwrap(),
+            }
+            out.flush().unwrap();
+        }
+        writeln!(out).unwrap();
+    }
+    writeln!(out, "\n{cases} verbs in {:.0?}", started.elapsed()).unwrap();
+    broken.iter().for_each(|broken| writeln!(out, "{broken}").unwrap());
+    if cases == 0 || !broken.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
