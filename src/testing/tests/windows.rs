@@ -189,8 +189,7 @@ impl Aligned {
 /// What each window of each key has, and the last time in it.
 type Rows = BTreeMap<(Timestamp, String), (String, Timestamp)>;
 
-/// What all windows have ever had; and what is handed on: with each change, or once
-/// when a window is over.
+/// What all windows have ever had; and what is handed on: with each change, or once when a window is over.
 fn model_aligned(windows: Aligned, on_close: bool, records: &[(String, String, Timestamp)]) -> (Rows, Vec<Output>) {
     let Aligned { size, grace, .. } = windows;
     let mut rows = Rows::new();
