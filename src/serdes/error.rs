@@ -27,6 +27,30 @@ pub enum SerdeError {
     /// The payload names a writer's schema that is registered, but cannot be read as the schema expected.
     #[error(transparent)]
     Incompatible(Box<Incompatible>),
+    /// The payload names a writer's schema that nothing can be read with.
+    #[error(transparent)]
+    Unusable(Box<UnusableSchema>),
+    /// The payload names a writer's schema that is not known yet: the registry is being asked.
+    #[error(transparent)]
+    Awaited(Box<AwaitedSchema>),
+}
+
+/// A writer's schema that is there, but is none that can be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("it cannot be read as {reader}: {message}")]
+pub struct UnusableSchema {
+    /// The schema expected.
+    pub reader: String,
+    /// Which schema it was written with, and what is wrong with that.
+    pub message: String,
+}
+
+/// A writer's schema that is not known yet.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("it was written with schema id {id}, for which the schema registry has not been heard yet")]
+pub struct AwaitedSchema {
+    /// The id.
+    pub id: String,
 }
 
 /// A value that does not fit what is to be written (or, for JSON, read).
@@ -64,10 +88,12 @@ pub struct Incompatible {
 }
 
 impl Classified for SerdeError {
-    /// A schema that does not exist is a mistake of the deployment; everything else is the record's fault.
+    /// A schema that does not exist is a mistake of the deployment, one that is awaited will come; everything else is the
+    /// record's fault.
     fn class(&self) -> ErrorClass {
         match self {
             SerdeError::UnknownSchema(_) => ErrorClass::Fatal,
+            SerdeError::Awaited(_) => ErrorClass::Retry,
             _ => ErrorClass::Skip,
         }
     }
@@ -94,6 +120,11 @@ impl SerdeError {
             }
             other => other,
         }
+    }
+
+    /// Whether the same payload can be read once the registry has answered.
+    pub fn is_awaited(&self) -> bool {
+        matches!(self, SerdeError::Awaited(_))
     }
 }
 
@@ -201,12 +232,12 @@ pub enum Problem {
     /// Null, where the reader's schema has no null.
     #[error("found null, which the reader's schema does not allow")]
     UnexpectedNull,
-    /// An Avro payload does not start with the frame's zero byte.
-    #[error("expected the byte 0 that starts a payload with a schema id, found {0}")]
+    /// An Avro payload does not start as those with a schema id do.
+    #[error("expected the byte 0, or 1, that starts a payload with a schema id, found {0}")]
     NotFramed(u8),
     /// The schema id of the payload is not registered.
     #[error("it was written with schema id {0}, which no known schema has; add the writer's schema to the schemas")]
-    UnknownSchemaId(u32),
+    UnknownSchemaId(String),
     /// A number in Kafka's primitive format has the wrong length.
     #[error("a {format} has 8 bytes, found {found}")]
     WrongLength {

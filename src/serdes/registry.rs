@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use apache_avro::rabin::Rabin;
 use serde_json::Value as Json;
@@ -13,6 +13,7 @@ use super::avro::{Schema, SharedSchema, Type};
 use super::error::{nearest, prefix, suggestion};
 use super::inline::{Definitions, PRIMITIVES};
 use super::names::wrong_name;
+use super::remote::RemoteRegistry;
 use crate::record::Shape;
 
 /// Schemas by name and by id. Cloning shares the schemas.
@@ -22,6 +23,8 @@ use crate::record::Shape;
 pub struct SchemaRegistry {
     schemas: BTreeMap<String, Registered>,
     definitions: Arc<Definitions>,
+    /// Who gives out the ids that payloads carry, if it is not this one.
+    remote: Option<Arc<RemoteRegistry>>,
 }
 
 #[derive(Clone, Debug)]
@@ -30,6 +33,8 @@ struct Registered {
     /// The schema's own full name, with its namespace; "" where it has none.
     full_name: String,
     canonical: Arc<str>,
+    /// The schema with all that it refers to.
+    text: Arc<str>,
 }
 
 /// A file that is not a usable schema.
@@ -66,6 +71,64 @@ impl SchemaRegistry {
     /// A registry without schemas.
     pub fn new() -> Self {
         SchemaRegistry::default()
+    }
+
+    /// A registry without schemas of its own beside a remote one, which gives out the ids: what is added gets its id by
+    /// [`SchemaRegistry::assign`].
+    pub fn beside(remote: Arc<RemoteRegistry>) -> Self {
+        SchemaRegistry { remote: Some(remote), ..SchemaRegistry::default() }
+    }
+
+    /// The remote registry, if there is one.
+    pub fn remote(&self) -> Option<&Arc<RemoteRegistry>> {
+        self.remote.as_ref()
+    }
+
+    /// One schema by itself, with those that it refers to, each with its name.
+    pub(super) fn standalone(
+        origin: &str,
+        text: &str,
+        references: &[(String, String)],
+    ) -> Result<SharedSchema, SchemaError> {
+        SchemaRegistry::alone(origin, text, references).map(|registered| registered.schema)
+    }
+
+    /// Adds a schema of a remote registry under a name, with those that it refers to.
+    ///
+    /// # Errors
+    /// As [`SchemaRegistry::add`], or when it is a schema of another name.
+    pub fn add_fetched(
+        &mut self,
+        name: &str,
+        origin: &str,
+        text: &str,
+        references: &[(String, String)],
+    ) -> Result<(), SchemaError> {
+        let registered = SchemaRegistry::alone(origin, text, references)?;
+        let full_name = &registered.full_name;
+        if !full_name.is_empty() && full_name != name && full_name.rsplit('.').next() != Some(name) {
+            let message = format!("it has the schema `{full_name}`, not `{name}`");
+            return Err(SchemaError::whole(origin, message));
+        }
+        self.add(&format!("{name}.avsc"), &registered.text).map_err(|error| SchemaError::whole(origin, error.message))
+    }
+
+    fn alone(origin: &str, text: &str, references: &[(String, String)]) -> Result<Registered, SchemaError> {
+        let mut registry = SchemaRegistry::new();
+        let mut definitions = Definitions::default();
+        for (name, text) in references {
+            definitions.collect(&read(name, text)?);
+        }
+        let json = read(origin, text)?;
+        definitions.collect(&json);
+        registry.definitions = Arc::new(definitions);
+        let name = match json.get("name").and_then(Json::as_str) {
+            Some(name) => format!("{} ({origin})", name.rsplit('.').next().unwrap_or(name)),
+            None => origin.to_owned(),
+        };
+        registry.register_as(&name, &Source { file: origin, text, json })?;
+        let registered = registry.schemas.pop_first().map(|(_, registered)| registered);
+        registered.ok_or_else(|| SchemaError::whole(origin, "there is no schema in it".to_owned()))
     }
 
     /// Adds every `*.avsc` file of a directory, in any order of references between them.
@@ -116,14 +179,9 @@ impl SchemaRegistry {
         let mut errors = Vec::new();
         let mut sources = Vec::new();
         for (file, text) in files {
-            match serde_json::from_str(text) {
+            match read(file, text) {
                 Ok(json) => sources.push(Source { file, text, json }),
-                Err(error) => errors.push(SchemaError {
-                    file: file.clone(),
-                    line: Some(error.line()),
-                    column: Some(error.column()),
-                    message: format!("not JSON: {}", without_position(&error.to_string())),
-                }),
+                Err(error) => errors.push(error),
             }
         }
         // A file named for the type it defines is its home; another version of the type in another file is not.
@@ -137,7 +195,10 @@ impl SchemaRegistry {
     }
 
     fn register(&mut self, source: &Source<'_>) -> Result<(), SchemaError> {
-        let name = stem(source.file);
+        self.register_as(stem(source.file), source)
+    }
+
+    fn register_as(&mut self, name: &str, source: &Source<'_>) -> Result<(), SchemaError> {
         let json = self.definitions.inline(&source.json).map_err(|unknown| {
             let short = |full: &'_ str| full.rsplit('.').next().unwrap_or_default().to_owned();
             let known: Vec<String> =
@@ -164,9 +225,31 @@ impl SchemaRegistry {
             return Err(source.error(message));
         }
         let full_name = parsed.name().map(|name| name.fullname(None)).unwrap_or_default();
-        let schema = Arc::new(Schema { name: name.to_owned(), id, kind });
-        self.schemas.insert(name.to_owned(), Registered { schema, full_name, canonical });
+        let wire = match &self.remote {
+            Some(_) => OnceLock::new(),
+            None => OnceLock::from(id),
+        };
+        let schema = Arc::new(Schema { name: name.to_owned(), id, wire, kind });
+        let text = json.to_string().into();
+        self.schemas.insert(name.to_owned(), Registered { schema, full_name, canonical, text });
         Ok(())
+    }
+
+    /// Says which id payloads of a schema carry. The first one stays.
+    pub fn assign(&self, name: &str, id: u32) {
+        if let Some(schema) = self.schema(name) {
+            schema.wire.get_or_init(|| id);
+        }
+    }
+
+    /// The id that payloads of a schema carry, once that is known.
+    pub fn wire_id(&self, name: &str) -> Option<u32> {
+        self.schema(name)?.wire.get().copied()
+    }
+
+    /// A schema's text, with all that it refers to inside it, and its full name.
+    pub fn text(&self, name: &str) -> Option<(&str, &str)> {
+        self.find(name).map(|registered| (&*registered.text, &*registered.full_name))
     }
 
     /// The names of the schemas, sorted.
@@ -186,12 +269,33 @@ impl SchemaRegistry {
     }
 
     pub(super) fn schema(&self, name: &str) -> Option<&SharedSchema> {
+        self.find(name).map(|registered| &registered.schema)
+    }
+
+    fn find(&self, name: &str) -> Option<&Registered> {
         let by_full_name = || self.schemas.values().find(|registered| registered.full_name == name);
-        self.schemas.get(name).or_else(by_full_name).map(|registered| &registered.schema)
+        self.schemas.get(name).or_else(by_full_name)
     }
 
     pub(super) fn schemas(&self) -> impl Iterator<Item = &Schema> {
         self.schemas.values().map(|registered| registered.schema.as_ref())
+    }
+}
+
+/// The JSON of a file.
+fn read(file: &str, text: &str) -> Result<Json, SchemaError> {
+    serde_json::from_str(text).map_err(|error| SchemaError {
+        file: file.to_owned(),
+        line: Some(error.line()),
+        column: Some(error.column()),
+        message: format!("not JSON: {}", without_position(&error.to_string())),
+    })
+}
+
+impl SchemaError {
+    /// An error of the whole file.
+    fn whole(file: &str, message: String) -> SchemaError {
+        SchemaError { file: file.to_owned(), line: None, column: None, message }
     }
 }
 

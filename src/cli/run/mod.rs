@@ -79,7 +79,8 @@ pub(super) struct RunCommand {
 
 impl RunCommand {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let effective = self.log.settings(self.settings.flags())?;
+        let flags = self.settings.flags().into_iter().chain(self.schemas.flags()).collect();
+        let effective = self.log.settings(flags)?;
         if self.print_config {
             print_config(&effective, self.output)?;
             return Ok(Outcome::Success);
@@ -87,7 +88,7 @@ impl RunCommand {
         let deployment = Deployment::new(effective)?;
         // First of all, so that a stop is heard whenever it comes.
         let stop = StopRequest::listen()?;
-        let topologies = self.load()?;
+        let topologies = self.load(&self.schemas.live(deployment.config())?)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let board = Board::new(clock.clone());
         let server = self.serve(&deployment, &board)?;
@@ -98,11 +99,11 @@ impl RunCommand {
         outcome.map(|()| Outcome::Success)
     }
 
-    fn load(&self) -> anyhow::Result<Vec<Topology>> {
+    fn load(&self, schemas: &SchemaArguments) -> anyhow::Result<Vec<Topology>> {
         let mut names = BTreeSet::new();
         let mut topologies = Vec::new();
         for file in &self.files {
-            let topology = load::topology(file, &self.schemas)?.topology;
+            let topology = load::topology(file, schemas)?.topology;
             if !names.insert(topology.name.clone()) {
                 let name = &topology.name;
                 return Err(Usage::error(format!(
