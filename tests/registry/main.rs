@@ -1,6 +1,7 @@
 //! Applications with a real schema registry: schemas that change while they run, a registry that is away.
 
-#[path = "kafka/harness/mod.rs"]
+mod commands;
+#[path = "../kafka/harness/mod.rs"]
 mod harness;
 
 use std::sync::Arc;
