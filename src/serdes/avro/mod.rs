@@ -3,13 +3,17 @@
 //! A payload is a zero byte, the writer's schema id as four big-endian bytes, and the value in Avro's
 //! binary encoding: the framing of Confluent's schema registry.
 
+mod build;
+mod choose;
 mod decode;
 mod default;
 mod encode;
+mod matching;
 mod plan;
 #[cfg(test)]
 mod reference;
 mod schema;
+mod skip;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -19,6 +23,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub(super) use build::put_aside;
 pub(super) use schema::Type;
 
 use super::cursor::Cursor;
