@@ -227,8 +227,30 @@ pub enum Problem {
         symbol: String,
     },
     /// A union has no branch of that index.
-    #[error("the union has 2 branches, found the index {0}")]
-    BadUnionIndex(i64),
+    #[error("the union has {branches} branches, found the index {index}")]
+    BadUnionIndex {
+        /// How many branches it has.
+        branches: usize,
+        /// The index read.
+        index: i64,
+    },
+    /// The branch of a union that was written is none that the reader's schema has.
+    #[error("this cannot be read as the reader's schema has it: {0}")]
+    UnreadableBranch(String),
+    /// A decimal has more digits than the engine holds.
+    #[error("a decimal of more than 38 digits, which is more than the engine holds")]
+    DecimalTooLarge,
+    /// A decimal has more digits than its schema says.
+    #[error("a decimal of {digits} digits, where the schema allows {precision}")]
+    DecimalPrecision {
+        /// The digits it has.
+        digits: u32,
+        /// The digits the schema allows.
+        precision: usize,
+    },
+    /// Text that should be a UUID is none.
+    #[error("the text is no UUID, which is written as 123e4567-e89b-12d3-a456-426614174000")]
+    BadUuid,
     /// Null, where the reader's schema has no null.
     #[error("found null, which the reader's schema does not allow")]
     UnexpectedNull,

@@ -12,12 +12,15 @@ use apache_avro::rabin::Rabin;
 use serde_json::Value as Json;
 use thiserror::Error;
 
-use super::avro::{Schema, SharedSchema, Type};
+use super::avro::{Schema, SharedSchema, Type, put_aside};
 use super::error::{nearest, prefix, suggestion};
 use super::inline::{Definitions, PRIMITIVES};
 use super::names::wrong_name;
 use super::remote::RemoteRegistry;
 use crate::record::Shape;
+
+/// How large the text of a schema may be.
+const MAX_BYTES: usize = 4 << 20;
 
 /// Schemas by name and by id. Cloning shares the schemas.
 ///
@@ -123,11 +126,17 @@ impl SchemaRegistry {
         references: &[(String, String)],
     ) -> Result<(SharedSchema, String, apache_avro::Schema), SchemaError> {
         let Registered { schema, text, .. } = SchemaRegistry::alone(origin, text, references)?;
-        let (parsed, _) = parse(&read(origin, &text)?).map_err(|message| SchemaError::whole(origin, message))?;
+        let mut json = read(origin, &text)?;
+        put_aside(&mut json);
+        let (parsed, _) = parse(&json).map_err(|message| SchemaError::whole(origin, message))?;
         Ok((schema, text.to_string(), parsed))
     }
 
     fn alone(origin: &str, text: &str, references: &[(String, String)]) -> Result<Registered, SchemaError> {
+        if text.len() > MAX_BYTES {
+            let message = format!("the schema has {} bytes; at most {MAX_BYTES} are read", text.len());
+            return Err(SchemaError::whole(origin, message));
+        }
         let mut registry = SchemaRegistry::new();
         let mut definitions = Definitions::default();
         for (name, text) in references {
@@ -213,7 +222,7 @@ impl SchemaRegistry {
     }
 
     fn register_as(&mut self, name: &str, source: &Source<'_>) -> Result<(), SchemaError> {
-        let json = self.definitions.inline(&source.json).map_err(|unknown| {
+        let mut json = self.definitions.inline(&source.json).map_err(|unknown| {
             let short = |full: &'_ str| full.rsplit('.').next().unwrap_or_default().to_owned();
             let known: Vec<String> =
                 PRIMITIVES.iter().map(|name| (*name).to_owned()).chain(self.definitions.names().map(short)).collect();
@@ -224,6 +233,8 @@ impl SchemaRegistry {
             let rule = "a name is letters, digits and `_`, and does not begin with a digit";
             return Err(source.error_at(wrong, format!("`{wrong}` is no name; {rule}")));
         }
+        let text = json.to_string().into();
+        put_aside(&mut json);
         let (parsed, canonical) = parse(&json).map_err(|message| source.error(message))?;
         let kind = Type::new(&parsed).map_err(|(path, message)| {
             source.error_at(path.rsplit('.').next().unwrap_or_default(), prefix(&path) + &message)
@@ -244,7 +255,6 @@ impl SchemaRegistry {
             None => OnceLock::from(id),
         };
         let schema = Arc::new(Schema { name: name.to_owned(), id, wire, kind });
-        let text = json.to_string().into();
         self.schemas.insert(name.to_owned(), Registered { schema, full_name, canonical, text });
         Ok(())
     }

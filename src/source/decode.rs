@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::expression::{EvaluationError, Input};
 use crate::log::LogRecord;
-use crate::record::{Headers, Key, Origin, Record, TopicPartition, Value};
+use crate::record::{Headers, Key, Origin, Record, TemporalKind, TopicPartition, Value};
 use crate::serdes::SerdeError;
 use crate::serdes::internal::Codec;
 use crate::time::{MAX_TIMESTAMP, Timestamp};
@@ -144,6 +144,9 @@ impl SourceDecoder {
                 let input = Input { key, value: &record.value, record: Some(record), locals: &[] };
                 match expression.evaluate(&input).map_err(DecodeError::TimestampExpression)? {
                     Value::Int(timestamp) | Value::Timestamp(timestamp) => timestamp,
+                    Value::Temporal(time) if time.unit.kind() == TemporalKind::Timestamp => {
+                        time.millis().ok_or(DecodeError::TimestampKind("timestamp"))?
+                    }
                     other => return Err(DecodeError::TimestampKind(other.kind())),
                 }
             }

@@ -4,20 +4,25 @@
 //! framing of Confluent's schema registry. It may also be a byte 1 and a globally unique id of 16 bytes instead, or the
 //! value alone, with the id in a header of the record or with none at all.
 
+mod build;
+mod choose;
 mod decode;
 mod default;
 mod encode;
+mod matching;
 mod plan;
 mod reader;
 #[cfg(test)]
 mod reference;
 mod schema;
+mod skip;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use std::sync::{Arc, OnceLock};
 
+pub(super) use build::put_aside;
 pub(super) use reader::{Framing, Plans, Read, Reader};
 pub(super) use schema::Type;
 
