@@ -60,6 +60,8 @@ struct Planner<'a> {
     graph: Graph,
     names: Names<'a>,
     topics: Topics,
+    /// Whether something is left out of the graph, for a reason that must be among the problems.
+    incomplete: bool,
 }
 
 /// What to do with failing records.
@@ -92,7 +94,18 @@ pub(super) fn plan(
     let application = spec.topology.as_ref().map(|name| name.text.clone()).unwrap_or_default();
     let topics = Topics::default();
     let (functions, graph) = (functions.clone(), Graph::default());
-    let mut planner = Planner { spec, options, processors, functions, problems, application, graph, names, topics };
+    let mut planner = Planner {
+        spec,
+        options,
+        processors,
+        functions,
+        problems,
+        application,
+        graph,
+        names,
+        topics,
+        incomplete: false,
+    };
     planner.declare_topics();
     for name in &order {
         planner.build_source(name);
@@ -103,9 +116,15 @@ pub(super) fn plan(
     for sink in spec.sinks.iter().flatten() {
         planner.sink(sink);
     }
+    if spec.sources.is_none()
+        && let Some(name) = &spec.topology
+    {
+        let problem = Diagnostic::new(name.span.clone(), format!("the topology `{}` reads nothing", name.text));
+        planner.problems.report(problem.help("name what it reads: `sources: {NAME: {topic: TOPIC}}`"));
+    }
     let dead_letters = planner.dead_letters();
     planner.report_unused(root);
-    if planner.problems.count() > 0 {
+    if planner.problems.count() > 0 || planner.incomplete {
         return None;
     }
     planner.assemble(dead_letters)
@@ -119,6 +138,7 @@ impl Planner<'_> {
             Some(Definition::Table(Some(table))) => self.table(name, table),
             _ => return,
         };
+        self.incomplete |= flow.is_unknown();
         self.names.built(name, flow);
     }
 

@@ -44,7 +44,12 @@ impl Planner<'_> {
     fn works_on_tables(&mut self, step: &StepSpec, index: usize, place: &Place<'_>) -> bool {
         match step.step {
             Step::Filter(_) | Step::FilterNot(_) | Step::MapValues(_) | Step::ToTable(_) => true,
-            Step::ToStream(_) => index == 0,
+            Step::ToStream(_) if index == 0 => true,
+            Step::ToStream(_) => {
+                let problem = Diagnostic::new(place.span.clone(), "`to_stream` must be the first step");
+                self.problems.report(problem.help("put it first, or define a stream: `from` this table"));
+                false
+            }
             _ => {
                 let message = format!("`{}` works on streams, and this is a table", step.step.verb());
                 let help = "make a stream of its changes first: `- to_stream`";
@@ -212,9 +217,9 @@ impl Planner<'_> {
     }
 
     fn peek(&mut self, mut flow: Flow, message: &Message, place: &Place<'_>) -> Flow {
-        let whole = crate::yaml::Node::text("value", place.span.clone());
-        let node = message.0.as_ref().unwrap_or(&whole);
-        if let Some(message) = self.projection(node, &record_scope(&flow)) {
+        let whole = Template(crate::yaml::Node::text("value", place.span.clone()));
+        let shown = message.0.as_ref().unwrap_or(&whole);
+        if let Some(message) = self.template(shown, &record_scope(&flow)) {
             self.chain(&mut flow, Verb::Peek { message }, place);
         }
         flow
@@ -283,7 +288,25 @@ impl Planner<'_> {
         }
     }
 
+    /// Refuses a step with several outputs in a table, of which nobody could read the others.
+    pub(super) fn refuse_in_tables(&mut self, what: &str, place: &Place<'_>) -> bool {
+        if !self.is_owned_by_table(place) {
+            return false;
+        }
+        let message = format!("`{what}` has several outputs, and a table is made of one");
+        let help = "define a stream that ends with it, and the table `from` one of its outputs";
+        self.problems.report(Diagnostic::new(place.span.clone(), message).help(help));
+        true
+    }
+
+    fn is_owned_by_table(&self, place: &Place<'_>) -> bool {
+        self.spec.tables.iter().flat_map(|tables| &tables.0).any(|(name, _)| name.text == place.owner)
+    }
+
     fn branch(&mut self, mut flow: Flow, spec: &BranchSpec, place: &Place<'_>) -> Flow {
+        if self.refuse_in_tables("branch", place) {
+            return Flow::unknown();
+        }
         if !place.last {
             let problem = Diagnostic::new(place.span.clone(), "`branch` must be the last step");
             self.problems.report(problem.help("go on with the branches: `from: stream.branch`"));
@@ -311,8 +334,7 @@ impl Planner<'_> {
     }
 
     fn table_step(&mut self, flow: Flow, place: &Place<'_>) -> Flow {
-        let is_table = self.spec.tables.iter().flat_map(|tables| &tables.0).any(|(name, _)| name.text == place.owner);
-        let message = match (is_table, place.last) {
+        let message = match (self.is_owned_by_table(place), place.last) {
             (true, true) => return flow,
             (true, false) => "`to_table` must be the last step",
             (false, _) => "`to_table` makes a table, and this is a stream",
