@@ -116,6 +116,10 @@ metrics! {
         "Offsets of an input partition that are still to be processed";
     QUEUED: Gauge "signalstream_queued_records" ["application", "task", "topic", "partition"] None,
         "Records of an input partition that were fetched and wait";
+    SCHEMAS_AWAITED: Gauge "signalstream_schemas_awaited" ["application"] None,
+        "Schemas that records wait for because the schema registry has not answered yet";
+    SCHEMA_WAIT: Gauge "signalstream_schema_wait_seconds" ["application"] Some(Unit::Seconds),
+        "For how long records have waited for a schema, the longest wait of all";
     RESTORE_LEFT: Gauge "signalstream_restore_left_records" ["application", "task", "store"] None,
         "Offsets of a changelog that are still to be restored";
     RESTORE_RATE: Gauge "signalstream_restore_rate" ["application", "task", "store"] Some(Unit::CountPerSecond),

@@ -42,7 +42,11 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
         "find a safe way; the native calls of librdkafka are the one exception",
     ),
     (r"\brdkafka\b", &["src/log/kafka/"], "go through the traits of `log`"),
-    (r"\breqwest\b", &["src/agents/", "src/serdes/registry.rs"], "calls to the outside belong to `agents`"),
+    (
+        r"\breqwest\b",
+        &["src/agents/", "src/serdes/remote/"],
+        "calls to the outside belong to `agents`, those to a registry to `serdes/remote`",
+    ),
     (r"\b(axum|hyper|tower_http)\b", &["src/http/"], "the web framework belongs to `http`"),
     (r"\banyhow\b", &["src/cli/", "src/main.rs"], "define an error type for the module"),
     (r"\b(SystemTime|Instant|Timestamp|Zoned|Utc|Local)::now\b", &["src/time.rs"], "take a `Clock` or a `Timestamp`"),

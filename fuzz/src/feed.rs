@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use signalstream::record::{MapValue, Shape, StructValue, Text, Value};
+use signalstream::record::{Decimal, MapValue, Shape, StructValue, Temporal, TemporalUnit, Text, Value};
 
 /// How deep values of no known shape nest.
 const DEPTH: usize = 5;
@@ -103,6 +103,17 @@ impl<'a> Feed<'a> {
             }
             Shape::Timestamp => Value::Timestamp(self.integer()),
             Shape::Duration => Value::Duration(self.integer()),
+            Shape::Decimal => {
+                let digits = i128::from(self.integer()) * i128::from(self.integer());
+                Decimal::new(digits, self.below(20) as u32).map_or(Value::Null, Value::Decimal)
+            }
+            Shape::Temporal(unit) => Value::Temporal(Temporal::new(*unit, self.integer())),
+            Shape::Recursive(_) if depth > DEPTH => Value::Null,
+            Shape::Recursive(_) => self.nested(&shape.resolved(), depth),
+            Shape::Union(union) => {
+                let place = self.below(union.branches().len());
+                self.nested(&union.branches()[place], depth)
+            }
             Shape::Enum(enumeration) => {
                 let place = self.below(enumeration.symbols.len().max(1));
                 enumeration.symbols.get(place).cloned().map_or(Value::Null, Value::String)
@@ -124,7 +135,7 @@ impl<'a> Feed<'a> {
     }
 
     fn any(&mut self, depth: usize) -> Value {
-        let kinds = if depth < DEPTH { 10 } else { 8 };
+        let kinds = if depth < DEPTH { 12 } else { 10 };
         let shape = match self.below(kinds) {
             0 => Shape::Null,
             1 => Shape::Bool,
@@ -134,7 +145,9 @@ impl<'a> Feed<'a> {
             5 => Shape::String,
             6 => Shape::Timestamp,
             7 => Shape::Bytes,
-            8 => Shape::list(Shape::Any),
+            8 => Shape::Decimal,
+            9 => Shape::Temporal(TemporalUnit::ALL[self.below(8)]),
+            10 => Shape::list(Shape::Any),
             _ => Shape::map(Shape::Any),
         };
         self.nested(&shape, depth)

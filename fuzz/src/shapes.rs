@@ -12,7 +12,11 @@ pub(crate) fn fits(value: &Value, shape: &Shape) -> bool {
         (Shape::Enum(enumeration), Value::String(symbol)) => enumeration.symbols.contains(symbol),
         (Shape::Bytes, Value::Bytes(_))
         | (Shape::Timestamp, Value::Timestamp(_))
-        | (Shape::Duration, Value::Duration(_)) => true,
+        | (Shape::Duration, Value::Duration(_))
+        | (Shape::Decimal, Value::Decimal(_)) => true,
+        (Shape::Temporal(unit), Value::Temporal(time)) => time.unit == *unit,
+        (Shape::Recursive(_), value) => fits(value, &shape.resolved()),
+        (Shape::Union(union), value) => union.branches().iter().any(|branch| fits(value, branch)),
         (Shape::List(element), Value::List(elements)) => elements.iter().all(|value| fits(value, element)),
         (Shape::Map(inner), Value::Map(map)) => map.values().all(|value| fits(value, inner)),
         (Shape::Struct(shape), Value::Struct(fields)) => {

@@ -59,6 +59,7 @@ impl<T> Serde<T> {
     pub(super) fn tree(&self) -> Tree {
         match &self.format {
             Format::Avro(name) => Tree::map([("avro", Tree::text(name))]),
+            Format::RawAvro(name) => Tree::map([("avro", Tree::text(name)), ("framing", Tree::text("none"))]),
             format => Tree::text(&format.to_string()),
         }
     }
@@ -116,6 +117,11 @@ impl Serdes {
     /// Avro of the schema of that name, which the builder's registry has.
     pub fn avro<T: Data>(schema: &str) -> Serde<T> {
         Serde::of(Format::Avro(schema.to_owned()))
+    }
+
+    /// As [`Serdes::avro`], with no schema id in front of the value: who reads it must know the very schema.
+    pub fn raw_avro<T: Data>(schema: &str) -> Serde<T> {
+        Serde::of(Format::RawAvro(schema.to_owned()))
     }
 }
 

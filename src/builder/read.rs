@@ -63,6 +63,9 @@ impl<'v> Deserializer<'v> for Reader<'v> {
             Value::Null => visitor.visit_unit(),
             Value::Bool(truth) => visitor.visit_bool(*truth),
             Value::Int(number) | Value::Timestamp(number) | Value::Duration(number) => visitor.visit_i64(*number),
+            // Decimals as text, which all types for them read; times as so many of their unit, as timestamps are.
+            Value::Decimal(decimal) => visitor.visit_string(decimal.to_string()),
+            Value::Temporal(time) => visitor.visit_i64(time.count),
             Value::UInt(number) => visitor.visit_u64(*number),
             Value::Double(number) => visitor.visit_f64(*number),
             Value::String(text) => visitor.visit_borrowed_str(text),

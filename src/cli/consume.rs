@@ -62,8 +62,9 @@ pub(super) struct ConsumeCommand {
 
 impl ConsumeCommand {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let log = self.log.deployment()?.open_reader()?;
-        let reader = self.formats.load()?.reader(&self.topic)?;
+        let deployment = self.log.deployment()?;
+        let log = deployment.open_reader()?;
+        let reader = self.formats.load(deployment.config())?.reader(&self.topic)?;
         let mut consumer = log.consumer(None)?;
         let mut ends = Vec::new();
         for partition in self.partitions(log.as_ref())? {

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::config::Config;
 use crate::log::TopicConfig;
 use crate::record::Fields;
 use crate::serdes::internal::Codec;
+use crate::serdes::remote::Side;
 use crate::serdes::{Format, Serde, TopicSerde};
 use crate::state::StoreSpec;
 use crate::topology::pattern;
@@ -22,11 +24,11 @@ pub(super) struct FormatArguments {
     #[arg(long, value_name = "FILE")]
     topology: Option<PathBuf>,
 
-    /// How keys are written: string, long, double, bytes, json or avro:SCHEMA
+    /// How keys are written: string, long, double, bytes, json, avro:SCHEMA or raw-avro:SCHEMA (no schema id in front)
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     key_format: Option<Format>,
 
-    /// How values are written: string, long, double, bytes, json or avro:SCHEMA
+    /// How values are written: string, long, double, bytes, json, avro:SCHEMA or raw-avro:SCHEMA (no schema id in front)
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     value_format: Option<Format>,
 
@@ -44,16 +46,17 @@ pub(super) fn parse_format(text: &str) -> Result<Format, String> {
         "json" => Ok(Format::Json),
         _ => match text.split_once([':', ' ']) {
             Some(("avro", schema)) if !schema.trim().is_empty() => Ok(Format::Avro(schema.trim().to_owned())),
-            _ => Err("expected string, long, double, bytes, json or avro:SCHEMA".to_owned()),
+            Some(("raw-avro", schema)) if !schema.trim().is_empty() => Ok(Format::RawAvro(schema.trim().to_owned())),
+            _ => Err("expected string, long, double, bytes, json, avro:SCHEMA or raw-avro:SCHEMA".to_owned()),
         },
     }
 }
 
 impl FormatArguments {
     /// Loads what the options name.
-    pub(super) fn load(&self) -> anyhow::Result<Formats> {
+    pub(super) fn load(&self, config: &Config) -> anyhow::Result<Formats> {
         Ok(Formats {
-            loaded: load::topology_or_support(self.topology.as_deref(), &self.schemas)?,
+            loaded: load::topology_or_support(self.topology.as_deref(), &self.schemas.live(config)?)?,
             key: self.key_format.clone(),
             value: self.value_format.clone(),
         })
@@ -105,7 +108,21 @@ impl Formats {
                 "how are the values of `{topic}` written? Give --value-format, or --topology with a topology that uses the topic"
             )));
         };
+        self.announce(topic, [(Side::Key, &key), (Side::Value, &value)])?;
         Ok(TopicSerde::new(&key, &value, &self.loaded.schemas)?)
+    }
+
+    /// Makes sure that the registry knows the schemas that are to be written, if there is one.
+    fn announce(&self, topic: &str, formats: [(Side, &Format); 2]) -> anyhow::Result<()> {
+        let schemas = &self.loaded.schemas;
+        let Some(remote) = schemas.remote() else { return Ok(()) };
+        for (side, format) in formats {
+            let Format::Avro(name) = format else { continue };
+            let Some((text, full_name)) = schemas.text(name) else { continue };
+            let subject = remote.subject(topic, side, if full_name.is_empty() { name } else { full_name });
+            schemas.assign(name, remote.announce(&subject, name, text)?);
+        }
+        Ok(())
     }
 
     /// Reads the records of a topic. What nothing is known of is read as what its bytes look like.

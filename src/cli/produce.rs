@@ -54,7 +54,7 @@ pub(super) struct ProduceCommand {
 impl ProduceCommand {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
         let deployment = self.log.deployment()?;
-        let formats = self.formats.load()?;
+        let formats = self.formats.load(deployment.config())?;
         let serde = formats.writer(&self.topic)?;
         let mut lines = Lines::open(&self.input)?;
         let log = deployment.open_log(&Memory::small())?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use base64::Engine;
@@ -15,9 +16,15 @@ use crate::serdes::internal::Codec;
 use crate::serdes::json::to_json;
 use crate::serdes::{Deserializer, Format, SchemaRegistry, Serde, SerdeError, TopicSerde};
 use crate::sink::partition_for;
+use crate::source::{KEY_SCHEMA, VALUE_SCHEMA};
 use crate::state::{StoreKind, parse_join_key, parse_session_key, parse_window_key};
 use crate::testing::InputRecord;
-use crate::time::Timestamp;
+use crate::time::{self, Clock, SystemClock, Timestamp};
+
+/// How long a record waits for the schema that it was written with.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// Time between two looks at whether the schema has come.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Reads keys, or values, of a topic or a store.
 pub(super) enum Part {
@@ -61,7 +68,7 @@ impl Part {
     /// The bytes as JSON.
     pub(super) fn decode(&self, bytes: &Bytes) -> Result<Json, SerdeError> {
         match self {
-            Part::Serde(deserializer) => Ok(to_json(&deserializer.deserialize(bytes)?)),
+            Part::Serde(deserializer) => Ok(to_json(&patiently(|| deserializer.deserialize(bytes))?)),
             Part::Internal(codec) => Ok(to_json(&codec.decode(bytes)?.1)),
             Part::Windowed(inner) => match parse_window_key(bytes) {
                 Some((start, key)) => Ok(json!({ "window_start": start, "key": inner.decode(&bytes.slice_ref(key))? })),
@@ -82,6 +89,17 @@ impl Part {
                 None => inner.decode(bytes),
             },
             Part::Guess(by_id) => Ok(guess(bytes, by_id)),
+        }
+    }
+}
+
+/// Reads what may have to wait for an answer of the schema registry, for a while.
+fn patiently<T>(read: impl Fn() -> Result<T, SerdeError>) -> Result<T, SerdeError> {
+    let clock = SystemClock::new();
+    loop {
+        match read() {
+            Err(error) if error.is_awaited() && clock.elapsed() < LONGEST_WAIT => time::pause(LOOK_INTERVAL),
+            read => return read,
         }
     }
 }
@@ -120,8 +138,9 @@ impl RecordReader {
         line.insert("partition".to_owned(), partition.partition.into());
         line.insert("offset".to_owned(), record.offset.into());
         line.insert("timestamp".to_owned(), record.timestamp.into());
-        put(&mut line, "key", &self.key, record.key.as_ref());
-        put(&mut line, "value", &self.value, record.value.as_ref());
+        let schema = |header: &str| record.headers.last(header).and_then(|header| header.value.as_ref());
+        put(&mut line, "key", &self.key, record.key.as_ref(), schema(KEY_SCHEMA));
+        put(&mut line, "value", &self.value, record.value.as_ref(), schema(VALUE_SCHEMA));
         let headers = record.headers.as_slice();
         if !headers.is_empty() {
             let text = |header: &Header| header.value.as_ref().map(|value| String::from_utf8_lossy(value).into_owned());
@@ -133,8 +152,14 @@ impl RecordReader {
 }
 
 /// Puts a key or value in, or why it cannot be read and its bytes.
-fn put(line: &mut Map<String, Json>, name: &str, part: &Part, bytes: Option<&Bytes>) {
-    match bytes.map(|bytes| (bytes, part.decode(bytes))) {
+fn put(line: &mut Map<String, Json>, name: &str, part: &Part, bytes: Option<&Bytes>, schema: Option<&Bytes>) {
+    let decode = |bytes| match (part, schema) {
+        (Part::Serde(deserializer), Some(_)) if deserializer.takes_header() => {
+            Ok(to_json(&patiently(|| deserializer.deserialize_with(bytes, schema))?))
+        }
+        _ => part.decode(bytes),
+    };
+    match bytes.map(|bytes| (bytes, decode(bytes))) {
         None => line.insert(name.to_owned(), Json::Null),
         Some((_, Ok(json))) => line.insert(name.to_owned(), json),
         Some((bytes, Err(error))) => {

@@ -70,10 +70,11 @@ impl ResetCommand {
         let state = self.state_dir.iter();
         let flags = state.map(|path| flag("--state-dir", "state.directory", path.display())).collect();
         let deployment = Deployment::new(self.log.settings(flags)?)?;
+        let schemas = self.schemas.asking(deployment.config())?;
         let topologies: Vec<Topology> = self
             .files
             .iter()
-            .map(|file| Ok(load::topology(file, &self.schemas)?.topology))
+            .map(|file| Ok(load::topology(file, &schemas)?.topology))
             .collect::<anyhow::Result<_>>()?;
         if !deployment.has_log() {
             return Err(anyhow!("there is no {}; there is nothing to reset", deployment.name()));

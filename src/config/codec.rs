@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Kind;
+use super::{Kind, Secret};
 use crate::time::{format_duration, parse_duration};
 
 /// Reads and writes the values of one kind of setting.
@@ -104,6 +104,49 @@ impl Codec<PathBuf> for Directory {
 
     fn write(value: &PathBuf) -> String {
         value.display().to_string()
+    }
+}
+
+/// The path of a file.
+pub(super) struct File;
+
+impl Codec<PathBuf> for File {
+    const KIND: Kind = Kind::File;
+
+    fn read(text: &str) -> Result<PathBuf, String> {
+        if text.is_empty() { Err("expected the path of a file".to_owned()) } else { Ok(PathBuf::from(text)) }
+    }
+
+    fn write(value: &PathBuf) -> String {
+        value.display().to_string()
+    }
+}
+
+/// Text that is not empty.
+pub(super) struct Text;
+
+impl Codec<String> for Text {
+    const KIND: Kind = Kind::Text;
+
+    fn read(text: &str) -> Result<String, String> {
+        if text.trim().is_empty() { Err("expected text, found nothing".to_owned()) } else { Ok(text.to_owned()) }
+    }
+
+    fn write(value: &String) -> String {
+        value.clone()
+    }
+}
+
+impl Codec<Secret> for Text {
+    const KIND: Kind = Kind::Text;
+
+    fn read(text: &str) -> Result<Secret, String> {
+        <Text as Codec<String>>::read(text).map(Secret::new)
+    }
+
+    // Who shows settings hides those of secret names.
+    fn write(value: &Secret) -> String {
+        value.reveal().to_owned()
     }
 }
 

@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use codec::{Bytes, Count, Directory, Millis, Optional, Socket, Switch, Word};
+use codec::{Bytes, Count, Directory, File, Millis, Optional, Socket, Switch, Text, Word};
 pub use codec::{format_size, parse_size};
 pub use load::{ConfigError, Effective, Flag, Origin, Sources};
 pub use reference::{json_schema, reference};
@@ -34,6 +34,18 @@ pub enum Guarantee {
     ExactlyOnce,
     /// What was done since the last commit is done again, and its outputs are there twice. Costs no transactions.
     AtLeastOnce,
+}
+
+/// Under which name a schema stands in a registry (Confluent's subject name strategies).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SubjectStrategy {
+    /// `TOPIC-key` and `TOPIC-value`: one schema for the keys of a topic, one for its values.
+    #[default]
+    Topic,
+    /// The full name of the record, whichever topic it is in.
+    Record,
+    /// `TOPIC-` and the full name of the record: several kinds of records in a topic.
+    TopicRecord,
 }
 
 /// Which topics that are missing `run` creates.
@@ -143,6 +155,35 @@ setting::settings! {
         ["topics.replication_factor"] replication_factor: Option<usize> as Optional<Count<32_767>> = None;
         /// How often a running application looks for topics that match its patterns.
         ["topics.refresh_interval"] topics_refresh: Duration as Millis = Duration::from_secs(30);
+        /// A Schema Registry with Confluent's API: one URL, or several of the same registry separated by commas, which
+        /// are tried in turn. `none`: the `*.avsc` files are all the schemas there are.
+        ["schema_registry.url"] schema_registry_url: Option<String> as Optional<Text> = None;
+        /// Who the registry is told it is talking to (HTTP basic authentication).
+        ["schema_registry.username"] schema_registry_username: Option<String> as Optional<Text> = None;
+        /// The password of that user.
+        ["schema_registry.password"] schema_registry_password: Option<Secret> as Optional<Text> = None;
+        /// A token for the registry (HTTP bearer authentication), instead of a user and a password.
+        ["schema_registry.token"] schema_registry_token: Option<Secret> as Optional<Text> = None;
+        /// Certificates (PEM) of the authorities that vouch for the registry. `none`: those of the system.
+        ["schema_registry.ca_file"] schema_registry_ca: Option<PathBuf> as Optional<File> = None;
+        /// The certificate (PEM) by which the registry knows this client.
+        ["schema_registry.certificate_file"] schema_registry_certificate: Option<PathBuf> as Optional<File> = None;
+        /// The key (PEM, PKCS #8 without a password) of that certificate.
+        ["schema_registry.key_file"] schema_registry_key: Option<PathBuf> as Optional<File> = None;
+        /// How long one question to the registry may take.
+        ["schema_registry.request_timeout"] schema_registry_timeout: Duration as Millis = Duration::from_secs(5);
+        /// How often a question is put to all URLs at the start and by commands, with a growing pause in between. Records
+        /// that wait for a schema wait until it is there.
+        ["schema_registry.attempts"] schema_registry_attempts: usize as Count<100> = 3;
+        /// For how long an id counts as one that the registry does not have, before the registry is asked again.
+        ["schema_registry.miss_ttl"] schema_registry_miss_ttl: Duration as Millis = Duration::from_secs(30);
+        /// Whether a start registers the schemas of the topics that it writes to where they are missing. Off, a schema that
+        /// is not registered keeps the application from starting. In production, off is safer: `signalstream schemas
+        /// register` shows first what would change.
+        ["schema_registry.auto_register"] schema_registry_auto_register: bool as Switch = true;
+        /// Under which subject a schema stands: `topic` (`TOPIC-key`, `TOPIC-value`), `record` (the full name of the
+        /// record) or `topic_record` (`TOPIC-` and the full name).
+        ["schema_registry.subject_strategy"] schema_registry_strategy: SubjectStrategy as Word = SubjectStrategy::Topic;
         /// Where the interface for metrics and health listens, such as `127.0.0.1:8080`. `none`: it does not.
         ["http.listen"] http_listen: Option<SocketAddr> as Optional<Socket> = None;
     }
@@ -150,6 +191,7 @@ setting::settings! {
 
 codec::words! {
     Guarantee: "exactly_once" => ExactlyOnce, "at_least_once" => AtLeastOnce;
+    SubjectStrategy: "topic" => Topic, "record" => Record, "topic_record" => TopicRecord;
     CreateTopics: "auto" => Auto, "all" => All, "internal" => Internal, "none" => None;
 }
 

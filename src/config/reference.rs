@@ -37,7 +37,8 @@ fn values(setting: &Setting) -> String {
         Kind::Duration => "a duration".to_owned(),
         Kind::Switch => "`on`, `off`".to_owned(),
         Kind::Words(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
-        Kind::Directory => "a path".to_owned(),
+        Kind::Directory | Kind::File => "a path".to_owned(),
+        Kind::Text => "text".to_owned(),
         Kind::Socket => "address and port".to_owned(),
     };
     if setting.is_optional() { format!("{values}, `none`") } else { values }
@@ -86,7 +87,7 @@ fn value_schema(setting: &Setting) -> Json {
     let mut types = match setting.kind() {
         Kind::Count(_) => vec!["integer", "string"],
         Kind::Bytes => vec!["string", "integer"],
-        Kind::Duration | Kind::Directory | Kind::Socket | Kind::Words(_) => vec!["string"],
+        Kind::Duration | Kind::Directory | Kind::File | Kind::Text | Kind::Socket | Kind::Words(_) => vec!["string"],
         Kind::Switch => vec!["boolean", "string"],
     };
     if setting.is_optional() {
@@ -102,7 +103,7 @@ fn value_schema(setting: &Setting) -> Json {
         Kind::Switch => schema["examples"] = json!(["on", "off"]),
         Kind::Bytes => schema["examples"] = json!(["16MiB"]),
         Kind::Duration => schema["examples"] = json!(["100ms", "30s", "1h"]),
-        Kind::Directory | Kind::Socket => {}
+        Kind::Directory | Kind::File | Kind::Text | Kind::Socket => {}
     }
     schema
 }

@@ -17,6 +17,10 @@ pub enum Kind {
     Words(&'static [&'static str]),
     /// A directory.
     Directory,
+    /// A file.
+    File,
+    /// Any text.
+    Text,
     /// An address and a port.
     Socket,
 }

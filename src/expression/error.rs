@@ -116,6 +116,9 @@ pub enum Reason {
     /// The result does not fit into 64 bits.
     #[error("the result of `{0}` does not fit into 64 bits")]
     Overflow(&'static str),
+    /// A decimal has more digits than the engine holds.
+    #[error("the result of `{0}` has more than 38 digits")]
+    DecimalOverflow(&'static str),
     /// A timestamp lies where CEL has none.
     #[error("the result is no timestamp; timestamps go from the year 1 to the year 9999")]
     TimestampRange,

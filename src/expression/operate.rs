@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use super::error::Reason;
 use super::parse::BinaryOperator;
-use crate::record::{StructValue, Text, Value};
+use crate::record::{Decimal, StructValue, Temporal, TemporalKind, Text, Value};
 use crate::time::{MAX_TIMESTAMP, Timestamp};
 
 /// The timestamps that CEL knows, in milliseconds: the years 1 to 9999.
@@ -68,8 +68,32 @@ pub(super) fn order(left: &Value, right: &Value) -> Option<Ordering> {
         (Value::String(a), Value::String(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
         (Value::Bytes(a), Value::Bytes(b)) => Some(a.cmp(b)),
         (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
+        (Value::Decimal(a), Value::Decimal(b)) => Some(a.cmp(b)),
+        (Value::Decimal(a), _) => Some(a.cmp(&whole(right)?)),
+        (_, Value::Decimal(b)) => Some(whole(left)?.cmp(b)),
+        (Value::Temporal(a), Value::Temporal(b)) => a.order(*b),
+        (Value::Temporal(a), Value::Timestamp(b) | Value::Int(b)) if is_moment(*a) => Some(a.nanos().cmp(&nanos(*b))),
+        (Value::Timestamp(a) | Value::Int(a), Value::Temporal(b)) if is_moment(*b) => Some(nanos(*a).cmp(&b.nanos())),
         _ => None,
     }
+}
+
+/// An integer as a decimal.
+fn whole(value: &Value) -> Option<Decimal> {
+    match value {
+        Value::Int(number) => Decimal::whole(i128::from(*number)),
+        Value::UInt(number) => Decimal::whole(i128::from(*number)),
+        _ => None,
+    }
+}
+
+/// Whether a time is a timestamp in UTC.
+fn is_moment(time: Temporal) -> bool {
+    time.unit.kind() == TemporalKind::Timestamp
+}
+
+fn nanos(millis: i64) -> i128 {
+    i128::from(millis) * 1_000_000
 }
 
 /// Compares exactly: converting the integer to a float would lose its low bits.
@@ -124,6 +148,7 @@ pub(super) fn calculate(operator: BinaryOperator, left: &Value, right: &Value) -
         (Value::Int(a), Value::Int(b)) => integers(operator, *a, *b).map(Value::Int),
         (Value::UInt(a), Value::UInt(b)) => unsigned(operator, *a, *b).map(Value::UInt),
         (Value::Double(a), Value::Double(b)) => doubles(operator, *a, *b).map(Value::Double),
+        (Value::Decimal(a), Value::Decimal(b)) => decimals(operator, *a, *b).map(Value::Decimal),
         _ if operator == BinaryOperator::Add => add(left, right),
         _ if operator == BinaryOperator::Subtract => subtract(left, right),
         _ => Err(operands(operator, left, right)),
@@ -144,8 +169,21 @@ fn add(left: &Value, right: &Value) -> Result<Value, Reason> {
         (Value::Duration(a) | Value::Int(a), Value::Timestamp(b)) => timestamp(a.checked_add(*b))?,
         (Value::Duration(a), Value::Duration(b) | Value::Int(b)) => duration(a.checked_add(*b))?,
         (Value::Int(a), Value::Duration(b)) => duration(a.checked_add(*b))?,
+        (Value::Temporal(a), Value::Duration(b) | Value::Int(b)) if is_moment(*a) => moved(*a, nanos(*b))?,
+        (Value::Duration(a) | Value::Int(a), Value::Temporal(b)) if is_moment(*b) => moved(*b, nanos(*a))?,
         _ => return Err(operands(BinaryOperator::Add, left, right)),
     })
+}
+
+/// A timestamp so many nanoseconds later, in its own unit.
+fn moved(time: Temporal, by: i128) -> Result<Value, Reason> {
+    let moved = Temporal::of_nanos(time.unit, time.nanos() + by).filter(|time| time.civil().is_some());
+    moved.map(Value::Temporal).ok_or(Reason::TimestampRange)
+}
+
+/// The span between two timestamps, of which one at least is finer than milliseconds.
+fn between(left: i128, right: i128) -> Result<Value, Reason> {
+    duration(i64::try_from((left - right).div_euclid(1_000_000)).ok())
 }
 
 /// A timestamp that an operator made, if it is one.
@@ -164,6 +202,10 @@ fn subtract(left: &Value, right: &Value) -> Result<Value, Reason> {
         (Value::Timestamp(a), Value::Duration(b) | Value::Int(b)) => timestamp(a.checked_sub(*b))?,
         (Value::Duration(a), Value::Duration(b) | Value::Int(b)) => duration(a.checked_sub(*b))?,
         (Value::Int(a), Value::Duration(b)) => duration(a.checked_sub(*b))?,
+        (Value::Temporal(a), Value::Duration(b) | Value::Int(b)) if is_moment(*a) => moved(*a, -nanos(*b))?,
+        (Value::Temporal(a), Value::Temporal(b)) if is_moment(*a) && is_moment(*b) => between(a.nanos(), b.nanos())?,
+        (Value::Temporal(a), Value::Timestamp(b)) if is_moment(*a) => between(a.nanos(), nanos(*b))?,
+        (Value::Timestamp(a), Value::Temporal(b)) if is_moment(*b) => between(nanos(*a), b.nanos())?,
         _ => return Err(operands(BinaryOperator::Subtract, left, right)),
     })
 }
@@ -202,13 +244,24 @@ fn doubles(operator: BinaryOperator, a: f64, b: f64) -> Result<f64, Reason> {
     }
 }
 
+fn decimals(operator: BinaryOperator, a: Decimal, b: Decimal) -> Result<Decimal, Reason> {
+    let result = match operator {
+        BinaryOperator::Add => a.checked_add(b),
+        BinaryOperator::Subtract => a.checked_sub(b),
+        BinaryOperator::Multiply => a.checked_mul(b),
+        _ => return Err(operands(operator, &Value::Decimal(a), &Value::Decimal(b))),
+    };
+    result.ok_or(Reason::DecimalOverflow(operator.symbol()))
+}
+
 /// `-x`.
 pub(super) fn negate(value: &Value) -> Result<Value, Reason> {
     match value {
         Value::Int(n) => n.checked_neg().map(Value::Int).ok_or(Reason::Overflow("-")),
         Value::Double(n) => Ok(Value::Double(-n)),
         Value::Duration(n) => duration(n.checked_neg()),
-        other => Err(Reason::Kind { expected: "int, double or duration".to_owned(), found: other.kind() }),
+        Value::Decimal(n) => Ok(Value::Decimal(n.negated())),
+        other => Err(Reason::Kind { expected: "int, double, decimal or duration".to_owned(), found: other.kind() }),
     }
 }
 

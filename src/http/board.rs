@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::publish::Publisher;
 use crate::runtime::{ApplicationStatus, TaskState, ThreadState};
+use crate::serdes::remote::SchemaWait;
 use crate::time::Clock;
 
 /// A thread that has not come round for so long hangs: longer than any transaction and any call of the log may take.
@@ -31,8 +32,10 @@ struct State {
 /// What the process says of itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Health {
-    /// `starting`, `restoring`, `running`, `disconnected`, `stopping` or `failed`.
+    /// `starting`, `restoring`, `running`, `waiting_for_schema`, `disconnected`, `stopping` or `failed`.
     pub status: &'static str,
+    /// What keeps the process from being ready, where more can be said of it.
+    pub reason: Option<String>,
     /// Whether no thread hangs and none has failed.
     pub alive: bool,
     /// Whether all tasks of this process run.
@@ -54,6 +57,7 @@ impl Health {
     pub fn to_json(&self) -> Json {
         json!({
             "status": self.status,
+            "reason": self.reason,
             "kafka_ready": self.log_ready,
             "tasks_running": self.tasks_running,
             "tasks": self.tasks,
@@ -99,15 +103,18 @@ impl Board {
         let ready = started && !stopping && applications.iter().all(ApplicationStatus::is_ready);
         let away = |state| matches!(state, ThreadState::Starting | ThreadState::Disconnected);
         let log_ready = started && !threads().any(|thread| away(thread.state) || thread.failing_for.is_some());
+        let reason = applications.iter().find_map(ApplicationStatus::held_by).map(reason);
         Health {
             status: match () {
                 () if stopping => "stopping",
                 () if !alive => "failed",
                 () if ready => "running",
                 () if threads().any(|thread| thread.state == ThreadState::Disconnected) => "disconnected",
+                () if reason.is_some() => "waiting_for_schema",
                 () if tasks().any(|task| task.state == TaskState::Restoring) => "restoring",
                 () => "starting",
             },
+            reason,
             alive,
             ready,
             log_ready,
@@ -121,6 +128,12 @@ impl Board {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Why records wait for a schema.
+fn reason(wait: &SchemaWait) -> String {
+    let problem = wait.problem.as_deref().unwrap_or("the schema registry has not been heard yet");
+    format!("records wait for the schema of id {} since {}s: {problem}", wait.id, wait.since.as_secs())
 }
 
 #[cfg(test)]
@@ -153,6 +166,7 @@ mod tests {
             tasks: 1,
             threads: vec![thread],
             state_memory: MemoryUsage { block_cache: 0, write_buffers: 0 },
+            schemas: Vec::new(),
             is_stopping: false,
         }
     }
@@ -173,6 +187,12 @@ mod tests {
             board.publish(vec![application(thread, task)]);
             assert_eq!(said(board.health()), expected, "{thread:?}");
         }
+        let wait =
+            SchemaWait { id: "7".to_owned(), since: Duration::from_secs(9), problem: Some("it is away".to_owned()) };
+        let held = ApplicationStatus { schemas: vec![wait], ..application(ThreadState::Running, TaskState::Running) };
+        board.publish(vec![held]);
+        assert_eq!(board.health().reason.as_deref(), Some("records wait for the schema of id 7 since 9s: it is away"));
+        assert_eq!(said(board.health()), ("waiting_for_schema", true, false, true));
         board.publish(vec![application(ThreadState::Running, TaskState::Running)]);
         clock.advance(HANGS_AFTER + Duration::from_secs(1));
         assert!(!board.health().alive, "nothing was heard of the thread for too long");

@@ -55,6 +55,9 @@ impl Publisher {
             let count = status.own_tasks().filter(|(_, task)| task.state == state).count();
             metrics::TASKS.set(&[application, state.as_str()], count as f64);
         }
+        metrics::SCHEMAS_AWAITED.set(&[application], status.schemas.len() as f64);
+        let longest = status.schemas.first().map_or(Duration::ZERO, |wait| wait.since);
+        metrics::SCHEMA_WAIT.set(&[application], longest.as_secs_f64());
         for (_, task) in status.own_tasks() {
             self.task(application, task);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{MapValue, Shape, StructShape, StructValue, Value};
+use super::{Decimal, MapValue, Shape, StructShape, StructValue, Temporal, UnionShape, Value};
 
 /// The value as the shape has it: maps become structs where it has those, with fields in its order and null for those
 /// that may be missing, and whole numbers become doubles and times. Null fits everywhere at the top.
@@ -51,7 +51,24 @@ fn fit(value: Value, shape: &Shape) -> Result<Value, Misfit> {
         | (Shape::String, value @ Value::String(_))
         | (Shape::Bytes, value @ Value::Bytes(_))
         | (Shape::Timestamp, value @ Value::Timestamp(_))
-        | (Shape::Duration, value @ Value::Duration(_)) => value,
+        | (Shape::Duration, value @ Value::Duration(_))
+        | (Shape::Decimal, value @ Value::Decimal(_)) => value,
+        (Shape::Temporal(unit), Value::Temporal(time)) if time.unit == *unit => Value::Temporal(time),
+        (Shape::Temporal(unit), Value::Int(count)) => Value::Temporal(Temporal::new(*unit, count)),
+        (Shape::Temporal(unit), Value::String(text)) => match Temporal::parse(*unit, &text) {
+            Some(time) => Value::Temporal(time),
+            None => return Err(Misfit::new(format!("{:?} is no {shape}", &*text))),
+        },
+        (Shape::Decimal, Value::Int(number)) => {
+            let decimal = Decimal::whole(i128::from(number));
+            decimal.map_or(Value::Null, Value::Decimal)
+        }
+        (Shape::Decimal, Value::String(text)) => match Decimal::parse(&text) {
+            Some(decimal) => Value::Decimal(decimal),
+            None => return Err(Misfit::new(format!("{:?} is no decimal of at most 38 digits", &*text))),
+        },
+        (Shape::Recursive(_), value) => return fit(value, &shape.resolved()),
+        (Shape::Union(union), value) => return alternative(value, union, shape),
         (Shape::Timestamp, Value::Int(millis)) => Value::Timestamp(millis),
         (Shape::Duration, Value::Int(millis)) => Value::Duration(millis),
         (Shape::Double, Value::Int(number)) => Value::Double(number as f64),
@@ -71,6 +88,15 @@ fn fit(value: Value, shape: &Shape) -> Result<Value, Misfit> {
         (_, value) => return Err(Misfit::new(format!("{shape} is expected, this is {}", value.kind()))),
     };
     Ok(fitting)
+}
+
+/// The alternative that a value is one of, else the first that it can be made one of.
+fn alternative(value: Value, union: &UnionShape, shape: &Shape) -> Result<Value, Misfit> {
+    if let Some(branch) = union.branch_of(&value).and_then(|index| union.branches().get(index)) {
+        return fit(value, branch);
+    }
+    let fitting = union.branches().iter().find_map(|branch| fit(value.clone(), branch).ok());
+    fitting.ok_or_else(|| Misfit::new(format!("{shape} is expected, this is {}", value.kind())))
 }
 
 fn list(items: Arc<[Value]>, element: &Shape) -> Result<Value, Misfit> {

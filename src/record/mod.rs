@@ -4,9 +4,12 @@
 //! structs are counted references. [`Shape`] describes at plan time what a value will be at run time.
 
 mod conform;
+mod decimal;
 mod fields;
 mod provenance;
 mod shape;
+mod temporal;
+mod union;
 mod value;
 
 use std::fmt;
@@ -18,9 +21,12 @@ use crate::time::Timestamp;
 use crate::window::Window;
 
 pub use conform::conform;
+pub use decimal::Decimal;
 pub use fields::Fields;
 pub use provenance::Provenance;
 pub use shape::{EnumShape, Field, Shape, StructShape};
+pub use temporal::{Temporal, TemporalKind, TemporalUnit, civil, parse_moment};
+pub use union::{RecursiveShape, UnionShape};
 pub use value::{MapValue, StructValue, Text, Value};
 
 /// A record's key: its value and the bytes it is stored, partitioned and written under.

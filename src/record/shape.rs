@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::Text;
+use super::{RecursiveShape, TemporalUnit, Text, UnionShape};
 
 /// The shape of a value: what expressions are checked against before anything runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,10 @@ pub enum Shape {
     Timestamp,
     /// A span of time.
     Duration,
+    /// An exact decimal number.
+    Decimal,
+    /// A date, a time of day, or a timestamp that is not one of milliseconds in UTC.
+    Temporal(TemporalUnit),
     /// One symbol of a closed set.
     Enum(Arc<EnumShape>),
     /// A list.
@@ -38,6 +42,10 @@ pub enum Shape {
     Map(Arc<Shape>),
     /// Named fields.
     Struct(Arc<StructShape>),
+    /// A struct around this one.
+    Recursive(RecursiveShape),
+    /// One of several. Never directly in another one; made by [`Shape::any_of`].
+    Union(Arc<UnionShape>),
     /// The inner shape, or null. Never nested, never around `Any`, `Null` or `Never`.
     Optional(Arc<Shape>),
 }
@@ -148,9 +156,19 @@ impl Shape {
             (Shape::Enum(_), Shape::String) | (Shape::String, Shape::Enum(_)) => Some(Shape::String),
             (Shape::Enum(_), Shape::Enum(_)) => Some(Shape::String),
             (Shape::Struct(a), Shape::Struct(b)) => unify_structs(a, b),
+            (Shape::Recursive(_), Shape::Struct(_)) => self.resolved().unify(other),
+            (Shape::Struct(_), Shape::Recursive(_)) => self.unify(&other.resolved()),
+            (Shape::Union(_), _) | (_, Shape::Union(_)) => unify_unions(self, other),
             _ => None,
         }
     }
+}
+
+/// Where the alternatives of one are all among those of the other.
+fn unify_unions(a: &Shape, b: &Shape) -> Option<Shape> {
+    let (most, least) = if a.alternatives().len() >= b.alternatives().len() { (a, b) } else { (b, a) };
+    let known = |shape: &Shape| most.alternatives().iter().any(|branch| branch.unify(shape).as_ref() == Some(branch));
+    least.alternatives().iter().all(known).then(|| most.clone())
 }
 
 fn unify_structs(a: &StructShape, b: &StructShape) -> Option<Shape> {
@@ -184,6 +202,26 @@ impl fmt::Display for Shape {
             Shape::Bytes => f.write_str("bytes"),
             Shape::Timestamp => f.write_str("timestamp"),
             Shape::Duration => f.write_str("duration"),
+            Shape::Decimal => f.write_str("decimal"),
+            Shape::Temporal(unit) => f.write_str(unit.name()),
+            Shape::Recursive(reference) => f.write_str(reference.name()),
+            Shape::Union(union) => {
+                let last = union.branches().len().saturating_sub(1);
+                for (n, branch) in union.branches().iter().enumerate() {
+                    let separator = match n {
+                        0 => "",
+                        n if n == last => " or ",
+                        _ => ", ",
+                    };
+                    write!(f, "{separator}{branch}")?;
+                }
+                Ok(())
+            }
+            // `int, string or null`, not `int or string or null`.
+            Shape::Optional(inner) if matches!(**inner, Shape::Union(_)) => {
+                let union = inner.alternatives().iter().map(ToString::to_string).collect::<Vec<_>>();
+                write!(f, "{} or null", union.join(", "))
+            }
             Shape::Enum(symbols) => write!(f, "enum {}", symbols.name),
             Shape::List(element) => write!(f, "list<{element}>"),
             Shape::Map(value) => write!(f, "map<string, {value}>"),

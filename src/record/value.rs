@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use super::StructShape;
+use super::{Decimal, StructShape, Temporal};
 use crate::time::Timestamp;
 
 /// Text that shares the payload it was decoded from.
@@ -37,6 +37,10 @@ pub enum Value {
     Timestamp(Timestamp),
     /// A span of time in milliseconds.
     Duration(i64),
+    /// An exact decimal number.
+    Decimal(Decimal),
+    /// A date, a time of day, or a timestamp that is not one of milliseconds in UTC.
+    Temporal(Temporal),
     /// A list.
     List(Arc<[Value]>),
     /// A map with text keys.
@@ -144,6 +148,8 @@ impl Value {
             Value::Bytes(_) => "bytes",
             Value::Timestamp(_) => "timestamp",
             Value::Duration(_) => "duration",
+            Value::Decimal(_) => "decimal",
+            Value::Temporal(time) => time.unit.kind().name(),
             Value::List(_) => "list",
             Value::Map(_) => "map",
             Value::Struct(_) => "struct",

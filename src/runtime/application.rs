@@ -17,11 +17,12 @@ use super::stream_thread::StreamThread;
 use super::topic_watch::TopicWatch;
 use super::topics::{prepare, targets};
 use super::workers::Workers;
-use super::{ApplicationOptions, Progress, RuntimeError};
+use super::{ApplicationOptions, Progress, RuntimeError, schemas};
 use crate::error::{Classified, ErrorClass};
 use crate::log::{Log, LogConsumer};
 use crate::metrics::Counters;
 use crate::record::TopicPartition;
+use crate::serdes::remote::RemoteRegistry;
 use crate::state::{StateDirectory, StateError};
 use crate::task::{TaskOpener, open_globals};
 use crate::time::Clock;
@@ -41,6 +42,8 @@ pub struct Application {
     threads: Vec<JoinHandle<()>>,
     watcher: Box<dyn LogConsumer>,
     rounds: usize,
+    /// Who knows the schemas that records were written with.
+    registry: Option<Arc<RemoteRegistry>>,
 }
 
 impl Application {
@@ -54,6 +57,7 @@ impl Application {
         clock: Arc<dyn Clock>,
         options: &ApplicationOptions,
     ) -> Result<Application, RuntimeError> {
+        schemas::prepare(topology)?;
         let (topics, tasks, evolution) = prepare(topology, log.as_ref(), options.create_topics)?;
         if evolution.renews {
             state.tasks()?.iter().try_for_each(|task| state.remove_task(task))?;
@@ -70,6 +74,11 @@ impl Application {
         opener.globals = globals.clone();
         opener.partitions = targets(topology, log.admin().as_ref(), &topics);
         let shared = Arc::new(Shared::default());
+        let registry = topology.schemas.remote().cloned();
+        if let Some(registry) = &registry {
+            let threads = Arc::downgrade(&shared);
+            registry.wake(Arc::new(move || threads.upgrade().iter().for_each(|shared| shared.wake_all())));
+        }
         let parts = ThreadParts {
             name: String::new(),
             number: 0,
@@ -88,6 +97,7 @@ impl Application {
             threads: Vec::new(),
             watcher: log.consumer(Some(&topology.name))?,
             rounds: topology.subtopologies.len() + 1,
+            registry,
             parts,
         };
         let watch = TopicWatch::new(topology, &topics, application.parts.clock.elapsed());
@@ -158,6 +168,7 @@ impl Application {
             tasks: self.parts.tasks.len(),
             threads: self.shared.boards().iter().map(|board| board.read()).collect(),
             state_memory: self.parts.opener.state.memory_usage(),
+            schemas: self.registry.as_ref().map(|registry| registry.waits()).unwrap_or_default(),
             is_stopping: self.shared.is_stopping(),
         }
     }

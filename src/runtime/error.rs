@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::evolution::EvolutionError;
 use crate::error::{Classified, ErrorClass};
 use crate::log::LogError;
+use crate::serdes::remote::RegistryError;
 use crate::state::StateError;
 use crate::task::transaction::CommitError;
 use crate::task::{GlobalError, OpenError, TaskError, TaskId};
@@ -38,6 +39,9 @@ pub enum RuntimeError {
         .0.join(", ")
     )]
     MissingTopics(Vec<String>),
+    /// The schema registry does not do what a start needs of it.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// A task could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -79,6 +83,7 @@ impl Classified for RuntimeError {
             RuntimeError::Log(error) => error.class(),
             RuntimeError::Evolution(error) => error.class(),
             RuntimeError::Open(error) => error.class(),
+            RuntimeError::Registry(error) => error.class(),
             RuntimeError::Task(error) => error.class(),
             RuntimeError::Commit(error) => error.class(),
             _ => ErrorClass::Fatal,

@@ -20,6 +20,7 @@ mod ownership;
 mod progress;
 mod publish;
 mod recovery;
+mod schemas;
 mod shared;
 mod start;
 mod status;
@@ -35,6 +36,7 @@ pub use error::RuntimeError;
 pub use evolution::{Evolution, EvolutionError, evolution, read_description};
 pub use options::ApplicationOptions;
 pub use progress::Progress;
+pub use schemas::announce_schemas;
 pub use status::{
     ApplicationStatus, InputStatus, StoreStatus, TaskState, TaskStatus, ThreadCounts, ThreadState, ThreadStatus,
 };

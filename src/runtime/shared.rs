@@ -102,6 +102,12 @@ impl Shared {
         wakers.iter().for_each(|wake| wake());
     }
 
+    /// Ends the waiting of all threads.
+    pub(super) fn wake_all(&self) {
+        let wakers: Vec<Waker> = lock(&self.wakers).values().flatten().cloned().collect();
+        wakers.iter().for_each(|wake| wake());
+    }
+
     /// Waits until `threads` have ended, up to `timeout`. Returns whether they have.
     pub(super) fn wait_for_end(&self, threads: usize, timeout: Duration) -> bool {
         let waited = self.one_ended.wait_timeout_while(lock(&self.ended), timeout, |ended| *ended < threads);

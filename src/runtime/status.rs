@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::board::DISCONNECTED;
 use crate::record::TopicPartition;
+use crate::serdes::remote::SchemaWait;
 use crate::state::MemoryUsage;
 use crate::task::{StoreRestore, TaskId};
 
@@ -19,6 +21,8 @@ pub struct ApplicationStatus {
     pub threads: Vec<ThreadStatus>,
     /// The memory that the stores of this process take.
     pub state_memory: MemoryUsage,
+    /// The schemas that records wait for: the registry has not answered yet.
+    pub schemas: Vec<SchemaWait>,
     /// Whether it has been told to stop, or has failed.
     pub is_stopping: bool,
 }
@@ -169,8 +173,14 @@ impl ApplicationStatus {
         let at_work = |state| matches!(state, ThreadState::Running | ThreadState::Rebalancing);
         let runs = |task: &TaskStatus| matches!(task.state, TaskState::Running | TaskState::Closing);
         !self.is_stopping
+            && self.held_by().is_none()
             && self.threads.iter().all(|thread| at_work(thread.state))
             && self.own_tasks().all(|(_, task)| runs(task))
+    }
+
+    /// The schema that records have waited for longest, for long enough to say so.
+    pub fn held_by(&self) -> Option<&SchemaWait> {
+        self.schemas.first().filter(|wait| wait.since >= DISCONNECTED)
     }
 
     /// Whether every thread has come round within `limit`.

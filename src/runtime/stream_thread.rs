@@ -308,14 +308,14 @@ impl StreamThread {
 }
 
 /// The task with the earliest record, and until when it may go on. `None` when no task has one, or a task
-/// waits for a fetch, of which nobody knows what it will bring. One that has not heard of all its inputs holds up no other:
-/// the broker of a partition may be away for long.
+/// waits for a fetch, of which nobody knows what it will bring. One that has not heard of all its inputs, or waits for a
+/// schema, holds up no other: the broker of a partition, or the registry, may be away for long.
 fn earliest(tasks: &mut BTreeMap<TaskId, Task>, now: Timestamp) -> Option<(TaskId, Timestamp)> {
     let (mut first, mut second) = (None, Timestamp::MAX);
     for (id, task) in tasks {
         match task.peek(now) {
             Next::Awaited => return None,
-            Next::Nothing | Next::Unknown => {}
+            Next::Nothing | Next::Unknown | Next::Held => {}
             Next::Ready(time) => match first {
                 Some((_, earlier)) if earlier <= time => second = second.min(time),
                 _ => {

@@ -9,18 +9,23 @@ use crate::record::Text;
 /// enough that a lie of a few bytes cannot make the reader fill its memory.
 const EMPTY_ITEMS: u64 = 65_536;
 
+/// How deep a record may lie in records that contain themselves. It bounds the stack, and what is left of a value when it is
+/// dropped, compared or written.
+const MAX_DEPTH: usize = 128;
+
 /// A position in a payload.
 pub(super) struct Cursor<'a> {
     payload: &'a Bytes,
     bytes: &'a [u8],
     position: usize,
     empty_items_left: u64,
+    depth: usize,
 }
 
 impl<'a> Cursor<'a> {
     /// Starts at byte `position` of a payload.
     pub(super) fn new(payload: &'a Bytes, position: usize) -> Self {
-        Cursor { payload, bytes: payload, position, empty_items_left: EMPTY_ITEMS }
+        Cursor { payload, bytes: payload, position, empty_items_left: EMPTY_ITEMS, depth: 0 }
     }
 
     /// The byte to be read next, counted from the start of the payload.
@@ -31,6 +36,25 @@ impl<'a> Cursor<'a> {
     /// The bytes not read yet.
     pub(super) fn remaining(&self) -> usize {
         self.bytes.len().saturating_sub(self.position)
+    }
+
+    /// Reads what is one level deeper in a value of a schema that contains itself.
+    pub(super) fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, SerdeError>) -> Result<T, SerdeError> {
+        if self.depth >= MAX_DEPTH {
+            return Err(Problem::TooDeep(MAX_DEPTH).at(self.position));
+        }
+        self.depth += 1;
+        let read = read(self);
+        self.depth -= 1;
+        read
+    }
+
+    /// The next `count` bytes.
+    #[inline]
+    pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], SerdeError> {
+        let start = self.position;
+        self.skip(count)?;
+        Ok(self.bytes.get(start..self.position).unwrap_or_default())
     }
 
     /// Checks that everything has been read.

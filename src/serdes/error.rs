@@ -27,6 +27,30 @@ pub enum SerdeError {
     /// The payload names a writer's schema that is registered, but cannot be read as the schema expected.
     #[error(transparent)]
     Incompatible(Box<Incompatible>),
+    /// The payload names a writer's schema that nothing can be read with.
+    #[error(transparent)]
+    Unusable(Box<UnusableSchema>),
+    /// The payload names a writer's schema that is not known yet: the registry is being asked.
+    #[error(transparent)]
+    Awaited(Box<AwaitedSchema>),
+}
+
+/// A writer's schema that is there, but is none that can be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("it cannot be read as {reader}: {message}")]
+pub struct UnusableSchema {
+    /// The schema expected.
+    pub reader: String,
+    /// Which schema it was written with, and what is wrong with that.
+    pub message: String,
+}
+
+/// A writer's schema that is not known yet.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("it was written with schema id {id}, for which the schema registry has not been heard yet")]
+pub struct AwaitedSchema {
+    /// The id.
+    pub id: String,
 }
 
 /// A value that does not fit what is to be written (or, for JSON, read).
@@ -64,10 +88,12 @@ pub struct Incompatible {
 }
 
 impl Classified for SerdeError {
-    /// A schema that does not exist is a mistake of the deployment; everything else is the record's fault.
+    /// A schema that does not exist is a mistake of the deployment, one that is awaited will come; everything else is the
+    /// record's fault.
     fn class(&self) -> ErrorClass {
         match self {
             SerdeError::UnknownSchema(_) => ErrorClass::Fatal,
+            SerdeError::Awaited(_) => ErrorClass::Retry,
             _ => ErrorClass::Skip,
         }
     }
@@ -94,6 +120,11 @@ impl SerdeError {
             }
             other => other,
         }
+    }
+
+    /// Whether the same payload can be read once the registry has answered.
+    pub fn is_awaited(&self) -> bool {
+        matches!(self, SerdeError::Awaited(_))
     }
 }
 
@@ -196,17 +227,39 @@ pub enum Problem {
         symbol: String,
     },
     /// A union has no branch of that index.
-    #[error("the union has 2 branches, found the index {0}")]
-    BadUnionIndex(i64),
+    #[error("the union has {branches} branches, found the index {index}")]
+    BadUnionIndex {
+        /// How many branches it has.
+        branches: usize,
+        /// The index read.
+        index: i64,
+    },
+    /// The branch of a union that was written is none that the reader's schema has.
+    #[error("this cannot be read as the reader's schema has it: {0}")]
+    UnreadableBranch(String),
+    /// A decimal has more digits than the engine holds.
+    #[error("a decimal of more than 38 digits, which is more than the engine holds")]
+    DecimalTooLarge,
+    /// A decimal has more digits than its schema says.
+    #[error("a decimal of {digits} digits, where the schema allows {precision}")]
+    DecimalPrecision {
+        /// The digits it has.
+        digits: u32,
+        /// The digits the schema allows.
+        precision: usize,
+    },
+    /// Text that should be a UUID is none.
+    #[error("the text is no UUID, which is written as 123e4567-e89b-12d3-a456-426614174000")]
+    BadUuid,
     /// Null, where the reader's schema has no null.
     #[error("found null, which the reader's schema does not allow")]
     UnexpectedNull,
-    /// An Avro payload does not start with the frame's zero byte.
-    #[error("expected the byte 0 that starts a payload with a schema id, found {0}")]
+    /// An Avro payload does not start as those with a schema id do.
+    #[error("expected the byte 0, or 1, that starts a payload with a schema id, found {0}")]
     NotFramed(u8),
     /// The schema id of the payload is not registered.
     #[error("it was written with schema id {0}, which no known schema has; add the writer's schema to the schemas")]
-    UnknownSchemaId(u32),
+    UnknownSchemaId(String),
     /// A number in Kafka's primitive format has the wrong length.
     #[error("a {format} has 8 bytes, found {found}")]
     WrongLength {

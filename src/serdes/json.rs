@@ -1,7 +1,8 @@
 //! JSON: values to JSON and back, with or without a shape to check against.
 //!
-//! Timestamps and durations are integers of milliseconds, bytes are base64 text. An integer that fits 64
-//! bits with sign is an int, every other number a double.
+//! Timestamps and durations are integers of milliseconds, bytes are base64 text, decimals are text, and so are dates,
+//! times of day and finer timestamps, as ISO 8601 has them: those that lie outside its calendar are integers of their
+//! unit. An integer that fits 64 bits with sign is an int, every other number a double.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +15,9 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value as Json;
 
 use super::error::{Entry, Index, Problem, SerdeError, nearest, suggestion};
-use crate::record::{EnumShape, MapValue, Shape, StructShape, StructValue, Text, Value};
+use crate::record::{
+    Decimal, EnumShape, MapValue, Shape, StructShape, StructValue, Temporal, TemporalKind, Text, UnionShape, Value,
+};
 
 /// A value as JSON. What JSON cannot hold (infinite doubles and those that are not a number) becomes null.
 pub fn to_json(value: &Value) -> Json {
@@ -26,6 +29,8 @@ pub fn to_json(value: &Value) -> Json {
         Value::Double(number) => Json::from(*number),
         Value::String(text) => Json::String(text.to_string()),
         Value::Bytes(bytes) => Json::String(BASE64.encode(bytes)),
+        Value::Decimal(decimal) => Json::String(decimal.to_string()),
+        Value::Temporal(time) => time.text().map_or_else(|| Json::from(time.count), Json::String),
         Value::List(items) => Json::Array(items.iter().map(to_json).collect()),
         Value::Map(entries) => {
             Json::Object(entries.iter().map(|(key, value)| (key.to_string(), to_json(value))).collect())
@@ -92,8 +97,47 @@ fn read(json: &Json, shape: &Shape) -> Result<Value, SerdeError> {
             Ok(Value::Map(Arc::new(entries.iter().map(entry).collect::<Result<MapValue, SerdeError>>()?)))
         }
         (Shape::Struct(fields), Json::Object(entries)) => read_struct(fields, entries),
+        (Shape::Decimal, Json::String(text)) => Decimal::parse(text).map(Value::Decimal).ok_or_else(wrong),
+        (Shape::Decimal, Json::Number(number)) => {
+            Decimal::parse(&number.to_string()).map(Value::Decimal).ok_or_else(wrong)
+        }
+        (Shape::Temporal(unit), Json::String(text)) => {
+            Temporal::parse(*unit, text).map(Value::Temporal).ok_or_else(wrong)
+        }
+        (Shape::Temporal(unit), Json::Number(number)) => {
+            let fits = |count: &i64| !unit.is_int() || i32::try_from(*count).is_ok();
+            let count = number.as_i64().filter(fits);
+            count.map(|count| Value::Temporal(Temporal::new(*unit, count))).ok_or_else(wrong)
+        }
+        (Shape::Recursive(_), _) => read(json, &shape.resolved()),
+        (Shape::Union(union), _) => read_alternative(json, union),
         _ => Err(wrong()),
     }
+}
+
+/// The first alternative that the JSON is one of. Text that could be a time is text, and a whole
+/// number an int, where the union has that.
+fn read_alternative(json: &Json, union: &UnionShape) -> Result<Value, SerdeError> {
+    let is_meant = |shape: &Shape| match shape {
+        Shape::String | Shape::Enum(_) => json.is_string(),
+        Shape::Int => json.is_i64(),
+        _ => false,
+    };
+    let (first, others): (Vec<&Shape>, Vec<&Shape>) = union.branches().iter().partition(|branch| is_meant(branch));
+    let mut last = None;
+    for branch in first.into_iter().chain(others) {
+        match read(json, branch) {
+            Ok(value) => return Ok(value),
+            // What is wrong inside an object of a record says more than that it is no number.
+            Err(error) if last.is_none() || matches!(&error, SerdeError::Value(error) if !error.path.is_empty()) => {
+                last = Some(error);
+            }
+            Err(_) => {}
+        }
+    }
+    let names: Vec<String> = union.branches().iter().map(ToString::to_string).collect();
+    let plain = || SerdeError::value("", format!("expected {}, found {}", names.join(" or "), found(json)));
+    Err(last.filter(|error| matches!(error, SerdeError::Value(error) if !error.path.is_empty())).unwrap_or_else(plain))
 }
 
 fn read_symbol(enumeration: &EnumShape, text: &str) -> Result<Value, SerdeError> {
@@ -133,6 +177,15 @@ fn expected(shape: &Shape) -> String {
         Shape::Int | Shape::Enum(_) => format!("an {shape}"),
         Shape::Timestamp => "a timestamp (milliseconds since the epoch)".to_owned(),
         Shape::Duration => "a duration (milliseconds)".to_owned(),
+        Shape::Decimal => "a decimal (text such as \"12.50\", at most 38 digits)".to_owned(),
+        Shape::Temporal(unit) => match unit.kind() {
+            TemporalKind::Date => "a date (text such as \"2026-01-31\")".to_owned(),
+            TemporalKind::Time => format!("a {shape} (text such as \"12:30:00\")"),
+            TemporalKind::Timestamp => format!("a {shape} (text such as \"2026-01-31T12:30:00Z\")"),
+            TemporalKind::LocalTimestamp => format!("a {shape} (text such as \"2026-01-31T12:30:00\")"),
+        },
+        Shape::Recursive(reference) => format!("an object ({})", reference.name()),
+        Shape::Union(_) => shape.to_string(),
         Shape::Struct(fields) if !fields.name().is_empty() => format!("an object ({shape})"),
         Shape::Struct(_) => "an object".to_owned(),
         Shape::Optional(inner) => format!("{} or null", expected(inner)),
@@ -203,6 +256,11 @@ impl Serialize for AsJson<'_> {
             Value::Double(number) => serializer.serialize_f64(*number),
             Value::String(text) => serializer.serialize_str(text),
             Value::Bytes(bytes) => serializer.serialize_str(&BASE64.encode(bytes)),
+            Value::Decimal(decimal) => serializer.collect_str(decimal),
+            Value::Temporal(time) => match time.text() {
+                Some(text) => serializer.serialize_str(&text),
+                None => serializer.serialize_i64(time.count),
+            },
             Value::List(items) => serializer.collect_seq(items.iter().map(AsJson)),
             Value::Map(entries) => {
                 let mut map = serializer.serialize_map(Some(entries.len()))?;

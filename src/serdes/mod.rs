@@ -4,6 +4,7 @@
 //! for a schema and the [`Shape`] of what it will be given; per record they only run.
 
 mod avro;
+pub mod compatibility;
 mod cursor;
 mod error;
 mod inline;
@@ -12,6 +13,7 @@ pub mod json;
 mod names;
 mod primitives;
 mod registry;
+pub mod remote;
 mod topic;
 
 use std::fmt;
@@ -21,7 +23,10 @@ use bytes::Bytes;
 
 use crate::record::{Fields, Shape, Value};
 
-pub use error::{Incompatible, PayloadError, Problem, SerdeError, ShapeMismatch, UnknownSchema, ValueError};
+pub use error::{
+    AwaitedSchema, Incompatible, PayloadError, Problem, SerdeError, ShapeMismatch, UnknownSchema, UnusableSchema,
+    ValueError,
+};
 pub use registry::{SchemaError, SchemaRegistry};
 pub use topic::TopicSerde;
 
@@ -40,6 +45,18 @@ pub enum Format {
     Json,
     /// Avro of the schema of this name, with its id in front of the value.
     Avro(String),
+    /// Avro of the schema of this name, with nothing in front of the value.
+    RawAvro(String),
+}
+
+impl Format {
+    /// The name of the schema that it needs.
+    pub fn schema(&self) -> Option<&str> {
+        match self {
+            Format::Avro(name) | Format::RawAvro(name) => Some(name),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Format {
@@ -51,6 +68,7 @@ impl fmt::Display for Format {
             Format::Bytes => f.write_str("bytes"),
             Format::Json => f.write_str("json"),
             Format::Avro(name) => write!(f, "avro {name}"),
+            Format::RawAvro(name) => write!(f, "avro {name} without framing"),
         }
     }
 }
@@ -61,7 +79,7 @@ pub struct Serde {
     /// The format.
     pub format: Format,
     shape: Shape,
-    avro: Option<(avro::SharedSchema, SchemaRegistry)>,
+    avro: Option<(avro::SharedSchema, avro::Framing, SchemaRegistry)>,
 }
 
 impl Serde {
@@ -76,13 +94,15 @@ impl Serde {
             Format::Double => (Shape::Double, None),
             Format::Bytes => (Shape::Bytes, None),
             Format::Json => (Shape::Any, None),
-            Format::Avro(name) => {
+            Format::Avro(name) | Format::RawAvro(name) => {
                 let unknown = || {
                     let nearest = error::nearest(name, registry.names());
                     SerdeError::UnknownSchema(Box::new(UnknownSchema { name: name.clone(), nearest }))
                 };
                 let schema = registry.schema(name).ok_or_else(unknown)?;
-                (schema.kind.shape(), Some((Arc::clone(schema), registry.clone())))
+                let framed = matches!(format, Format::Avro(_));
+                let framing = if framed { avro::Framing::Registry } else { avro::Framing::None };
+                (schema.kind.shape(), Some((Arc::clone(schema), framing, registry.clone())))
             }
         };
         Ok(Serde { format: format.clone(), shape, avro })
@@ -97,15 +117,20 @@ impl Serde {
     /// positions do not depend on who uses what.
     pub fn deserializer(&self, fields: &Fields) -> Deserializer {
         let read = match (&self.format, &self.avro) {
-            (_, Some((schema, registry))) => {
-                Read::Avro(Arc::new(avro::Reader::new(schema, fields, registry.schemas())))
+            (_, Some((schema, framing, registry))) => {
+                let (writers, remote) = (registry.schemas(), registry.remote().cloned());
+                let reader = Arc::new(avro::Reader::new(schema, fields, *framing, writers, remote));
+                let writer = avro::Writer::new(schema, *framing, &self.shape).ok().map(Arc::new);
+                Read::Avro(reader, writer)
             }
             (Format::String, _) => Read::Plain(primitives::read_string),
             (Format::Long, _) => Read::Plain(primitives::read_long),
             (Format::Double, _) => Read::Plain(primitives::read_double),
             (Format::Json, _) => Read::Plain(|payload| json::decode(payload)),
             // `new` gives every Avro serde its schema.
-            (Format::Bytes | Format::Avro(_), _) => Read::Plain(|payload| Ok(Value::Bytes(payload.clone()))),
+            (Format::Bytes | Format::Avro(_) | Format::RawAvro(_), _) => {
+                Read::Plain(|payload| Ok(Value::Bytes(payload.clone())))
+            }
         };
         Deserializer { read }
     }
@@ -116,8 +141,8 @@ impl Serde {
     /// # Errors
     /// Everything about `input` that cannot be written in this format.
     pub fn serializer(&self, input: &Shape) -> Result<Serializer, Vec<ShapeMismatch>> {
-        if let Some((schema, _)) = &self.avro {
-            return Ok(Serializer { write: Write::Avro(Arc::new(avro::Writer::new(schema, input)?)) });
+        if let Some((schema, framing, _)) = &self.avro {
+            return Ok(Serializer { write: Write::Avro(Arc::new(avro::Writer::new(schema, *framing, input)?)) });
         }
         let accepted = matches!(
             (&self.format, input),
@@ -137,7 +162,7 @@ impl Serde {
             Format::Long => Write::Plain(primitives::write_long),
             Format::Double => Write::Plain(primitives::write_double),
             Format::Json => Write::Plain(json::encode),
-            Format::Bytes | Format::Avro(_) => Write::Plain(primitives::write_bytes),
+            Format::Bytes | Format::Avro(_) | Format::RawAvro(_) => Write::Plain(primitives::write_bytes),
         };
         Ok(Serializer { write })
     }
@@ -152,7 +177,8 @@ pub struct Deserializer {
 #[derive(Clone, Debug)]
 enum Read {
     Plain(fn(&Bytes) -> Result<Value, SerdeError>),
-    Avro(Arc<avro::Reader>),
+    /// With what writes a key anew that somebody else has written, where that can be.
+    Avro(Arc<avro::Reader>, Option<Arc<avro::Writer>>),
 }
 
 impl Deserializer {
@@ -163,10 +189,42 @@ impl Deserializer {
     /// What is wrong with the payload, in which field and at which byte. Never panics, and never allocates
     /// more than a fixed multiple of the payload's length on the word of a length inside it.
     pub fn deserialize(&self, payload: &Bytes) -> Result<Value, SerdeError> {
+        self.deserialize_with(payload, None)
+    }
+
+    /// As [`Deserializer::deserialize`], for a payload whose schema may be named by a header of its record
+    /// ([`Deserializer::takes_header`]).
+    ///
+    /// # Errors
+    /// As [`Deserializer::deserialize`].
+    pub fn deserialize_with(&self, payload: &Bytes, header: Option<&Bytes>) -> Result<Value, SerdeError> {
         match &self.read {
             Read::Plain(read) => read(payload),
-            Read::Avro(reader) => reader.read(payload),
+            Read::Avro(reader, _) => Ok(reader.read(payload, header)?.value),
         }
+    }
+
+    /// Reads a key, and gives the bytes that stand for it from then on. Those are the payload, unless a header names its
+    /// schema, or a registry has it and it is not the reader's: equal keys have equal bytes, whoever wrote them.
+    ///
+    /// # Errors
+    /// As [`Deserializer::deserialize`].
+    pub fn deserialize_key(&self, payload: &Bytes, header: Option<&Bytes>) -> Result<(Value, Bytes), SerdeError> {
+        let (reader, writer) = match &self.read {
+            Read::Plain(read) => return Ok((read(payload)?, payload.clone())),
+            Read::Avro(reader, writer) => (reader, writer),
+        };
+        let avro::Read { value, is_own } = reader.read(payload, header)?;
+        let anew = !is_own && (header.is_some() || reader.is_remote());
+        let Some(writer) = writer.as_ref().filter(|_| anew) else { return Ok((value, payload.clone())) };
+        let mut encoded = Vec::with_capacity(payload.len());
+        writer.write(&value, &mut encoded)?;
+        Ok((value, encoded.into()))
+    }
+
+    /// Whether a header may name the schema of a payload.
+    pub fn takes_header(&self) -> bool {
+        matches!(self.read, Read::Avro(..))
     }
 }
 

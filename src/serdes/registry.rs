@@ -1,19 +1,26 @@
 //! The schemas known to the engine: the `.avsc` files of directories, and schemas given as text.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use apache_avro::rabin::Rabin;
 use serde_json::Value as Json;
 use thiserror::Error;
 
-use super::avro::{Schema, SharedSchema, Type};
+use super::avro::{Schema, SharedSchema, Type, put_aside};
 use super::error::{nearest, prefix, suggestion};
 use super::inline::{Definitions, PRIMITIVES};
 use super::names::wrong_name;
+use super::remote::RemoteRegistry;
 use crate::record::Shape;
+
+/// How large the text of a schema may be.
+const MAX_BYTES: usize = 4 << 20;
 
 /// Schemas by name and by id. Cloning shares the schemas.
 ///
@@ -22,6 +29,8 @@ use crate::record::Shape;
 pub struct SchemaRegistry {
     schemas: BTreeMap<String, Registered>,
     definitions: Arc<Definitions>,
+    /// Who gives out the ids that payloads carry, if it is not this one.
+    remote: Option<Arc<RemoteRegistry>>,
 }
 
 #[derive(Clone, Debug)]
@@ -30,6 +39,8 @@ struct Registered {
     /// The schema's own full name, with its namespace; "" where it has none.
     full_name: String,
     canonical: Arc<str>,
+    /// The schema with all that it refers to.
+    text: Arc<str>,
 }
 
 /// A file that is not a usable schema.
@@ -66,6 +77,81 @@ impl SchemaRegistry {
     /// A registry without schemas.
     pub fn new() -> Self {
         SchemaRegistry::default()
+    }
+
+    /// A registry without schemas of its own beside a remote one, which gives out the ids: what is added gets its id by
+    /// [`SchemaRegistry::assign`].
+    pub fn beside(remote: Arc<RemoteRegistry>) -> Self {
+        SchemaRegistry { remote: Some(remote), ..SchemaRegistry::default() }
+    }
+
+    /// The remote registry, if there is one.
+    pub fn remote(&self) -> Option<&Arc<RemoteRegistry>> {
+        self.remote.as_ref()
+    }
+
+    /// One schema by itself, with those that it refers to, each with its name.
+    pub(super) fn standalone(
+        origin: &str,
+        text: &str,
+        references: &[(String, String)],
+    ) -> Result<SharedSchema, SchemaError> {
+        SchemaRegistry::alone(origin, text, references).map(|registered| registered.schema)
+    }
+
+    /// Adds a schema of a remote registry under a name, with those that it refers to.
+    ///
+    /// # Errors
+    /// As [`SchemaRegistry::add`], or when it is a schema of another name.
+    pub fn add_fetched(
+        &mut self,
+        name: &str,
+        origin: &str,
+        text: &str,
+        references: &[(String, String)],
+    ) -> Result<(), SchemaError> {
+        let registered = SchemaRegistry::alone(origin, text, references)?;
+        let full_name = &registered.full_name;
+        if !full_name.is_empty() && full_name != name && full_name.rsplit('.').next() != Some(name) {
+            let message = format!("it has the schema `{full_name}`, not `{name}`");
+            return Err(SchemaError::whole(origin, message));
+        }
+        self.add(&format!("{name}.avsc"), &registered.text).map_err(|error| SchemaError::whole(origin, error.message))
+    }
+
+    /// As [`SchemaRegistry::standalone`], with its whole text and as the library has it.
+    pub(super) fn version(
+        origin: &str,
+        text: &str,
+        references: &[(String, String)],
+    ) -> Result<(SharedSchema, String, apache_avro::Schema), SchemaError> {
+        let Registered { schema, text, .. } = SchemaRegistry::alone(origin, text, references)?;
+        let mut json = read(origin, &text)?;
+        put_aside(&mut json);
+        let (parsed, _) = parse(&json).map_err(|message| SchemaError::whole(origin, message))?;
+        Ok((schema, text.to_string(), parsed))
+    }
+
+    fn alone(origin: &str, text: &str, references: &[(String, String)]) -> Result<Registered, SchemaError> {
+        if text.len() > MAX_BYTES {
+            let message = format!("the schema has {} bytes; at most {MAX_BYTES} are read", text.len());
+            return Err(SchemaError::whole(origin, message));
+        }
+        let mut registry = SchemaRegistry::new();
+        let mut definitions = Definitions::default();
+        for (name, text) in references {
+            definitions.collect(&read(name, text)?);
+        }
+        let json = read(origin, text)?;
+        definitions.collect(&json);
+        registry.definitions = Arc::new(definitions);
+        let name = match json.get("name").and_then(Json::as_str) {
+            Some(name) => format!("{} ({origin})", name.rsplit('.').next().unwrap_or(name)),
+            None => origin.to_owned(),
+        };
+        registry.register_as(&name, &Source { file: origin, text, json })?;
+        let registered = registry.schemas.pop_first().map(|(_, registered)| registered);
+        registered.ok_or_else(|| SchemaError::whole(origin, "there is no schema in it".to_owned()))
     }
 
     /// Adds every `*.avsc` file of a directory, in any order of references between them.
@@ -116,14 +202,9 @@ impl SchemaRegistry {
         let mut errors = Vec::new();
         let mut sources = Vec::new();
         for (file, text) in files {
-            match serde_json::from_str(text) {
+            match read(file, text) {
                 Ok(json) => sources.push(Source { file, text, json }),
-                Err(error) => errors.push(SchemaError {
-                    file: file.clone(),
-                    line: Some(error.line()),
-                    column: Some(error.column()),
-                    message: format!("not JSON: {}", without_position(&error.to_string())),
-                }),
+                Err(error) => errors.push(error),
             }
         }
         // A file named for the type it defines is its home; another version of the type in another file is not.
@@ -137,8 +218,11 @@ impl SchemaRegistry {
     }
 
     fn register(&mut self, source: &Source<'_>) -> Result<(), SchemaError> {
-        let name = stem(source.file);
-        let json = self.definitions.inline(&source.json).map_err(|unknown| {
+        self.register_as(stem(source.file), source)
+    }
+
+    fn register_as(&mut self, name: &str, source: &Source<'_>) -> Result<(), SchemaError> {
+        let mut json = self.definitions.inline(&source.json).map_err(|unknown| {
             let short = |full: &'_ str| full.rsplit('.').next().unwrap_or_default().to_owned();
             let known: Vec<String> =
                 PRIMITIVES.iter().map(|name| (*name).to_owned()).chain(self.definitions.names().map(short)).collect();
@@ -149,6 +233,8 @@ impl SchemaRegistry {
             let rule = "a name is letters, digits and `_`, and does not begin with a digit";
             return Err(source.error_at(wrong, format!("`{wrong}` is no name; {rule}")));
         }
+        let text = json.to_string().into();
+        put_aside(&mut json);
         let (parsed, canonical) = parse(&json).map_err(|message| source.error(message))?;
         let kind = Type::new(&parsed).map_err(|(path, message)| {
             source.error_at(path.rsplit('.').next().unwrap_or_default(), prefix(&path) + &message)
@@ -164,9 +250,30 @@ impl SchemaRegistry {
             return Err(source.error(message));
         }
         let full_name = parsed.name().map(|name| name.fullname(None)).unwrap_or_default();
-        let schema = Arc::new(Schema { name: name.to_owned(), id, kind });
-        self.schemas.insert(name.to_owned(), Registered { schema, full_name, canonical });
+        let wire = match &self.remote {
+            Some(_) => OnceLock::new(),
+            None => OnceLock::from(id),
+        };
+        let schema = Arc::new(Schema { name: name.to_owned(), id, wire, kind });
+        self.schemas.insert(name.to_owned(), Registered { schema, full_name, canonical, text });
         Ok(())
+    }
+
+    /// Says which id payloads of a schema carry. The first one stays.
+    pub fn assign(&self, name: &str, id: u32) {
+        if let Some(schema) = self.schema(name) {
+            schema.wire.get_or_init(|| id);
+        }
+    }
+
+    /// The id that payloads of a schema carry, once that is known.
+    pub fn wire_id(&self, name: &str) -> Option<u32> {
+        self.schema(name)?.wire.get().copied()
+    }
+
+    /// A schema's text, with all that it refers to inside it, and its full name.
+    pub fn text(&self, name: &str) -> Option<(&str, &str)> {
+        self.find(name).map(|registered| (&*registered.text, &*registered.full_name))
     }
 
     /// The names of the schemas, sorted.
@@ -186,12 +293,33 @@ impl SchemaRegistry {
     }
 
     pub(super) fn schema(&self, name: &str) -> Option<&SharedSchema> {
+        self.find(name).map(|registered| &registered.schema)
+    }
+
+    fn find(&self, name: &str) -> Option<&Registered> {
         let by_full_name = || self.schemas.values().find(|registered| registered.full_name == name);
-        self.schemas.get(name).or_else(by_full_name).map(|registered| &registered.schema)
+        self.schemas.get(name).or_else(by_full_name)
     }
 
     pub(super) fn schemas(&self) -> impl Iterator<Item = &Schema> {
         self.schemas.values().map(|registered| registered.schema.as_ref())
+    }
+}
+
+/// The JSON of a file.
+fn read(file: &str, text: &str) -> Result<Json, SchemaError> {
+    serde_json::from_str(text).map_err(|error| SchemaError {
+        file: file.to_owned(),
+        line: Some(error.line()),
+        column: Some(error.column()),
+        message: format!("not JSON: {}", without_position(&error.to_string())),
+    })
+}
+
+impl SchemaError {
+    /// An error of the whole file.
+    fn whole(file: &str, message: String) -> SchemaError {
+        SchemaError { file: file.to_owned(), line: None, column: None, message }
     }
 }
 
@@ -250,159 +378,5 @@ impl Source<'_> {
         let line = at.map(|before| before.matches('\n').count() + 1);
         let column = at.map(|before| before.chars().rev().take_while(|c| *c != '\n').count() + 1);
         SchemaError { file: self.file.to_owned(), line, column, message }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MESSAGE: &str = include_str!("../../schemas/MessageCreated.avsc");
-
-    fn refused(text: &str) -> String {
-        SchemaRegistry::new().add("Bad.avsc", text).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn a_name_that_is_none_is_refused_at_its_place() {
-        assert_eq!(
-            refused("{\"type\": \"map\",\n \"values\": {\"type\": \"fixed\", \"name\": \"count()\", \"size\": 2}}"),
-            "Bad.avsc:2:38: `count()` is no name; a name is letters, digits and `_`, and does not begin with a digit"
-        );
-    }
-
-    #[test]
-    fn a_schema_that_the_library_does_not_survive_is_refused() {
-        let found = parse(&serde_json::json!({"type": "fixed", "name": "?", "size": 2})).unwrap_err();
-        assert_eq!(found, "this cannot be read as an Avro schema");
-    }
-
-    #[test]
-    fn a_schema_is_found_by_file_name_and_full_name() {
-        let mut registry = SchemaRegistry::new();
-        registry.add("schemas/MessageCreated.avsc", MESSAGE).unwrap();
-        assert_eq!(registry.names().collect::<Vec<_>>(), ["MessageCreated"]);
-        let shape = registry.shape("ai.signalstream.events.MessageCreated").unwrap();
-        assert_eq!(Some(&shape), registry.shape("MessageCreated").as_ref());
-        let Shape::Struct(fields) = shape else { panic!("a record") };
-        let shown: Vec<String> =
-            fields.fields().iter().map(|field| format!("{}: {}", field.name, field.shape)).collect();
-        assert_eq!(
-            shown,
-            [
-                "message_id: string",
-                "conversation_id: string",
-                "tenant_id: string",
-                "sender: enum Sender",
-                "message: string",
-                "channel: enum Channel",
-                "timestamp: timestamp"
-            ]
-        );
-        assert_eq!(registry.shape("Message"), None);
-    }
-
-    #[test]
-    fn an_id_is_the_low_bits_of_the_fingerprint_of_the_canonical_form() {
-        let mut registry = SchemaRegistry::new();
-        // The specification gives this fingerprint of "int": 7275c51a3f395c8f.
-        registry.add("Number.avsc", r#"{"type": "int", "doc": "not part of the canonical form"}"#).unwrap();
-        assert_eq!(registry.id("Number"), Some(0x3f39_5c8f));
-    }
-
-    #[test]
-    fn files_may_refer_to_each_other_in_any_order() {
-        let directory = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
-        write(
-            "A.avsc",
-            r#"{"type": "record", "name": "A", "namespace": "n", "fields": [
-            {"name": "b", "type": "B"}, {"name": "again", "type": ["null", "n.B"]}, {"name": "mood", "type": "n.Mood"}]}"#,
-        );
-        write(
-            "B.avsc",
-            r#"{"type": "record", "name": "B", "namespace": "n", "fields": [
-            {"name": "mood", "type": {"type": "enum", "name": "Mood", "symbols": ["GOOD", "BAD"]}}]}"#,
-        );
-        write("notes.txt", "not a schema");
-        let mut registry = SchemaRegistry::new();
-        registry.load_directory(directory.path()).unwrap();
-        assert_eq!(registry.names().collect::<Vec<_>>(), ["A", "B"]);
-        let Some(Shape::Struct(a)) = registry.shape("A") else { panic!("a record") };
-        assert_eq!(a.field("b").map(|field| &field.shape), registry.shape("B").as_ref());
-        assert_eq!(a.field("again").map(|field| field.shape.clone()), registry.shape("B").map(Shape::optional));
-    }
-
-    #[test]
-    fn every_file_that_is_not_a_schema_is_reported_with_its_place() {
-        let directory = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
-        write("Broken.avsc", "{\"type\": \"record\",\n  \"name\": }");
-        write("Good.avsc", "\"string\"");
-        write(
-            "Unknown.avsc",
-            "{\"type\": \"record\", \"name\": \"U\", \"fields\": [\n  {\"name\": \"f\", \"type\": \"strnig\"}]}",
-        );
-        let mut registry = SchemaRegistry::new();
-        let errors = registry.load_directory(directory.path()).unwrap_err();
-        let said: Vec<String> = errors
-            .iter()
-            .map(|error| error.to_string().replace(&format!("{}/", directory.path().display()), ""))
-            .collect();
-        assert_eq!(
-            said,
-            [
-                "Broken.avsc:2:11: not JSON: expected value",
-                "Unknown.avsc:2:25: there is no type `strnig`; did you mean `string`?"
-            ]
-        );
-        assert!(registry.shape("Good").is_some());
-        assert!(registry.load_directory(&directory.path().join("absent")).is_err());
-    }
-
-    #[test]
-    fn what_is_not_supported_is_refused_by_name_and_place() {
-        let record = |kind: &str| {
-            format!("{{\"type\": \"record\", \"name\": \"R\", \"fields\": [\n{{\"name\": \"f\", \"type\": {kind}}}]}}")
-        };
-        assert_eq!(
-            refused(&record(r#"["null", "R"]"#)),
-            "Bad.avsc:2:10: f: `R` refers to itself; recursive schemas are not supported yet"
-        );
-        assert_eq!(
-            refused(&record(r#"["string", "long"]"#)),
-            "Bad.avsc:2:10: f: unions other than of null and one type are not supported yet"
-        );
-        let date = refused(&record(r#"{"type": "int", "logicalType": "date"}"#));
-        assert!(date.starts_with("Bad.avsc:2:10: f: the logical type Date"), "{date}");
-        assert!(refused(r#"{"type": "enum", "name": "E", "symbols": ["A", "A"]}"#).starts_with("Bad.avsc"));
-        assert!(refused("[]").starts_with("Bad.avsc"));
-        assert!(
-            refused(&format!("{}\"int\"{}", "{\"type\":\"array\",\"items\":".repeat(90), "}".repeat(90)))
-                .contains("deep")
-        );
-    }
-
-    #[test]
-    fn schemas_that_double_at_every_level_are_refused() {
-        let mut fields = vec![r#"{"name": "x", "type": {"type": "record", "name": "L0", "fields": []}}"#.to_owned()];
-        for level in 1..60 {
-            let below = level - 1;
-            fields.push(format!(
-                r#"{{"name": "x{level}", "type": {{"type": "record", "name": "L{level}", "fields": [
-                    {{"name": "a", "type": "L{below}"}}, {{"name": "b", "type": "L{below}"}}]}}}}"#
-            ));
-        }
-        let text = format!(r#"{{"type": "record", "name": "Top", "fields": [{}]}}"#, fields.join(","));
-        assert!(refused(&text).contains("more than 20000 types"));
-    }
-
-    #[test]
-    fn two_schemas_of_one_name_are_refused() {
-        let mut registry = SchemaRegistry::new();
-        registry.add("a/X.avsc", "\"string\"").unwrap();
-        registry.add("b/X.avsc", "\"string\"").unwrap();
-        let error = registry.add("c/X.avsc", "\"long\"").unwrap_err().to_string();
-        assert_eq!(error, "c/X.avsc: another schema of the name `X` is registered already");
     }
 }

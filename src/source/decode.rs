@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::expression::{EvaluationError, Input};
 use crate::log::LogRecord;
-use crate::record::{Key, Origin, Record, TopicPartition, Value};
+use crate::record::{Headers, Key, Origin, Record, TemporalKind, TopicPartition, Value};
 use crate::serdes::SerdeError;
 use crate::serdes::internal::Codec;
 use crate::time::{MAX_TIMESTAMP, Timestamp};
@@ -43,6 +45,24 @@ enum ValueDecoder {
     Internal(Codec),
 }
 
+/// The header that names the schema of a key.
+pub const KEY_SCHEMA: &str = "__key_schema_id";
+/// The header that names the schema of a value.
+pub const VALUE_SCHEMA: &str = "__value_schema_id";
+
+/// The headers without those that say how the bytes of the input are to be read: what is written has other bytes.
+fn without_schemas(headers: &Headers) -> Headers {
+    let others = headers.as_slice().iter().filter(|header| header.name != KEY_SCHEMA && header.name != VALUE_SCHEMA);
+    Headers::new(others.cloned().collect())
+}
+
+impl DecodeError {
+    /// Whether the same record can be decoded once the schema registry has answered.
+    pub fn is_awaited(&self) -> bool {
+        matches!(self, DecodeError::Key(error) | DecodeError::Value(error) if error.is_awaited())
+    }
+}
+
 /// Decodes the records of one source.
 pub struct SourceDecoder {
     plan: Source,
@@ -71,16 +91,19 @@ impl SourceDecoder {
 
     /// Decodes a record.
     pub fn decode(&self, raw: &LogRecord, now: Timestamp) -> Result<Record, DecodeError> {
+        let (of_key, of_value) = self.schema_headers(&raw.headers);
         let key = match &raw.key {
             None => None,
             Some(bytes) => {
-                let value = self.plan.key.deserialize(bytes).map_err(DecodeError::Key)?;
-                Some(Key { value, encoded: bytes.clone() })
+                let (value, encoded) = self.plan.key.deserialize_key(bytes, of_key).map_err(DecodeError::Key)?;
+                Some(Key { value, encoded })
             }
         };
         let value = match (&raw.value, &self.value) {
             (None, _) => Value::Null,
-            (Some(bytes), ValueDecoder::Serde(serde)) => serde.deserialize(bytes).map_err(DecodeError::Value)?,
+            (Some(bytes), ValueDecoder::Serde(serde)) => {
+                serde.deserialize_with(bytes, of_value).map_err(DecodeError::Value)?
+            }
             (Some(bytes), ValueDecoder::Internal(codec)) => codec.decode(bytes).map_err(DecodeError::Value)?.1,
         };
         let mut record = Record {
@@ -90,11 +113,27 @@ impl SourceDecoder {
             old: None,
             latest: true,
             timestamp: raw.timestamp,
-            headers: raw.headers.clone(),
+            headers: match (of_key, of_value) {
+                (None, None) => raw.headers.clone(),
+                _ => without_schemas(&raw.headers),
+            },
             origin: self.origin(raw.offset),
         };
         record.timestamp = self.timestamp(&record, now)?;
         Ok(record)
+    }
+
+    /// What stands in the headers by which newer clients name the schemas of key and value.
+    fn schema_headers<'a>(&self, headers: &'a Headers) -> (Option<&'a Bytes>, Option<&'a Bytes>) {
+        if headers.as_slice().is_empty() {
+            return (None, None);
+        }
+        let value = |name: &str| headers.last(name).and_then(|header| header.value.as_ref());
+        let of_value = match &self.value {
+            ValueDecoder::Serde(serde) if serde.takes_header() => value(VALUE_SCHEMA),
+            _ => None,
+        };
+        (if self.plan.key.takes_header() { value(KEY_SCHEMA) } else { None }, of_value)
     }
 
     fn timestamp(&self, record: &Record, now: Timestamp) -> Result<Timestamp, DecodeError> {
@@ -105,6 +144,9 @@ impl SourceDecoder {
                 let input = Input { key, value: &record.value, record: Some(record), locals: &[] };
                 match expression.evaluate(&input).map_err(DecodeError::TimestampExpression)? {
                     Value::Int(timestamp) | Value::Timestamp(timestamp) => timestamp,
+                    Value::Temporal(time) if time.unit.kind() == TemporalKind::Timestamp => {
+                        time.millis().ok_or(DecodeError::TimestampKind("timestamp"))?
+                    }
                     other => return Err(DecodeError::TimestampKind(other.kind())),
                 }
             }

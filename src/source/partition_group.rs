@@ -28,6 +28,8 @@ pub enum Next {
     Awaited,
     /// Nothing yet: of a partition that is empty it is not known whether it holds records.
     Unknown,
+    /// Nothing yet: the first record of a partition waits for the schema it was written with.
+    Held,
     /// Nothing.
     Nothing,
 }
@@ -59,7 +61,9 @@ impl RecordQueue {
         if self.head.is_none()
             && let Some(raw) = self.waiting.front()
         {
-            self.head = Some(self.decoder.decode(raw, now));
+            // One whose schema is being asked for stays where it is.
+            let decoded = self.decoder.decode(raw, now);
+            self.head = (!decoded.as_ref().is_err_and(DecodeError::is_awaited)).then_some(decoded);
         }
     }
 
@@ -69,10 +73,10 @@ impl RecordQueue {
     }
 
     /// What has to come before a record of another partition may be taken: nothing is queued although the log is known to
-    /// hold more, or may hold more for all that is known.
+    /// hold more, or may hold more for all that is known; or what is queued cannot be read yet.
     fn awaits(&self) -> Option<Awaits> {
         match self.end {
-            _ if !self.waiting.is_empty() => None,
+            _ if !self.waiting.is_empty() => self.head.is_none().then_some(Awaits::Schema),
             None => Some(Awaits::News),
             Some(end) => (self.fetched < end).then_some(Awaits::Fetch),
         }
@@ -85,6 +89,8 @@ enum Awaits {
     Fetch,
     /// A partition is empty of which it is not known where it ends.
     News,
+    /// The first record of a partition cannot be read before the schema registry has answered.
+    Schema,
 }
 
 /// One queue per source; all are of the same partition number.
@@ -173,6 +179,7 @@ impl PartitionGroup {
             Ok(None) => Next::Nothing,
             Err(Awaits::Fetch) => Next::Awaited,
             Err(Awaits::News) => Next::Unknown,
+            Err(Awaits::Schema) => Next::Held,
         }
     }
 

@@ -39,6 +39,9 @@ pub(super) fn shares_buffers(shape: &Shape) -> bool {
     match shape {
         Shape::Any | Shape::String | Shape::Bytes | Shape::Enum(_) | Shape::Map(_) => true,
         Shape::List(inner) | Shape::Optional(inner) => shares_buffers(inner),
+        Shape::Union(union) => union.branches().iter().any(shares_buffers),
+        // What it refers to stands around it and is looked at there.
+        Shape::Recursive(_) => true,
         Shape::Struct(shape) => shape.fields().iter().any(|field| shares_buffers(&field.shape)),
         _ => false,
     }

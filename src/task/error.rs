@@ -2,6 +2,7 @@
 
 use crate::error::{Classified, ErrorClass};
 use crate::record::Origin;
+use crate::serdes::SerdeError;
 use crate::state::StateError;
 
 use super::{METADATA_BYTES, OffsetMetadata, TaskId};
@@ -70,6 +71,17 @@ pub enum TaskError {
         /// How many bytes they take.
         bytes: usize,
     },
+    /// Something that the task reads back from a store was written with a schema that is not known yet.
+    #[error("task {task} waits at `{node}`: {source}")]
+    Schema {
+        /// The task.
+        task: TaskId,
+        /// The node.
+        node: String,
+        /// Which schema.
+        #[source]
+        source: SerdeError,
+    },
     /// A store failed.
     #[error("task {task} stopped: {source}")]
     State {
@@ -96,6 +108,7 @@ impl Classified for TaskError {
     fn class(&self) -> ErrorClass {
         match self {
             TaskError::State { source, .. } => source.class(),
+            TaskError::Schema { source, .. } => source.class(),
             _ => ErrorClass::Fatal,
         }
     }

@@ -47,6 +47,7 @@ pub enum GlobalError {
 impl Classified for GlobalError {
     fn class(&self) -> ErrorClass {
         match self {
+            GlobalError::Decode { source, .. } if source.is_awaited() => ErrorClass::Retry,
             GlobalError::Log(error) => error.class(),
             GlobalError::State(error) => error.class(),
             GlobalError::Decode { .. } => ErrorClass::Fatal,
@@ -211,7 +212,8 @@ fn change(
 ) -> Result<Option<GlobalChange>, GlobalError> {
     let record = match input.decoder.decode(raw, now) {
         Ok(record) => record,
-        Err(source) if plan.source.on_decode_error == OnError::Fail => {
+        // One whose schema is being asked for is read again, whatever is done with those that fail.
+        Err(source) if plan.source.on_decode_error == OnError::Fail || source.is_awaited() => {
             let (table, partition) = (plan.source.name.clone(), partition.clone());
             return Err(GlobalError::Decode { table, partition, offset: raw.offset, source });
         }

@@ -176,10 +176,14 @@ impl Task {
 
     /// The failure of an operator while no record was at hand.
     fn failed_at_its_time(&self, node: NodeId, error: OperatorError) -> TaskError {
-        if let OperatorError::State(source) = error {
-            return TaskError::State { task: self.id, source };
-        }
         let node = self.subtopology.nodes.get(node).map(|node| node.name.clone()).unwrap_or_default();
+        match error {
+            OperatorError::State(source) => return TaskError::State { task: self.id, source },
+            OperatorError::Serde(source) if source.is_awaited() => {
+                return TaskError::Schema { task: self.id, node, source };
+            }
+            _ => {}
+        }
         TaskError::Timed { task: self.id, node, message: error.to_string() }
     }
 
@@ -255,8 +259,13 @@ impl Task {
             (OperatorError::Stop(_), _) => ("process", OnError::Fail),
             _ => ("process", plan.on_process_error),
         };
-        if let OperatorError::State(source) = error {
-            return Err(TaskError::State { task: self.id, source });
+        match error {
+            OperatorError::State(source) => return Err(TaskError::State { task: self.id, source }),
+            // Nothing is wrong with the record: it comes again once the registry has answered.
+            OperatorError::Serde(source) if source.is_awaited() => {
+                return Err(TaskError::Schema { task: self.id, node: plan.name.clone(), source });
+            }
+            _ => {}
         }
         let personal_data = input.personal_data;
         let failure = Failure { class, node: plan.name.clone(), message: error.to_string(), personal_data };

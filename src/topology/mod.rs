@@ -13,6 +13,7 @@ mod planner;
 pub mod process;
 pub mod requirements;
 mod schema;
+pub mod schema_uses;
 pub(crate) mod spec;
 pub mod stream_join;
 mod table_plan;

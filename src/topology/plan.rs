@@ -13,7 +13,7 @@ use crate::agents::Agent;
 use crate::expression::{Expression, Projection};
 use crate::log::TopicConfig;
 use crate::record::{Fields, Shape};
-use crate::serdes::{Deserializer, Format, Serializer};
+use crate::serdes::{Deserializer, Format, SchemaRegistry, Serializer};
 use crate::state::{StoreSpec, Versions};
 use crate::window::Windows;
 
@@ -43,6 +43,8 @@ pub struct Topology {
     pub topics: Vec<Topic>,
     /// Where dead letters go; `None`: nowhere is configured, and no policy asks for it.
     pub dead_letters: Option<DeadLetters>,
+    /// The schemas that it was planned with; they know the registry that it works with, if there is one.
+    pub schemas: SchemaRegistry,
     /// File and line of what declares each store, by the store's name, as far as that is known; for messages.
     pub places: BTreeMap<String, String>,
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use signalstream::record::{MapValue, Shape, StructValue, Text, Value};
+use signalstream::record::{Decimal, MapValue, Shape, StructValue, Temporal, TemporalUnit, Text, Value};
 
 /// `int`, `list<double?>`, `map<any>`, `{a: int, b: string?}`.
 pub(crate) fn shape_of(text: &str) -> Shape {
@@ -18,6 +18,9 @@ pub(crate) fn shape_of(text: &str) -> Shape {
     }
     if let Some(value) = within("map<", ">") {
         return Shape::map(shape_of(value));
+    }
+    if let Some(branches) = within("either<", ">") {
+        return Shape::any_of(split(branches).into_iter().map(shape_of));
     }
     if let Some(fields) = within("{", "}") {
         let fields = split(fields).into_iter().map(|field| {
@@ -37,8 +40,14 @@ pub(crate) fn shape_of(text: &str) -> Shape {
         "bytes" => Shape::Bytes,
         "timestamp" => Shape::Timestamp,
         "duration" => Shape::Duration,
+        "decimal" => Shape::Decimal,
+        other if unit_of(other).is_some() => Shape::Temporal(unit_of(other).unwrap()),
         other => panic!("{other} is no shape"),
     }
+}
+
+fn unit_of(name: &str) -> Option<TemporalUnit> {
+    TemporalUnit::ALL.into_iter().find(|unit| unit.name() == name)
 }
 
 /// The parts between the commas that stand in no brackets and no quotes.
@@ -83,6 +92,14 @@ pub(crate) fn value_of(text: &str, shape: &Shape) -> Value {
     }
     if let Some(millis) = within("duration(", ")") {
         return Value::Duration(number(millis));
+    }
+    if let Some(digits) = within("decimal(", ")") {
+        return Value::Decimal(Decimal::parse(digits).unwrap_or_else(|| panic!("{digits} is no decimal")));
+    }
+    if let Some((unit, time)) = text.strip_suffix(')').and_then(|text| text.split_once('('))
+        && let Some(unit) = unit_of(unit)
+    {
+        return Value::Temporal(Temporal::parse(unit, time).unwrap_or_else(|| panic!("{time} is no {}", unit.name())));
     }
     if let Some(hexadecimal) = within("b\"", "\"") {
         let bytes = hexadecimal.split("\\x").skip(1).map(|byte| u8::from_str_radix(byte, 16).unwrap());
@@ -139,6 +156,8 @@ pub(crate) fn written(value: &Value) -> String {
         }
         Value::Timestamp(millis) => format!("timestamp({millis})"),
         Value::Duration(millis) => format!("duration({millis})"),
+        Value::Decimal(decimal) => format!("decimal({decimal})"),
+        Value::Temporal(time) => format!("{}({time})", time.unit.name()),
         Value::List(elements) => format!("[{}]", elements.iter().map(written).collect::<Vec<_>>().join(", ")),
         Value::Map(map) => braced(map.iter().collect()),
         Value::Struct(fields) => braced(fields.iter().collect()),

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 
+use crate::runtime::announce_schemas;
 use crate::serdes::internal::Codec;
 use crate::serdes::json::to_json;
 use crate::state::{StoreSpec, TaskReader, list_applications, list_tasks};
@@ -89,14 +90,18 @@ impl StoresCommand {
         let tasks = self.tasks(&deployment)?;
         match &self.action {
             Action::List => list::run(&tasks, self.output),
-            Action::Get(arguments) => arguments.run(&tasks, &self.formats()?),
-            Action::Scan(arguments) => arguments.run(&tasks, &self.formats()?),
+            Action::Get(arguments) => arguments.run(&tasks, &self.formats(&deployment)?),
+            Action::Scan(arguments) => arguments.run(&tasks, &self.formats(&deployment)?),
             Action::Verify(arguments) => arguments.run(&tasks, &deployment, self.output),
         }
     }
 
-    fn formats(&self) -> anyhow::Result<Formats> {
-        Ok(Formats::of(load::topology_or_support(self.topology.as_deref(), &self.schemas)?))
+    fn formats(&self, deployment: &Deployment) -> anyhow::Result<Formats> {
+        let schemas = self.schemas.live(deployment.config())?;
+        let loaded = load::topology_or_support(self.topology.as_deref(), &schemas)?;
+        // Keys are looked for as the application writes them.
+        announce_schemas(&loaded.topology)?;
+        Ok(Formats::of(loaded))
     }
 
     /// All tasks that have state in the directory.

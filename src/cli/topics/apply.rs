@@ -35,7 +35,7 @@ pub(super) struct ApplyArguments {
 
 impl ApplyArguments {
     pub(super) fn run(&self, deployment: &Deployment, output: OutputFormat) -> anyhow::Result<Outcome> {
-        let topologies = self.topologies.load()?;
+        let topologies = self.topologies.load(deployment)?;
         if self.dry_run {
             return plan::run(deployment, &topologies, output);
         }

@@ -14,7 +14,7 @@ use crate::time::format_duration;
 use crate::topology::plan::Topology;
 
 use super::Outcome;
-use super::deployment::LogArguments;
+use super::deployment::{Deployment, LogArguments};
 use super::load::{self, SchemaArguments};
 use super::output::OutputFormat;
 
@@ -67,8 +67,9 @@ struct TopologyArguments {
 }
 
 impl TopologyArguments {
-    fn load(&self) -> anyhow::Result<Vec<Topology>> {
-        self.files.iter().map(|file| Ok(load::topology(file, &self.schemas)?.topology)).collect()
+    fn load(&self, deployment: &Deployment) -> anyhow::Result<Vec<Topology>> {
+        let schemas = self.schemas.asking(deployment.config())?;
+        self.files.iter().map(|file| Ok(load::topology(file, &schemas)?.topology)).collect()
     }
 }
 
@@ -78,7 +79,7 @@ impl TopicsCommand {
         match &self.action {
             None | Some(Action::List) => list::run(&deployment, self.output),
             Some(Action::Describe(arguments)) => arguments.run(&deployment, self.output),
-            Some(Action::Plan(arguments)) => plan::run(&deployment, &arguments.load()?, self.output),
+            Some(Action::Plan(arguments)) => plan::run(&deployment, &arguments.load(&deployment)?, self.output),
             Some(Action::Apply(arguments)) => arguments.run(&deployment, self.output),
             Some(Action::Prune(arguments)) => arguments.run(&deployment, self.output),
         }

@@ -25,7 +25,7 @@ pub(super) struct PruneArguments {
 
 impl PruneArguments {
     pub(super) fn run(&self, deployment: &Deployment, output: OutputFormat) -> anyhow::Result<Outcome> {
-        let topologies = self.topologies.load()?;
+        let topologies = self.topologies.load(deployment)?;
         if !deployment.has_log() {
             report(&[], self.execute, output)?;
             return Ok(Outcome::Success);

@@ -61,7 +61,7 @@ impl Checker<'_> {
         let element = match over.shape.required() {
             Shape::List(element) => element.as_ref().clone(),
             Shape::Map(_) | Shape::Struct(_) => Shape::String,
-            Shape::Any | Shape::Never => Shape::Any,
+            Shape::Any | Shape::Never | Shape::Union(_) => Shape::Any,
             other => {
                 let message =
                     format!("`{name}` goes over a list or the keys of a map, and this is {}", describe(other));
@@ -72,7 +72,7 @@ impl Checker<'_> {
             return self.wrong_usage(name, usage, range);
         };
         let outer_facts = std::mem::take(&mut self.known);
-        self.known = outer_facts.iter().filter(|path| path.split('.').next() != Some(variable)).cloned().collect();
+        self.known = outer_facts.iter().filter(|fact| fact.path.split('.').next() != Some(variable)).cloned().collect();
         self.variables.push((variable.clone(), element.clone()));
         let body = self.macro_body(name, element, bodies);
         self.variables.pop();

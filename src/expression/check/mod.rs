@@ -16,7 +16,7 @@ use super::functions;
 use super::parse::{Syntax, SyntaxKind, UnaryOperator};
 use super::program::{Frame, Node, NodeKind};
 use super::{Binding, Input, Scope, suggest};
-use crate::record::{Field, Shape, StructShape, Text, Value};
+use crate::record::{Field, Shape, StructShape, Text, UnionShape, Value};
 
 /// A compiled sub-expression and the shape of its value.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ pub(super) struct Checker<'s> {
     scope: &'s Scope,
     /// The variables of the macros around the current position, innermost last.
     variables: Vec<(String, Shape)>,
-    /// Paths that a condition has shown not to be null.
-    known: Vec<String>,
+    /// What conditions have shown of paths.
+    known: Vec<narrow::Fact>,
     errors: Vec<ExpressionError>,
 }
 
@@ -72,10 +72,15 @@ impl Checker<'_> {
             SyntaxKind::List(elements) => self.list(elements, &syntax.range),
             SyntaxKind::Map(entries) => self.map(entries, &syntax.range),
         };
-        if let Shape::Optional(inner) = &typed.shape
-            && narrow::path(syntax).is_some_and(|path| self.known.contains(&path))
+        if !self.known.is_empty()
+            && let Some(path) = narrow::path(syntax)
         {
-            typed.shape = inner.as_ref().clone();
+            typed.shape = narrow::narrowed(typed.shape, &path, &self.known);
+        }
+        // What contains itself is looked into one level at a time.
+        if matches!(typed.shape.required(), Shape::Recursive(_)) {
+            let (resolved, nullable) = (typed.shape.resolved(), typed.shape.is_nullable());
+            typed.shape = if nullable { resolved.optional() } else { resolved };
         }
         typed
     }
@@ -147,6 +152,13 @@ impl Checker<'_> {
             },
             Shape::Map(value) => typed(NodeKind::Member { operand, name: text }, value.as_ref().clone(), range),
             Shape::Any | Shape::Never => typed(NodeKind::Member { operand, name: text }, Shape::Any, range),
+            Shape::Union(union) => match field_of_any(&union, name) {
+                Some(shape) => typed(NodeKind::Member { operand, name: text }, shape, range),
+                None => {
+                    let message = format!("none of {} has a field `{name}`", Shape::Union(union));
+                    self.error(ExpressionError::new(name_range.clone(), message))
+                }
+            },
             other => {
                 let message = format!("{} has no fields, so there is no `{name}` in it", describe(&other));
                 self.error(ExpressionError::new(name_range.clone(), message))
@@ -176,7 +188,7 @@ impl Checker<'_> {
         }
         let operand_typed = self.check(operand);
         if let SyntaxKind::Literal(Value::String(name)) = &index.kind
-            && matches!(operand_typed.shape.required(), Shape::Struct(_) | Shape::Map(_) | Shape::Any)
+            && matches!(operand_typed.shape.required(), Shape::Struct(_) | Shape::Map(_) | Shape::Any | Shape::Union(_))
         {
             return self.member(operand_typed, name, &index.range, range);
         }
@@ -195,7 +207,7 @@ impl Checker<'_> {
                 Shape::String | Shape::Enum(_) | Shape::Any | Shape::Never => Ok(Shape::Any),
                 _ => Err("fields are found by their names, which are strings"),
             },
-            Shape::Any | Shape::Never => Ok(Shape::Any),
+            Shape::Any | Shape::Never | Shape::Union(_) => Ok(Shape::Any),
             other => {
                 let message = format!("{} cannot be indexed; only lists and maps can", describe(other));
                 return self.error(ExpressionError::new(operand.range.clone(), message));
@@ -239,7 +251,8 @@ impl Checker<'_> {
     /// A sub-expression that must be a bool.
     fn condition(&mut self, syntax: &Syntax) -> Node {
         let condition = self.check(syntax);
-        if !matches!(condition.shape.required(), Shape::Bool | Shape::Any | Shape::Never) {
+        let may_be = |shape: &Shape| matches!(shape, Shape::Bool | Shape::Any | Shape::Never);
+        if !condition.shape.alternatives().iter().any(may_be) {
             let message = format!("a bool is expected here, and this is {}", describe(&condition.shape));
             self.errors.push(ExpressionError::new(syntax.range.clone(), message));
         }
@@ -306,6 +319,17 @@ impl Checker<'_> {
     }
 }
 
+/// The shape of a field that some alternatives of a union have, `None` where none has it. A value of another one is an
+/// error of the record.
+fn field_of_any(union: &UnionShape, name: &str) -> Option<Shape> {
+    let field = |branch: &Shape| match branch.resolved() {
+        Shape::Struct(fields) => fields.field(name).map(|field| field.shape.clone()),
+        Shape::Map(value) => Some(value.as_ref().clone()),
+        _ => None,
+    };
+    union.branches().iter().filter_map(field).reduce(|a, b| a.unify(&b).unwrap_or(Shape::Any))
+}
+
 fn constant_text(node: &Node) -> Option<Text> {
     match &node.kind {
         NodeKind::Constant(Value::String(text)) => Some(text.clone()),
@@ -355,7 +379,7 @@ fn constant_value(node: &Node) -> Option<Result<Value, super::error::Failure>> {
 fn describe(shape: &Shape) -> String {
     match shape {
         Shape::Int => "an int".to_owned(),
-        Shape::Any | Shape::Never | Shape::Null | Shape::Bytes | Shape::Enum(_) => shape.to_string(),
+        Shape::Any | Shape::Never | Shape::Null | Shape::Bytes | Shape::Enum(_) | Shape::Union(_) => shape.to_string(),
         other => format!("a {other}"),
     }
 }
@@ -366,11 +390,18 @@ fn conversion_hint(left: &Shape, right: &Shape) -> Option<String> {
         Shape::Int => Some("int"),
         Shape::UInt => Some("uint"),
         Shape::Double => Some("double"),
+        Shape::Decimal => Some("decimal"),
         _ => None,
     };
     let text = |shape: &Shape| matches!(shape.required(), Shape::String | Shape::Enum(_));
     match (number(left), number(right)) {
         (left, right) if left == right => None,
+        (Some("decimal"), Some("double")) | (Some("double"), Some("decimal")) => {
+            Some("convert the decimal with `double(...)`".to_owned())
+        }
+        (Some("decimal"), Some(_)) | (Some(_), Some("decimal")) => {
+            Some("convert the other one with `decimal(...)`".to_owned())
+        }
         (Some(_), Some(_)) if number(left) == Some("double") || number(right) == Some("double") => {
             Some("convert the other one with `double(...)`".to_owned())
         }

@@ -36,7 +36,11 @@ impl Checker<'_> {
         let required = operand.shape.required().clone();
         match &required {
             Shape::Struct(fields) if fields.index_of(name).is_none() => self.unknown_field(&required, name, name_range),
-            Shape::Struct(_) | Shape::Map(_) | Shape::Any | Shape::Never | Shape::Null => {
+            Shape::Union(union) if super::field_of_any(union, name).is_none() => {
+                let message = format!("none of {required} has a field `{name}`");
+                self.error(ExpressionError::new(name_range.clone(), message))
+            }
+            Shape::Struct(_) | Shape::Map(_) | Shape::Any | Shape::Never | Shape::Null | Shape::Union(_) => {
                 typed(NodeKind::Has { operand: Box::new(operand.node), name: Text::from(name) }, Shape::Bool, range)
             }
             other => {

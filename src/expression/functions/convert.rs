@@ -7,22 +7,38 @@ use super::times;
 use super::{Arguments, Function, Kinds, Style};
 use crate::expression::error::Reason;
 use crate::expression::operate::{DURATIONS, TIMESTAMPS};
-use crate::record::{Shape, Text, Value};
+use crate::record::{Shape, TemporalKind, Text, Value};
 
 const NUMBER: Kinds = Kinds::NUMBER;
 const STRING: Kinds = Kinds::STRING;
-const TIME: Kinds = Kinds::TIMESTAMP.or(Kinds::DURATION);
+const DECIMAL: Kinds = Kinds::DECIMAL;
+/// All that says when, but timestamps.
+const CIVIL: Kinds = Kinds::DATE.or(Kinds::TIME).or(Kinds::LOCAL_TIMESTAMP);
+const TIME: Kinds = Kinds::TIMESTAMP.or(Kinds::DURATION).or(CIVIL);
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::new("int", Style::Global, &[NUMBER.or(STRING).or(TIME)], |_| Ok(Shape::Int), |a| with(a, to_int))
+    Function::new(
+        "int",
+        Style::Global,
+        &[NUMBER.or(STRING).or(TIME).or(DECIMAL)],
+        |_| Ok(Shape::Int),
+        |a| with(a, to_int),
+    )
+    .strict(),
+    Function::new("uint", Style::Global, &[NUMBER.or(STRING).or(DECIMAL)], |_| Ok(Shape::UInt), |a| with(a, to_uint))
         .strict(),
-    Function::new("uint", Style::Global, &[NUMBER.or(STRING)], |_| Ok(Shape::UInt), |a| with(a, to_uint)).strict(),
-    Function::new("double", Style::Global, &[NUMBER.or(STRING)], |_| Ok(Shape::Double), |a| with(a, to_double))
-        .strict(),
+    Function::new(
+        "double",
+        Style::Global,
+        &[NUMBER.or(STRING).or(DECIMAL)],
+        |_| Ok(Shape::Double),
+        |a| with(a, to_double),
+    )
+    .strict(),
     Function::new(
         "string",
         Style::Global,
-        &[NUMBER.or(STRING).or(TIME).or(Kinds::BOOL).or(Kinds::BYTES)],
+        &[NUMBER.or(STRING).or(TIME).or(Kinds::BOOL).or(Kinds::BYTES).or(DECIMAL)],
         |_| Ok(Shape::String),
         |a| with(a, to_text),
     )
@@ -33,7 +49,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new(
         "timestamp",
         Style::Global,
-        &[STRING.or(Kinds::INT).or(Kinds::TIMESTAMP)],
+        &[STRING.or(Kinds::INT).or(Kinds::TIMESTAMP).or(Kinds::DATE).or(Kinds::LOCAL_TIMESTAMP)],
         |_| Ok(Shape::Timestamp),
         |a| with(a, to_timestamp),
     )
@@ -52,31 +68,75 @@ pub(super) static FUNCTIONS: &[Function] = &[
         Style::Global,
         &[Kinds::ANYTHING],
         |_| Ok(Shape::String),
-        |a| with(a, |value| Ok(Value::from(type_of(value)))),
+        |a| with(a, |value| Ok(type_of(value))),
     ),
+];
+
+/// The names of types, as `type(x)` gives them.
+const TYPE_NAMES: [&str; 15] = [
+    "bool",
+    "int",
+    "uint",
+    "double",
+    "string",
+    "bytes",
+    "timestamp",
+    "duration",
+    "list",
+    "map",
+    "null_type",
+    "decimal",
+    "date",
+    "time",
+    "local_timestamp",
 ];
 
 /// What a bare type name such as `int` stands for beside `type(x)`: its name.
 pub(in crate::expression) fn type_name(name: &str) -> Option<&'static str> {
-    let names =
-        ["bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration", "list", "map", "null_type"];
-    names.into_iter().find(|candidate| *candidate == name)
+    TYPE_NAMES.into_iter().find(|candidate| *candidate == name)
 }
 
-fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null_type",
-        Value::Struct(_) => "map",
-        other => other.kind(),
+/// What `type(x)` gives for values of a shape that is neither any nor a union.
+pub(in crate::expression) fn type_of_shape(shape: &Shape) -> &str {
+    match shape {
+        Shape::Null => "null_type",
+        Shape::Bool => "bool",
+        Shape::Int => "int",
+        Shape::UInt => "uint",
+        Shape::Double => "double",
+        Shape::String | Shape::Enum(_) => "string",
+        Shape::Bytes => "bytes",
+        Shape::Timestamp => "timestamp",
+        Shape::Duration => "duration",
+        Shape::Decimal => "decimal",
+        Shape::Temporal(unit) => unit.kind().name(),
+        Shape::List(_) => "list",
+        Shape::Struct(fields) if !fields.name().is_empty() => fields.name(),
+        Shape::Recursive(reference) => reference.name(),
+        Shape::Optional(inner) => type_of_shape(inner),
+        Shape::Struct(_) | Shape::Map(_) | Shape::Any | Shape::Never | Shape::Union(_) => "map",
     }
 }
 
-fn with(arguments: Arguments<'_, '_>, convert: fn(&Value) -> Result<Value, Reason>) -> Result<Value, Reason> {
+/// A record of a schema has its name for a type, as a message has in CEL.
+fn type_of(value: &Value) -> Value {
+    Value::from(match value {
+        Value::Null => "null_type",
+        Value::Struct(fields) if !fields.shape().name().is_empty() => return Value::text(fields.shape().name()),
+        Value::Struct(_) => "map",
+        other => other.kind(),
+    })
+}
+
+pub(super) fn with(
+    arguments: Arguments<'_, '_>,
+    convert: fn(&Value) -> Result<Value, Reason>,
+) -> Result<Value, Reason> {
     arguments.first().map_or_else(|| Err(super::unexpected(None)), |value| convert(value))
 }
 
 /// A conversion that this value does not allow; long texts are shortened.
-fn refused(value: &Value, target: &'static str) -> Reason {
+pub(super) fn refused(value: &Value, target: &'static str) -> Reason {
     let shown = match value {
         Value::String(text) => {
             let short: String = text.chars().take(40).collect();
@@ -86,6 +146,8 @@ fn refused(value: &Value, target: &'static str) -> Reason {
         Value::Int(n) => n.to_string(),
         Value::UInt(n) => n.to_string(),
         Value::Double(n) => n.to_string(),
+        Value::Decimal(n) => n.to_string(),
+        Value::Temporal(time) => format!("the {} {time}", time.unit.kind().name()),
         other => format!("this {}", other.kind()),
     };
     Reason::Conversion { value: shown, target }
@@ -98,6 +160,9 @@ fn to_int(value: &Value) -> Result<Value, Reason> {
         // Both bounds are exact as floats. CEL leaves out the lower one too, though it would fit.
         Value::Double(n) => (n.abs() < 2f64.powi(63)).then_some(*n as i64),
         Value::String(text) => text.parse().ok(),
+        Value::Decimal(n) => i64::try_from(n.truncated()).ok(),
+        Value::Temporal(day) if day.unit.kind() == TemporalKind::Date => Some(day.count),
+        Value::Temporal(time) => time.millis(),
         _ => None,
     };
     number.map(Value::Int).ok_or_else(|| refused(value, "int"))
@@ -109,6 +174,7 @@ fn to_uint(value: &Value) -> Result<Value, Reason> {
         Value::Int(n) => u64::try_from(*n).ok(),
         Value::Double(n) => (*n > -1.0 && *n < 2f64.powi(64)).then_some(*n as u64),
         Value::String(text) => text.parse().ok(),
+        Value::Decimal(n) => u64::try_from(n.truncated()).ok(),
         _ => None,
     };
     number.map(Value::UInt).ok_or_else(|| refused(value, "uint"))
@@ -119,6 +185,7 @@ fn to_double(value: &Value) -> Result<Value, Reason> {
         Value::Double(n) => Some(*n),
         Value::Int(n) => Some(*n as f64),
         Value::UInt(n) => Some(*n as f64),
+        Value::Decimal(n) => Some(n.to_f64()),
         Value::String(text) => text.parse().ok(),
         _ => None,
     };
@@ -140,6 +207,8 @@ fn to_text(value: &Value) -> Result<Value, Reason> {
         },
         Value::Timestamp(millis) => times::format_timestamp(*millis).ok_or_else(|| refused(value, "string"))?,
         Value::Duration(millis) => times::format_duration(*millis),
+        Value::Decimal(n) => n.to_string(),
+        Value::Temporal(time) => time.text().ok_or_else(|| refused(value, "string"))?,
         _ => return Err(refused(value, "string")),
     }))
 }
@@ -169,6 +238,8 @@ fn to_timestamp(value: &Value) -> Result<Value, Reason> {
         Value::Timestamp(_) => return Ok(value.clone()),
         Value::Int(millis) => Some(*millis),
         Value::String(text) => times::parse_timestamp(text),
+        // A day is its midnight in UTC; what is in no time zone is taken to be in UTC.
+        Value::Temporal(time) => time.millis(),
         _ => None,
     };
     let millis = millis.filter(|millis| TIMESTAMPS.contains(millis));

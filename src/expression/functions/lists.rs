@@ -64,9 +64,9 @@ fn sortable(arguments: &[Shape]) -> Result<Shape, String> {
 fn summable(arguments: &[Shape]) -> Result<Shape, String> {
     let element = element(arguments);
     match element.required() {
-        Shape::Any => Ok(Shape::Any),
+        Shape::Any | Shape::Union(_) => Ok(Shape::Any),
         Shape::Never => Ok(Shape::Int),
-        shape @ (Shape::Int | Shape::UInt | Shape::Double | Shape::Duration) => Ok(shape.clone()),
+        shape @ (Shape::Int | Shape::UInt | Shape::Double | Shape::Decimal | Shape::Duration) => Ok(shape.clone()),
         _ => Err(format!("`sum` adds numbers or durations, and this is a list of {element}")),
     }
 }
@@ -74,7 +74,7 @@ fn summable(arguments: &[Shape]) -> Result<Shape, String> {
 fn flattened(arguments: &[Shape]) -> Result<Shape, String> {
     match element(arguments).required() {
         Shape::List(inner) => Ok(Shape::List(inner.clone())),
-        Shape::Any => Ok(Shape::list(Shape::Any)),
+        Shape::Any | Shape::Union(_) => Ok(Shape::list(Shape::Any)),
         Shape::Never => Ok(Shape::list(Shape::Never)),
         other => Err(format!("`flatten` needs a list of lists, and this is a list of {other}")),
     }
@@ -137,7 +137,8 @@ fn reverse(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {
 fn sum(arguments: Arguments<'_, '_>, zero: Value) -> Result<Value, Reason> {
     let mut elements = list(arguments, 0)?.iter();
     let Some(first) = elements.next() else { return Ok(zero) };
-    if !matches!(first, Value::Int(_) | Value::UInt(_) | Value::Double(_) | Value::Duration(_)) {
+    let is_number = matches!(first, Value::Int(_) | Value::UInt(_) | Value::Double(_) | Value::Decimal(_));
+    if !is_number && !matches!(first, Value::Duration(_)) {
         return Err(Reason::Kind { expected: "a list of numbers for `sum`".to_owned(), found: first.kind() });
     }
     elements.try_fold(first.clone(), |total, next| operate::calculate(BinaryOperator::Add, &total, next))

@@ -6,6 +6,7 @@
 //! numbers.
 
 mod convert;
+mod exact;
 mod lists;
 mod maps;
 mod numbers;
@@ -17,9 +18,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::error::Reason;
-use crate::record::{Shape, Value};
+use crate::record::{Shape, TemporalKind, Value};
 
-pub(super) use convert::type_name;
+pub(super) use convert::{type_name, type_of_shape};
 pub(super) use lists::SUM_OF_DOUBLES;
 pub(super) use maps::{MERGE_MAPS, WITHOUT_KEYS};
 pub(super) use strings::compile_pattern;
@@ -44,8 +45,12 @@ impl Kinds {
     pub(super) const DURATION: Kinds = Kinds(1 << 8);
     pub(super) const LIST: Kinds = Kinds(1 << 9);
     pub(super) const MAP: Kinds = Kinds(1 << 10);
+    pub(super) const DECIMAL: Kinds = Kinds(1 << 11);
+    pub(super) const DATE: Kinds = Kinds(1 << 12);
+    pub(super) const TIME: Kinds = Kinds(1 << 13);
+    pub(super) const LOCAL_TIMESTAMP: Kinds = Kinds(1 << 14);
     pub(super) const NUMBER: Kinds = Kinds::INT.or(Kinds::UINT).or(Kinds::DOUBLE);
-    pub(super) const ANYTHING: Kinds = Kinds((1 << 11) - 1);
+    pub(super) const ANYTHING: Kinds = Kinds((1 << 15) - 1);
 
     pub(super) const fn or(self, other: Kinds) -> Kinds {
         Kinds(self.0 | other.0)
@@ -70,6 +75,11 @@ impl Kinds {
             Shape::Duration => self.has(Kinds::DURATION),
             Shape::List(_) => self.has(Kinds::LIST),
             Shape::Map(_) | Shape::Struct(_) => self.has(Kinds::MAP),
+            Shape::Decimal => self.has(Kinds::DECIMAL),
+            Shape::Temporal(unit) => self.has(Kinds::of_time(unit.kind())),
+            // What it refers to is a struct.
+            Shape::Recursive(_) => self.has(Kinds::MAP),
+            Shape::Union(union) => union.branches().iter().any(|branch| self.accepts(branch)),
             Shape::Optional(inner) => self.accepts(inner),
         }
     }
@@ -87,7 +97,18 @@ impl Kinds {
             Value::Duration(_) => Kinds::DURATION,
             Value::List(_) => Kinds::LIST,
             Value::Map(_) | Value::Struct(_) => Kinds::MAP,
+            Value::Decimal(_) => Kinds::DECIMAL,
+            Value::Temporal(time) => Kinds::of_time(time.unit.kind()),
         })
+    }
+
+    fn of_time(kind: TemporalKind) -> Kinds {
+        match kind {
+            TemporalKind::Date => Kinds::DATE,
+            TemporalKind::Time => Kinds::TIME,
+            TemporalKind::Timestamp => Kinds::TIMESTAMP,
+            TemporalKind::LocalTimestamp => Kinds::LOCAL_TIMESTAMP,
+        }
     }
 }
 
@@ -103,10 +124,14 @@ impl fmt::Display for Kinds {
             (Kinds::INT, "int"),
             (Kinds::UINT, "uint"),
             (Kinds::DOUBLE, "double"),
+            (Kinds::DECIMAL, "decimal"),
             (Kinds::STRING, "string"),
             (Kinds::BYTES, "bytes"),
             (Kinds::TIMESTAMP, "timestamp"),
             (Kinds::DURATION, "duration"),
+            (Kinds::DATE, "date"),
+            (Kinds::TIME, "time"),
+            (Kinds::LOCAL_TIMESTAMP, "local_timestamp"),
             (Kinds::LIST, "list"),
             (Kinds::MAP, "map"),
         ];
@@ -216,8 +241,8 @@ impl Function {
     }
 }
 
-fn tables() -> [&'static [Function]; 5] {
-    [strings::FUNCTIONS, convert::FUNCTIONS, lists::FUNCTIONS, numbers::FUNCTIONS, times::FUNCTIONS]
+fn tables() -> [&'static [Function]; 6] {
+    [strings::FUNCTIONS, convert::FUNCTIONS, exact::FUNCTIONS, lists::FUNCTIONS, numbers::FUNCTIONS, times::FUNCTIONS]
 }
 
 /// The function of that name.

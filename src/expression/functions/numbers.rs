@@ -5,28 +5,29 @@ use std::cmp::Ordering;
 use super::{Arguments, Function, Kinds, Style, count, unexpected};
 use crate::expression::error::Reason;
 use crate::expression::operate;
-use crate::record::{Shape, Value};
+use crate::record::{Decimal, Shape, Value};
 
 const NUMBER: Kinds = Kinds::NUMBER;
+const EXACT: Kinds = Kinds::NUMBER.or(Kinds::DECIMAL);
 const DOUBLE: Kinds = Kinds::DOUBLE;
 const INTEGER: Kinds = Kinds::INT.or(Kinds::UINT);
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::new("math.greatest", Style::Global, &[NUMBER.or(Kinds::LIST), NUMBER], extreme, |a| {
+    Function::new("math.greatest", Style::Global, &[EXACT.or(Kinds::LIST), EXACT], extreme, |a| {
         pick(a, Ordering::Greater)
     })
     .requiring(1)
     .variadic(),
-    Function::new("math.least", Style::Global, &[NUMBER.or(Kinds::LIST), NUMBER], extreme, |a| pick(a, Ordering::Less))
+    Function::new("math.least", Style::Global, &[EXACT.or(Kinds::LIST), EXACT], extreme, |a| pick(a, Ordering::Less))
         .requiring(1)
         .variadic(),
-    Function::new("math.abs", Style::Global, &[NUMBER], same, absolute),
+    Function::new("math.abs", Style::Global, &[EXACT], same, absolute),
     Function::new("math.ceil", Style::Global, &[DOUBLE], double, |a| map(a, f64::ceil)),
     Function::new("math.floor", Style::Global, &[DOUBLE], double, |a| map(a, f64::floor)),
     Function::new("math.round", Style::Global, &[DOUBLE], double, |a| map(a, f64::round)),
     Function::new("math.trunc", Style::Global, &[DOUBLE], double, |a| map(a, f64::trunc)),
     Function::new("math.sqrt", Style::Global, &[NUMBER], double, square_root),
-    Function::new("math.sign", Style::Global, &[NUMBER], same, sign),
+    Function::new("math.sign", Style::Global, &[EXACT], same, sign),
     Function::new("math.isNaN", Style::Global, &[DOUBLE], boolean, |a| is(a, f64::is_nan)),
     Function::new("math.isInf", Style::Global, &[DOUBLE], boolean, |a| is(a, f64::is_infinite)),
     Function::new("math.isFinite", Style::Global, &[DOUBLE], boolean, |a| is(a, f64::is_finite)),
@@ -77,7 +78,7 @@ fn extreme(arguments: &[Shape]) -> Result<Shape, String> {
         && let Shape::List(element) = only.required()
     {
         return match element.required() {
-            shape if NUMBER.accepts(shape) => Ok(shape.clone()),
+            shape if EXACT.accepts(shape) => Ok(shape.clone()),
             other => Err(format!("numbers are compared, and this is a list of {other}")),
         };
     }
@@ -111,6 +112,7 @@ fn absolute(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {
         Some(Value::Int(n)) => n.checked_abs().map(Value::Int).ok_or(Reason::Overflow("math.abs")),
         Some(Value::Double(n)) => Ok(Value::Double(n.abs())),
         Some(Value::UInt(n)) => Ok(Value::UInt(*n)),
+        Some(Value::Decimal(n)) => Ok(Value::Decimal(if n.unscaled() < 0 { n.negated() } else { *n })),
         _ => Err(unexpected(arguments.first())),
     }
 }
@@ -143,6 +145,10 @@ fn sign(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {
     match arguments.first().map(|value| value.as_ref()) {
         Some(Value::Int(n)) => Ok(Value::Int(n.signum())),
         Some(Value::UInt(n)) => Ok(Value::UInt((*n).min(1))),
+        Some(Value::Decimal(n)) => {
+            let sign = Decimal::whole(n.unscaled().signum());
+            sign.map(Value::Decimal).ok_or(Reason::DecimalOverflow("math.sign"))
+        }
         // Rust's own signum has no zero.
         Some(Value::Double(n)) if *n == 0.0 || n.is_nan() => Ok(Value::Double(*n)),
         Some(Value::Double(n)) => Ok(Value::Double(n.signum())),

@@ -2,15 +2,16 @@
 
 use jiff::SignedDuration;
 use jiff::civil::{DateTime, date as day};
-use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 
 use super::{Arguments, Function, Kinds, Style, text, unexpected};
 use crate::expression::error::Reason;
-use crate::record::{Shape, Value};
+use crate::record::{Shape, TemporalKind, Value, parse_moment};
 
-const TIMESTAMP: Kinds = Kinds::TIMESTAMP;
-const EITHER: Kinds = Kinds::TIMESTAMP.or(Kinds::DURATION);
+/// What has a date.
+const TIMESTAMP: Kinds = Kinds::TIMESTAMP.or(Kinds::DATE).or(Kinds::LOCAL_TIMESTAMP);
+/// What has a time of day, and spans of time.
+const EITHER: Kinds = Kinds::TIMESTAMP.or(Kinds::DURATION).or(Kinds::TIME).or(Kinds::LOCAL_TIMESTAMP);
 const ZONE: Kinds = Kinds::STRING;
 
 pub(super) static FUNCTIONS: &[Function] = &[
@@ -50,7 +51,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
 
 fn int(arguments: &[Shape]) -> Result<Shape, String> {
     match arguments {
-        [first, _] if *first.required() == Shape::Duration => Err("a duration is in no time zone".to_owned()),
+        [first, _] => match first.required() {
+            Shape::Duration => Err("a duration is in no time zone".to_owned()),
+            Shape::Temporal(unit) if unit.kind() != TemporalKind::Timestamp => {
+                Err(format!("a {} is in no time zone", unit.kind().name()))
+            }
+            _ => Ok(Shape::Int),
+        },
         _ => Ok(Shape::Int),
     }
 }
@@ -103,6 +110,14 @@ fn date(arguments: Arguments<'_, '_>, part: fn(DateTime) -> i64) -> Result<Value
             let outside = || Reason::Argument(format!("{millis} ms lies outside the calendar"));
             civil(*millis, zone).map(part).map(Value::Int).ok_or_else(outside)
         }
+        Some(Value::Temporal(time)) => {
+            let outside = || Reason::Argument(format!("{} {} lies outside the calendar", time.count, time.unit.name()));
+            let shifted = match time.unit.kind() {
+                TemporalKind::Timestamp => i128::from(zone.seconds()) * 1_000_000_000,
+                _ => 0,
+            };
+            crate::record::civil(time.nanos() + shifted).map(part).map(Value::Int).ok_or_else(outside)
+        }
         _ => Err(unexpected(arguments.first())),
     }
 }
@@ -129,15 +144,7 @@ pub(super) fn format_timestamp(millis: i64) -> Option<String> {
 
 /// Reads RFC 3339: a date, a time and how far it is from UTC. What is finer than a millisecond is cut off.
 pub(super) fn parse_timestamp(text: &str) -> Option<i64> {
-    let pieces = Pieces::parse(text).ok()?;
-    if pieces.time_zone_annotation().is_some() {
-        return None;
-    }
-    let offset = pieces.to_numeric_offset()?;
-    let since = pieces.date().to_datetime(pieces.time()?).duration_since(EPOCH);
-    let since = since.checked_sub(SignedDuration::from_secs(i64::from(offset.seconds())))?;
-    let nanos = i64::from(since.subsec_nanos());
-    since.as_secs().checked_mul(1_000)?.checked_add(nanos.div_euclid(1_000_000))
+    i64::try_from(parse_moment(text)?.div_euclid(1_000_000)).ok()
 }
 
 /// In seconds, as CEL writes durations: `5400s`, `1.5s`.

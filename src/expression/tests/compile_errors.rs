@@ -88,7 +88,7 @@ fn operands_that_do_not_go_together_are_refused() {
         ("1 in ['a']", "0..10 `in` cannot be applied to an int and a list<string>; it is never in there"),
         ("1 in 2", "5..6 `in` needs a list or a map on its right, and this is an int"),
         ("1 in headers", "0..12 `in` cannot be applied to an int and a map<string, string>; it is never in there"),
-        ("-value.text", "1..11 `-` needs an int, a double or a duration, and this is a string"),
+        ("-value.text", "1..11 `-` needs an int, a double, a decimal or a duration, and this is a string"),
         ("!value.id", "1..9 a bool is expected here, and this is an int"),
         ("value.id && true", "0..8 a bool is expected here, and this is an int"),
         ("value.id ? 1 : 2", "0..8 a bool is expected here, and this is an int"),

@@ -25,6 +25,7 @@ pub(super) fn number(value: &Value) -> Option<f64> {
         Value::Int(number) => Some(*number as f64),
         Value::UInt(number) => Some(*number as f64),
         Value::Double(number) => Some(*number),
+        Value::Decimal(number) => Some(number.to_f64()),
         _ => None,
     }
 }
@@ -38,15 +39,20 @@ pub(super) fn needed(what: &str, value: &Value) -> Result<f64, String> {
 pub(super) fn sum(state: &Value, argument: &Value) -> Result<Value, String> {
     let overflow = || "the sum is larger than a 64-bit integer".to_owned();
     match (state, argument) {
-        (Value::Null, Value::Int(_) | Value::UInt(_) | Value::Double(_)) => Ok(argument.clone()),
+        (Value::Null, Value::Int(_) | Value::UInt(_) | Value::Double(_) | Value::Decimal(_)) => Ok(argument.clone()),
         (_, Value::Null) => Ok(state.clone()),
         (Value::Int(a), Value::Int(b)) => a.checked_add(*b).map(Value::Int).ok_or_else(overflow),
         (Value::UInt(a), Value::UInt(b)) => a.checked_add(*b).map(Value::UInt).ok_or_else(overflow),
+        (Value::Decimal(a), Value::Decimal(b)) => a.checked_add(*b).map(Value::Decimal).ok_or_else(too_many_digits),
         (a, b) => match number(a) {
             Some(a) => Ok(Value::Double(a + needed("sum", b)?)),
             None => Err(format!("sum needs numbers, the expression gave a {}", b.kind())),
         },
     }
+}
+
+fn too_many_digits() -> String {
+    "the sum has more than 38 digits".to_owned()
 }
 
 /// The state without the argument.
@@ -55,6 +61,7 @@ pub(super) fn difference(state: &Value, argument: &Value) -> Result<Value, Strin
     match (state, argument) {
         (Value::Int(a), Value::Int(b)) => a.checked_sub(*b).map(Value::Int).ok_or_else(overflow),
         (Value::UInt(a), Value::UInt(b)) => a.checked_sub(*b).map(Value::UInt).ok_or_else(overflow),
+        (Value::Decimal(a), Value::Decimal(b)) => a.checked_sub(*b).map(Value::Decimal).ok_or_else(too_many_digits),
         (a, b) => match number(a) {
             Some(a) => Ok(Value::Double(a - needed("sum", b)?)),
             None => Err(format!("sum needs numbers, the expression gave a {}", b.kind())),
@@ -82,6 +89,8 @@ fn compare(a: &Value, b: &Value) -> Option<Ordering> {
         (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
         (Value::Bytes(a), Value::Bytes(b)) => Some(a.cmp(b)),
         (Value::Timestamp(a), Value::Timestamp(b)) | (Value::Duration(a), Value::Duration(b)) => Some(a.cmp(b)),
+        (Value::Decimal(a), Value::Decimal(b)) => Some(a.cmp(b)),
+        (Value::Temporal(a), Value::Temporal(b)) => a.order(*b),
         _ => number(a)?.partial_cmp(&number(b)?),
     }
 }

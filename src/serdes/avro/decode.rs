@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::plan::{EnumPlan, Node, RecordPlan, Skip, Step, Symbol};
-use crate::record::{MapValue, StructValue, Value};
+use super::plan::{EnumPlan, Mismatch, Node, RecordPlan, Step, Symbol};
+use super::schema::DURATION;
+use crate::record::{Decimal, MapValue, StructValue, Temporal, Value};
 use crate::serdes::cursor::Cursor;
 use crate::serdes::error::{Entry, Index, Problem, SerdeError};
 
@@ -38,12 +39,60 @@ impl Node {
             Node::Enum(plan) => plan.read(cursor)?,
             Node::List { items, smallest } => read_list(items, *smallest, cursor)?,
             Node::Map { values, smallest } => read_map(values, *smallest, cursor)?,
-            Node::Union { null_index, null, other } => match read_branch(*null_index, cursor)? {
+            Node::Nullable { null_index, null, other } => match read_branch(*null_index, cursor)? {
                 Branch::Null if *null => Value::Null,
                 Branch::Null => return Err(Problem::UnexpectedNull.at(cursor.position() - 1)),
                 Branch::Other => other.read(cursor)?,
             },
             Node::Record(plan) => plan.read(cursor)?,
+            _ => self.read_rarer(cursor)?,
+        })
+    }
+
+    fn read_rarer(&self, cursor: &mut Cursor<'_>) -> Result<Value, SerdeError> {
+        let start = cursor.position();
+        Ok(match self {
+            Node::Temporal { unit, int: true } => Value::Temporal(Temporal::new(*unit, cursor.zigzag_int()?)),
+            Node::Temporal { unit, int: false } => Value::Temporal(Temporal::new(*unit, cursor.zigzag()?)),
+            Node::Decimal { scale, precision, fixed } => {
+                let length = match fixed {
+                    Some(size) => *size,
+                    None => cursor.zigzag_length()?,
+                };
+                let bytes = cursor.bytes(length)?;
+                let decimal =
+                    Decimal::from_be_bytes(bytes, *scale).ok_or_else(|| Problem::DecimalTooLarge.at(start))?;
+                let (digits, precision) = (decimal.precision(), *precision);
+                if digits as usize > precision {
+                    return Err(Problem::DecimalPrecision { digits, precision }.at(start));
+                }
+                Value::Decimal(decimal)
+            }
+            Node::Uuid => {
+                let length = cursor.zigzag_length()?;
+                let text = cursor.text(length)?;
+                if !is_uuid(text.as_bytes()) {
+                    return Err(Problem::BadUuid.at(start));
+                }
+                Value::String(text)
+            }
+            Node::UuidOfFixed => uuid_text(cursor.array()?),
+            Node::Duration => duration(cursor.array()?),
+            Node::Union(branches) => {
+                let index = cursor.zigzag()?;
+                match usize::try_from(index).ok().and_then(|index| branches.get(index)) {
+                    Some(branch) => branch.read(cursor)?,
+                    None => return Err(Problem::BadUnionIndex { branches: branches.len(), index }.at(start)),
+                }
+            }
+            Node::Kept { root, .. } => root.read(cursor)?,
+            Node::Unreadable(mismatch) => return Err(unreadable(mismatch, start)),
+            Node::Recursive(reference) => match reference.get() {
+                Some(plan) => cursor.deeper(|cursor| plan.read(cursor))?,
+                // The whole plan, which holds it, is being run.
+                None => return Err(Problem::TooDeep(0).at(start)),
+            },
+            _ => Value::Null,
         })
     }
 }
@@ -92,6 +141,47 @@ impl EnumPlan {
     }
 }
 
+/// What is said of a branch that the reader has nothing for.
+#[cold]
+fn unreadable(mismatch: &Mismatch, start: usize) -> SerdeError {
+    let place = mismatch.path.join(".");
+    let message = if place.is_empty() { mismatch.message.clone() } else { format!("{place}: {}", mismatch.message) };
+    Problem::UnreadableBranch(message).at(start)
+}
+
+/// Whether text is a UUID as RFC 9562 writes it.
+pub(super) fn is_uuid(text: &[u8]) -> bool {
+    let fits = |(place, byte): (usize, &u8)| match place {
+        8 | 13 | 18 | 23 => *byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    text.len() == 36 && text.iter().enumerate().all(fits)
+}
+
+/// The bytes of a UUID as text.
+pub(super) fn uuid_text(bytes: [u8; 16]) -> Value {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).map_or('0', |digit| char::from(*digit));
+    let mut text = String::with_capacity(36);
+    for (place, byte) in bytes.into_iter().enumerate() {
+        if matches!(place, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 0xf));
+    }
+    Value::text(text)
+}
+
+/// The twelve bytes of a duration: months, days and milliseconds.
+pub(super) fn duration(bytes: [u8; 12]) -> Value {
+    let part = |at: usize| {
+        let bytes = bytes.get(at..).and_then(|rest| rest.first_chunk::<4>()).copied().unwrap_or_default();
+        Value::Int(i64::from(u32::from_le_bytes(bytes)))
+    };
+    Value::Struct(StructValue::new(Arc::clone(&DURATION), Arc::new([part(0), part(4), part(8)])))
+}
+
 enum Branch {
     Null,
     Other,
@@ -102,20 +192,20 @@ fn read_branch(null_index: i64, cursor: &mut Cursor<'_>) -> Result<Branch, Serde
     match cursor.zigzag()? {
         index if index == null_index => Ok(Branch::Null),
         index @ (0 | 1) if index != null_index => Ok(Branch::Other),
-        index => Err(Problem::BadUnionIndex(index).at(start)),
+        index => Err(Problem::BadUnionIndex { branches: 2, index }.at(start)),
     }
 }
 
 /// A block of a list or map: how many items, and where it ends if it says so.
-struct Block {
-    items: usize,
-    size: Option<usize>,
+pub(super) struct Block {
+    pub(super) items: usize,
+    pub(super) size: Option<usize>,
     start: usize,
 }
 
 impl Block {
     /// Reads the head of a block; `None` at the end of the list or map.
-    fn read(smallest: usize, cursor: &mut Cursor<'_>) -> Result<Option<Block>, SerdeError> {
+    pub(super) fn read(smallest: usize, cursor: &mut Cursor<'_>) -> Result<Option<Block>, SerdeError> {
         let at = cursor.position();
         let count = cursor.zigzag()?;
         if count == 0 {
@@ -178,53 +268,4 @@ fn read_map(node: &Node, smallest: usize, cursor: &mut Cursor<'_>) -> Result<Val
         block.finish(cursor)?;
     }
     Ok(Value::Map(Arc::new(map)))
-}
-
-impl Skip {
-    /// Passes over one value.
-    fn run(&self, cursor: &mut Cursor<'_>) -> Result<(), SerdeError> {
-        match self {
-            Skip::Fixed(size) => cursor.skip(*size),
-            Skip::Boolean => cursor.boolean().map(|_| ()),
-            Skip::Varint => cursor.varint().map(|_| ()),
-            Skip::Sized => {
-                let length = cursor.zigzag_length()?;
-                cursor.skip(length)
-            }
-            Skip::Enum(name, symbols) => {
-                let start = cursor.position();
-                let index = cursor.zigzag()?;
-                match usize::try_from(index) {
-                    Ok(known) if known < *symbols => Ok(()),
-                    _ => Err(Problem::UnknownEnumIndex { name: name.clone(), symbols: *symbols, index }.at(start)),
-                }
-            }
-            Skip::Blocks { keys, items, smallest } => skip_blocks(*keys, items, *smallest, cursor),
-            Skip::Union { null_index, other } => match read_branch(*null_index, cursor)? {
-                Branch::Null => Ok(()),
-                Branch::Other => other.run(cursor),
-            },
-            Skip::Record(fields) => {
-                fields.iter().try_for_each(|(name, skip)| skip.run(cursor).map_err(|error| error.within(name)))
-            }
-        }
-    }
-}
-
-fn skip_blocks(keys: bool, items: &Skip, smallest: usize, cursor: &mut Cursor<'_>) -> Result<(), SerdeError> {
-    while let Some(block) = Block::read(smallest, cursor)? {
-        match block.size {
-            Some(size) => cursor.skip(size)?,
-            None => {
-                for index in 0..block.items {
-                    if keys {
-                        let length = cursor.zigzag_length()?;
-                        cursor.skip(length)?;
-                    }
-                    items.run(cursor).map_err(|error| error.within(&Index(index)))?;
-                }
-            }
-        }
-    }
-    Ok(())
 }

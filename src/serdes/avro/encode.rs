@@ -1,10 +1,15 @@
 //! Writes values as a compiled writer says.
 
-use super::schema::EnumType;
+use std::sync::Arc;
+
+use super::choose;
+use super::decode::is_uuid;
+use super::schema::{DecimalType, EnumType};
 use super::writer::{FieldWrite, RecordWrite, Write};
-use crate::record::{StructValue, Value};
+use crate::record::{Decimal, StructValue, Temporal, TemporalKind, TemporalUnit, Value};
 use crate::serdes::cursor::put_zigzag;
 use crate::serdes::error::{Entry, Index, SerdeError, nearest, suggestion};
+use crate::serdes::json::describe;
 
 /// Appends a value. On an error `out` holds part of it; the caller cuts it off.
 pub(super) fn write(write: &Write, value: &Value, out: &mut Vec<u8>) -> Result<(), SerdeError> {
@@ -51,17 +56,132 @@ pub(super) fn write(write: &Write, value: &Value, out: &mut Vec<u8>) -> Result<(
             put_zigzag(1 - null_index, out);
             self::write(other, value, out)?;
         }
-        (Write::Record(record), Value::Struct(fields)) => write_struct(record, fields, out)?,
-        (Write::Record(record), Value::Map(entries)) => {
+        (Write::Record(record), _) => write_record(record, value, out)?,
+        _ => return write_rarer(write, value, out),
+    }
+    Ok(())
+}
+
+fn write_rarer(write: &Write, value: &Value, out: &mut Vec<u8>) -> Result<(), SerdeError> {
+    match (write, value) {
+        (Write::Union { branches, chosen }, value) => {
+            let index = match chosen {
+                Some(index) => *index,
+                None => choose::by_value(branches, value)
+                    .map_err(|why| SerdeError::value("", format!("{why}: {}", describe(value))))?,
+            };
+            put_zigzag(index as i64, out);
+            branches.get(index).map_or(Ok(()), |branch| self::write(branch, value, out))
+        }
+        (Write::Kept { root, .. }, value) => self::write(root, value, out),
+        (Write::Recursive(reference), value) => match reference.get() {
+            Some(record) => write_record(&record, value, out),
+            None => Err(SerdeError::value("", "a default that contains its own record is not supported")),
+        },
+        (Write::Temporal(unit), value) => write_time(*unit, value, out),
+        (Write::Decimal(decimal), value) => write_decimal(decimal, value, out),
+        (Write::Uuid { fixed }, Value::String(text)) => match (uuid_bytes(text), fixed) {
+            (Some(bytes), true) => {
+                out.extend_from_slice(&bytes);
+                Ok(())
+            }
+            (Some(_), false) => {
+                put_sized(text.as_bytes(), out);
+                Ok(())
+            }
+            (None, _) => Err(SerdeError::value("", format!("{} is no UUID", describe(value)))),
+        },
+        (Write::Duration, value) => {
+            for name in ["months", "days", "millis"] {
+                match value.get(name) {
+                    Some(Value::Int(number)) if u32::try_from(*number).is_ok() => {
+                        out.extend_from_slice(&(*number as u32).to_le_bytes());
+                    }
+                    Some(_) => return Err(SerdeError::value(name, "expected a whole number from 0 to 4294967295")),
+                    None => return Err(wrong_kind(write, value)),
+                }
+            }
+            Ok(())
+        }
+        _ => Err(wrong_kind(write, value)),
+    }
+}
+
+fn write_time(unit: TemporalUnit, value: &Value, out: &mut Vec<u8>) -> Result<(), SerdeError> {
+    let time = match value {
+        Value::Temporal(time) if time.unit == unit => Some(*time),
+        Value::Temporal(time) => time.in_unit(unit),
+        Value::Timestamp(millis) if unit.kind() == TemporalKind::Timestamp => {
+            Temporal::of_nanos(unit, i128::from(*millis) * 1_000_000)
+        }
+        _ => None,
+    };
+    match time.filter(|time| !unit.is_int() || i32::try_from(time.count).is_ok()) {
+        Some(time) => {
+            put_zigzag(time.count, out);
+            Ok(())
+        }
+        None => Err(SerdeError::value("", format!("{} is no {} without a loss", describe(value), unit.name()))),
+    }
+}
+
+fn write_decimal(kind: &DecimalType, value: &Value, out: &mut Vec<u8>) -> Result<(), SerdeError> {
+    let given = match value {
+        Value::Decimal(decimal) => Some(*decimal),
+        Value::Int(number) => Decimal::whole(i128::from(*number)),
+        Value::UInt(number) => Decimal::whole(i128::from(*number)),
+        _ => None,
+    };
+    let Some(given) = given else { return Err(wrong_kind(&Write::Decimal(Arc::new(kind.clone())), value)) };
+    let fits = given.rescale(kind.scale).filter(|decimal| decimal.precision() as usize <= kind.precision);
+    let Some(decimal) = fits else {
+        let (precision, scale) = (kind.precision, kind.scale);
+        let message = format!(
+            "{given} does not fit a decimal of {precision} digits with {scale} behind the point; `decimal(x, {scale})` rounds"
+        );
+        return Err(SerdeError::value("", message));
+    };
+    let (word, start) = decimal.to_be_bytes();
+    let digits = word.get(start..).unwrap_or_default();
+    match &kind.fixed {
+        None => put_sized(digits, out),
+        Some(fixed) if digits.len() <= fixed.size => {
+            let sign = if decimal.unscaled() < 0 { 0xff } else { 0 };
+            out.resize(out.len() + fixed.size - digits.len(), sign);
+            out.extend_from_slice(digits);
+        }
+        Some(fixed) => {
+            return Err(SerdeError::value("", format!("{given} does not fit the {} bytes of the schema", fixed.size)));
+        }
+    }
+    Ok(())
+}
+
+/// The sixteen bytes of a UUID.
+fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
+    if !is_uuid(text.as_bytes()) {
+        return None;
+    }
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    u128::from_str_radix(&digits, 16).ok().map(u128::to_be_bytes)
+}
+
+fn write_record(record: &RecordWrite, value: &Value, out: &mut Vec<u8>) -> Result<(), SerdeError> {
+    match value {
+        Value::Struct(fields) => write_struct(record, fields, out),
+        Value::Map(entries) => {
             let known = |name: &str| record.fields.iter().any(|field| field.name == name);
             refuse_unknown(record, entries.keys().map(|key| key.as_ref() as &str).find(|key| !known(key)))?;
             for field in &record.fields {
                 write_field(record, field, entries.get(&field.name), out)?;
             }
+            Ok(())
         }
-        _ => return Err(wrong_kind(write, value)),
+        _ => {
+            let message = format!("expected a record {}, found {}", record.name, value.kind());
+            Err(SerdeError::value("", message))
+        }
     }
-    Ok(())
 }
 
 fn write_items(items: &Write, values: &[Value], out: &mut Vec<u8>) -> Result<(), SerdeError> {
@@ -93,7 +213,7 @@ fn write_entries<'a>(
 }
 
 fn write_struct(record: &RecordWrite, fields: &StructValue, out: &mut Vec<u8>) -> Result<(), SerdeError> {
-    let exact = record.promised.as_ref().is_some_and(|shape| std::sync::Arc::ptr_eq(shape, fields.shape()));
+    let exact = record.promised.as_ref().is_some_and(|shape| Arc::ptr_eq(shape, fields.shape()));
     if exact {
         // Nothing unknown can be in it: the plan was checked with this very shape.
         for field in &record.fields {
@@ -175,9 +295,12 @@ fn wrong_kind(write: &Write, value: &Value) -> SerdeError {
         Write::Array(_) => "a list",
         Write::Map(_) => "a map",
         Write::Nullable { .. } => "a value or null",
-        Write::Record(record) => {
-            return SerdeError::value("", format!("expected a record {}, found {}", record.name, value.kind()));
-        }
+        Write::Temporal(unit) => unit.name(),
+        Write::Decimal(_) => "a decimal",
+        Write::Uuid { .. } => "a UUID as text",
+        Write::Duration => "a struct of months, days and millis",
+        Write::Union { .. } => "a branch of a union",
+        Write::Record(_) | Write::Recursive(_) | Write::Kept { .. } => "a record",
     };
-    SerdeError::value("", format!("expected {expected}, found {}", crate::serdes::json::describe(value)))
+    SerdeError::value("", format!("expected {expected}, found {}", describe(value)))
 }

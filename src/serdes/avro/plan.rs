@@ -2,12 +2,19 @@
 //!
 //! The rules are those of "Schema Resolution" in the Avro 1.12 specification. All decisions that depend on
 //! the schemas are taken here, once; [`super::decode`] only runs the plan.
+//!
+//! What the specification leaves open is decided as follows. A branch of the reader's union that is the writer's very
+//! type comes before one that it can be promoted to, as in Avro's own Java: else a text would be read as bytes by its own
+//! schema. Times of different units or sorts do not match, although what is under them does: they would be off by a
+//! thousand. Decimals match when their scales do and the reader has room for the writer's digits, however they are written.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::default::default_value;
+use super::matching::{self, primitive};
 use super::schema::{EnumType, FieldType, RecordType, Type};
-use crate::record::{Fields, StructShape, Text, Value};
+use super::skip::Skip;
+use crate::record::{Fields, StructShape, TemporalUnit, Text, Value};
 
 /// How to read one value.
 #[derive(Debug)]
@@ -19,6 +26,11 @@ pub(super) enum Node {
     Timestamp,
     /// A timestamp written as an int.
     TimestampOfInt,
+    /// Another time, written as an int or a long.
+    Temporal {
+        unit: TemporalUnit,
+        int: bool,
+    },
     IntAsDouble,
     LongAsDouble,
     /// An int or long that the reader has as a float, with a float's precision.
@@ -29,6 +41,15 @@ pub(super) enum Node {
     String,
     Bytes,
     Fixed(usize),
+    /// Digits, of so many bytes if that is fixed.
+    Decimal {
+        scale: u32,
+        precision: usize,
+        fixed: Option<usize>,
+    },
+    Uuid,
+    UuidOfFixed,
+    Duration,
     Enum(Arc<EnumPlan>),
     List {
         items: Box<Node>,
@@ -39,12 +60,50 @@ pub(super) enum Node {
         smallest: usize,
     },
     /// Null at this index or the other; `null` is whether the reader takes null.
-    Union {
+    Nullable {
         null_index: i64,
         null: bool,
         other: Box<Node>,
     },
-    Record(Box<RecordPlan>),
+    /// One of several.
+    Union(Box<[Node]>),
+    /// A branch of the writer's union that the reader has nothing for: an error when it comes.
+    Unreadable(Box<Mismatch>),
+    Record(Arc<RecordPlan>),
+    /// A record around this place.
+    Recursive(Reference<RecordPlan>),
+    /// A plan with records that contain themselves, and all that they refer to.
+    #[expect(dead_code, reason = "what references lead to is held, not looked at")]
+    Kept {
+        root: Box<Node>,
+        plans: Vec<Arc<RecordPlan>>,
+        skips: Vec<Arc<super::skip::Fields>>,
+    },
+}
+
+/// A plan around the place where it is referred to: held only as long as the whole is there.
+#[derive(Debug)]
+pub(super) struct Reference<T>(Arc<OnceLock<Weak<T>>>);
+
+impl<T> Clone for Reference<T> {
+    fn clone(&self) -> Self {
+        Reference(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Reference<T> {
+    pub(super) fn new() -> Self {
+        Reference(Arc::default())
+    }
+
+    pub(super) fn set(&self, target: &Arc<T>) {
+        // Each is made for one target.
+        drop(self.0.set(Arc::downgrade(target)));
+    }
+
+    pub(super) fn get(&self) -> Option<Arc<T>> {
+        self.0.get().and_then(Weak::upgrade)
+    }
 }
 
 /// The writer's symbols as the reader has them, by the writer's index.
@@ -78,30 +137,8 @@ pub(super) enum Step {
     Skip { name: Text, skip: Skip },
 }
 
-/// How to pass over a value.
-#[derive(Debug)]
-pub(super) enum Skip {
-    /// This many bytes.
-    Fixed(usize),
-    Boolean,
-    Varint,
-    /// A length, and as many bytes.
-    Sized,
-    Enum(String, usize),
-    /// Blocks of items; whether each item has a text key.
-    Blocks {
-        keys: bool,
-        items: Box<Skip>,
-        smallest: usize,
-    },
-    Union {
-        null_index: i64,
-        other: Box<Skip>,
-    },
-    Record(Vec<(Text, Skip)>),
-}
-
 /// Why a reader cannot read what a writer writes: the field's path and a sentence.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Mismatch {
     pub(super) path: Vec<String>,
     pub(super) message: String,
@@ -121,37 +158,197 @@ impl Mismatch {
 
 /// Compiles the plan that reads the `fields` of `reader` from what `writer` wrote.
 pub(super) fn compile(writer: &Type, reader: &Type, fields: &Fields) -> Result<Node, Mismatch> {
-    Ok(match (writer, reader) {
-        (Type::Nullable(null_index, inner), Type::Nullable(_, wanted)) => {
-            Node::Union { null_index: *null_index, null: true, other: Box::new(compile(inner, wanted, fields)?) }
+    let mut compiler = Compiler::default();
+    let root = compiler.node(writer, reader, fields)?;
+    if !compiler.recursive && !compiler.skips.is_recursive() {
+        return Ok(root);
+    }
+    // Some were made where only their fitting mattered, and would go with it.
+    let plans = compiler.met.into_iter().filter_map(|met| met.plan.ok()).collect();
+    Ok(Node::Kept { root: Box::new(root), plans, skips: compiler.skips.into_kept() })
+}
+
+/// How much of a record is read, where that is all or nothing.
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    All,
+    None,
+}
+
+impl Part {
+    fn of(fields: &Fields) -> Option<Part> {
+        match fields {
+            Fields::All => Some(Part::All),
+            Fields::Some(named) if named.is_empty() => Some(Part::None),
+            Fields::Some(_) => None,
         }
-        (Type::Nullable(null_index, inner), _) => {
-            Node::Union { null_index: *null_index, null: false, other: Box::new(compile(inner, reader, fields)?) }
+    }
+}
+
+/// A pair of records that was met, and its plan: so that records which contain themselves come to an end.
+struct Met {
+    writer: *const RecordType,
+    reader: *const RecordType,
+    part: Part,
+    plan: Result<Arc<RecordPlan>, Reference<RecordPlan>>,
+}
+
+#[derive(Default)]
+struct Compiler {
+    met: Vec<Met>,
+    skips: super::skip::Compiler,
+    recursive: bool,
+}
+
+impl Compiler {
+    fn node(&mut self, writer: &Type, reader: &Type, fields: &Fields) -> Result<Node, Mismatch> {
+        match writer {
+            Type::Nullable(null_index, other) => {
+                let null = self.one(&Type::Null, reader, fields).is_ok();
+                let other = match self.one(other, reader, fields) {
+                    Ok(other) => other,
+                    Err(mismatch) if null => Node::Unreadable(Box::new(mismatch)),
+                    Err(mismatch) => return Err(mismatch),
+                };
+                Ok(Node::Nullable { null_index: *null_index, null, other: Box::new(other) })
+            }
+            Type::Union(union) => {
+                let mut first = None;
+                let mut nodes = Vec::with_capacity(union.branches.len());
+                for branch in &union.branches {
+                    nodes.push(self.one(branch, reader, fields).unwrap_or_else(|mismatch| {
+                        first.get_or_insert_with(|| mismatch.clone());
+                        Node::Unreadable(Box::new(mismatch))
+                    }));
+                }
+                match first {
+                    Some(mismatch) if nodes.iter().all(|node| matches!(node, Node::Unreadable(_))) => Err(mismatch),
+                    _ => Ok(Node::Union(nodes.into())),
+                }
+            }
+            _ => self.one(writer, reader, fields),
         }
-        (Type::Null, Type::Null | Type::Nullable(..)) => Node::Null,
-        (_, Type::Nullable(_, wanted)) => compile(writer, wanted, fields)?,
-        (Type::Array(items), Type::Array(wanted)) => {
-            let node = compile(items, wanted, &inside(fields)).map_err(|error| error.within("[]"))?;
-            Node::List { items: Box::new(node), smallest: items.smallest() }
+    }
+
+    /// Reads what is no union as whatever the reader has.
+    fn one(&mut self, writer: &Type, reader: &Type, fields: &Fields) -> Result<Node, Mismatch> {
+        if !matches!(reader, Type::Nullable(..) | Type::Union(_)) {
+            return self.concrete(writer, reader, fields);
         }
-        (Type::Map(values), Type::Map(wanted)) => {
-            let node = compile(values, wanted, &inside(fields)).map_err(|error| error.within("[]"))?;
-            // A key takes at least the byte of its length.
-            Node::Map { values: Box::new(node), smallest: values.smallest().saturating_add(1) }
+        let branches = reader.branches();
+        if let Some(same) = matching::same_branch(writer, &branches) {
+            return self.concrete(writer, same, fields);
         }
-        (Type::Record(written), Type::Record(wanted)) if wanted.names.read(&written.names) => {
-            Node::Record(Box::new(record(written, wanted, fields)?))
-        }
-        (Type::Enum(written), Type::Enum(wanted)) if wanted.names.read(&written.names) => {
-            Node::Enum(Arc::new(enumeration(written, wanted)))
-        }
-        (Type::Fixed(written), Type::Fixed(wanted))
-            if wanted.names.read(&written.names) && written.size == wanted.size =>
+        let promoted = branches.iter().find_map(|branch| self.concrete(writer, branch, fields).ok());
+        promoted.ok_or_else(|| Mismatch::new(writer, reader))
+    }
+
+    /// Reads what is no union as what is none.
+    fn concrete(&mut self, writer: &Type, reader: &Type, fields: &Fields) -> Result<Node, Mismatch> {
+        if let (Some(written), Some(wanted)) = (writer.record(), reader.record())
+            && wanted.names.read(&written.names)
         {
-            Node::Fixed(written.size)
+            return self.record_once(&written, &wanted, fields);
         }
-        _ => primitive(writer, reader).ok_or_else(|| Mismatch::new(writer, reader))?,
-    })
+        Ok(match (writer, reader) {
+            (Type::Null, Type::Null) => Node::Null,
+            (Type::Array(items), Type::Array(wanted)) => {
+                let node = self.node(items, wanted, &inside(fields)).map_err(|error| error.within("[]"))?;
+                Node::List { items: Box::new(node), smallest: items.smallest() }
+            }
+            (Type::Map(values), Type::Map(wanted)) => {
+                let node = self.node(values, wanted, &inside(fields)).map_err(|error| error.within("[]"))?;
+                // A key takes at least the byte of its length.
+                Node::Map { values: Box::new(node), smallest: values.smallest().saturating_add(1) }
+            }
+            (Type::Enum(written), Type::Enum(wanted)) if wanted.names.read(&written.names) => {
+                Node::Enum(Arc::new(enumeration(written, wanted)))
+            }
+            _ => primitive(writer, reader).ok_or_else(|| Mismatch::new(writer, reader))?,
+        })
+    }
+
+    /// The plan of a pair of records: the one there is, if all or nothing of it is read and it was met before.
+    fn record_once(
+        &mut self,
+        writer: &Arc<RecordType>,
+        reader: &Arc<RecordType>,
+        fields: &Fields,
+    ) -> Result<Node, Mismatch> {
+        let Some(part) = Part::of(fields) else {
+            return Ok(Node::Record(Arc::new(self.record(writer, reader, fields)?)));
+        };
+        let pair = (Arc::as_ptr(writer), Arc::as_ptr(reader), part);
+        if let Some(met) = self.met.iter().find(|met| (met.writer, met.reader, met.part) == pair) {
+            return Ok(match &met.plan {
+                Ok(plan) => Node::Record(Arc::clone(plan)),
+                Err(reference) => {
+                    self.recursive = true;
+                    Node::Recursive(reference.clone())
+                }
+            });
+        }
+        let (place, reference) = (self.met.len(), Reference::new());
+        self.met.push(Met { writer: pair.0, reader: pair.1, part, plan: Err(reference.clone()) });
+        let plan = match self.record(writer, reader, fields) {
+            Ok(plan) => Arc::new(plan),
+            Err(mismatch) => {
+                // What was made meanwhile may refer to what will not be.
+                self.met.truncate(place);
+                return Err(mismatch);
+            }
+        };
+        reference.set(&plan);
+        if let Some(met) = self.met.get_mut(place) {
+            met.plan = Ok(Arc::clone(&plan));
+        }
+        Ok(Node::Record(plan))
+    }
+
+    fn record(&mut self, writer: &RecordType, reader: &RecordType, fields: &Fields) -> Result<RecordPlan, Mismatch> {
+        let mut defaults = Vec::new();
+        let mut sources: Vec<Option<usize>> = vec![None; writer.fields.len()];
+        for (slot, field) in reader.fields.iter().enumerate() {
+            match source(writer, field) {
+                Some(index) if sources.get(index) == Some(&None) => sources[index] = Some(slot),
+                _ => {
+                    let Some(default) = &field.default else {
+                        let message = format!("{} does not write this field, and it has no default", writer.names.name);
+                        return Err(Mismatch { path: vec![field.name.to_string()], message });
+                    };
+                    if fields.of(&field.name).is_some() {
+                        let value = default_value(&field.kind, default)
+                            .map_err(|message| Mismatch { path: vec![field.name.to_string()], message })?;
+                        defaults.push((slot, value));
+                    }
+                }
+            }
+        }
+        let mut steps = Vec::with_capacity(writer.fields.len());
+        for (written, slot) in writer.fields.iter().zip(&sources) {
+            let wanted = slot.and_then(|slot| reader.fields.get(slot).map(|field| (slot, field)));
+            steps.push(self.step(written, wanted, fields)?);
+        }
+        Ok(RecordPlan { shape: Arc::clone(&reader.shape), defaults, steps })
+    }
+
+    fn step(
+        &mut self,
+        written: &FieldType,
+        wanted: Option<(usize, &FieldType)>,
+        fields: &Fields,
+    ) -> Result<Step, Mismatch> {
+        if let Some((slot, field)) = wanted {
+            let used = fields.of(&field.name);
+            // Whether two schemas fit must not depend on which fields a topology happens to use.
+            let node = self.node(&written.kind, &field.kind, used.unwrap_or(&Fields::none()));
+            let node = node.map_err(|error| error.within(&field.name))?;
+            if used.is_some() {
+                return Ok(Step::Read { slot, name: field.name.clone(), node });
+            }
+        }
+        Ok(Step::Skip { name: written.name.clone(), skip: self.skips.skip(&written.kind) })
+    }
 }
 
 /// What is used of a list's or map's items. The paths of expressions do not say which item they mean, so
@@ -161,25 +358,6 @@ fn inside(fields: &Fields) -> Fields {
         Fields::Some(named) if named.is_empty() => Fields::none(),
         _ => Fields::All,
     }
-}
-
-fn primitive(writer: &Type, reader: &Type) -> Option<Node> {
-    Some(match (writer, reader) {
-        (Type::Boolean, Type::Boolean) => Node::Boolean,
-        (Type::Int, Type::Int | Type::Long) => Node::Int,
-        (Type::Long | Type::TimestampMillis, Type::Long) => Node::Long,
-        (Type::Long | Type::TimestampMillis, Type::TimestampMillis) => Node::Timestamp,
-        (Type::Int, Type::TimestampMillis) => Node::TimestampOfInt,
-        (Type::Int, Type::Double) => Node::IntAsDouble,
-        (Type::Int, Type::Float) => Node::IntAsFloat,
-        (Type::Long | Type::TimestampMillis, Type::Double) => Node::LongAsDouble,
-        (Type::Long | Type::TimestampMillis, Type::Float) => Node::LongAsFloat,
-        (Type::Float, Type::Float | Type::Double) => Node::Float,
-        (Type::Double, Type::Double) => Node::Double,
-        (Type::String | Type::Bytes, Type::String) => Node::String,
-        (Type::String | Type::Bytes, Type::Bytes) => Node::Bytes,
-        _ => return None,
-    })
 }
 
 fn enumeration(writer: &EnumType, reader: &EnumType) -> EnumPlan {
@@ -193,69 +371,8 @@ fn enumeration(writer: &EnumType, reader: &EnumType) -> EnumPlan {
     EnumPlan { name: reader.names.name.clone(), symbols: writer.shape.symbols.iter().map(symbol).collect() }
 }
 
-fn record(writer: &RecordType, reader: &RecordType, fields: &Fields) -> Result<RecordPlan, Mismatch> {
-    let mut defaults = Vec::new();
-    let mut sources: Vec<Option<usize>> = vec![None; writer.fields.len()];
-    for (slot, field) in reader.fields.iter().enumerate() {
-        match source(writer, field) {
-            Some(index) if sources.get(index) == Some(&None) => sources[index] = Some(slot),
-            _ => {
-                let Some(default) = &field.default else {
-                    let message = format!("{} does not write this field, and it has no default", writer.names.name);
-                    return Err(Mismatch { path: vec![field.name.to_string()], message });
-                };
-                if fields.of(&field.name).is_some() {
-                    let value = default_value(&field.kind, default)
-                        .map_err(|message| Mismatch { path: vec![field.name.to_string()], message })?;
-                    defaults.push((slot, value));
-                }
-            }
-        }
-    }
-    let step = |(written, slot): (&FieldType, &Option<usize>)| {
-        let name = written.name.clone();
-        let wanted = slot.and_then(|slot| reader.fields.get(slot).map(|field| (slot, field)));
-        let used = wanted.and_then(|(slot, field)| fields.of(&field.name).map(|used| (slot, field, used)));
-        match (used, wanted) {
-            (Some((slot, field, used)), _) => {
-                let node = compile(&written.kind, &field.kind, used).map_err(|error| error.within(&field.name))?;
-                Ok(Step::Read { slot, name: field.name.clone(), node })
-            }
-            (None, Some((_, field))) => {
-                // Whether two schemas fit must not depend on which fields a topology happens to use.
-                compile(&written.kind, &field.kind, &Fields::none()).map_err(|error| error.within(&field.name))?;
-                Ok(Step::Skip { name, skip: skip(&written.kind) })
-            }
-            (None, None) => Ok(Step::Skip { name, skip: skip(&written.kind) }),
-        }
-    };
-    let steps: Result<Vec<Step>, Mismatch> = writer.fields.iter().zip(&sources).map(step).collect();
-    Ok(RecordPlan { shape: Arc::clone(&reader.shape), defaults, steps: steps? })
-}
-
 /// The writer's field that a reader's field is read from: of the same name, else of one of its aliases.
 fn source(writer: &RecordType, field: &FieldType) -> Option<usize> {
     let position = |name: &str| writer.fields.iter().position(|written| written.name == name);
     position(&field.name).or_else(|| field.aliases.iter().find_map(|alias| position(alias)))
-}
-
-fn skip(kind: &Type) -> Skip {
-    match kind {
-        Type::Null => Skip::Fixed(0),
-        Type::Boolean => Skip::Boolean,
-        Type::Int | Type::Long | Type::TimestampMillis => Skip::Varint,
-        Type::Float => Skip::Fixed(4),
-        Type::Double => Skip::Fixed(8),
-        Type::Fixed(fixed) => Skip::Fixed(fixed.size),
-        Type::Bytes | Type::String => Skip::Sized,
-        Type::Enum(enumeration) => Skip::Enum(enumeration.names.name.clone(), enumeration.shape.symbols.len()),
-        Type::Array(items) => Skip::Blocks { keys: false, items: Box::new(skip(items)), smallest: items.smallest() },
-        Type::Map(values) => {
-            Skip::Blocks { keys: true, items: Box::new(skip(values)), smallest: values.smallest().saturating_add(1) }
-        }
-        Type::Nullable(null_index, other) => Skip::Union { null_index: *null_index, other: Box::new(skip(other)) },
-        Type::Record(record) => {
-            Skip::Record(record.fields.iter().map(|field| (field.name.clone(), skip(&field.kind))).collect())
-        }
-    }
 }

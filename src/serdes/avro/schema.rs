@@ -1,18 +1,11 @@
 //! An Avro schema as the engine uses it: references followed, with the shape of what it describes.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 
-use apache_avro::Schema;
-use apache_avro::schema::{Alias, Name, RecordField};
+use apache_avro::schema::{Alias, Name};
 
-use crate::record::{EnumShape, Field, Shape, StructShape, Text};
-
-/// How deep schemas may nest; it bounds the depth of decoding too, since recursive schemas are refused.
-const MAX_DEPTH: usize = 64;
-
-/// How many types a schema may have once references are followed, against schemas that double at each level.
-const MAX_TYPES: usize = 20_000;
+use crate::record::{EnumShape, Field, RecursiveShape, Shape, StructShape, TemporalUnit, Text};
 
 /// A type of a schema.
 #[derive(Clone, Debug)]
@@ -26,26 +19,39 @@ pub(in crate::serdes) enum Type {
     Bytes,
     String,
     TimestampMillis,
+    /// All other logical types of times.
+    Temporal(TemporalUnit),
+    Decimal(Arc<DecimalType>),
+    /// A UUID: text, or its sixteen bytes.
+    Uuid(Option<Arc<FixedType>>),
+    /// Months, days and milliseconds.
+    Duration(Arc<FixedType>),
     Fixed(Arc<FixedType>),
     Enum(Arc<EnumType>),
     Array(Arc<Type>),
     Map(Arc<Type>),
     /// A union of null, at this index, and one other type.
     Nullable(i64, Arc<Type>),
+    /// Any other union.
+    Union(Arc<UnionType>),
     Record(Arc<RecordType>),
+    /// A record around this place.
+    Recursive(Reference),
 }
 
-/// The names a type goes by: without their namespaces, which resolution does not compare.
+/// The names a type goes by.
 #[derive(Debug)]
 pub(in crate::serdes) struct Names {
+    /// Without its namespace, which resolution does not compare.
     pub(in crate::serdes) name: String,
+    pub(in crate::serdes) full: String,
     pub(in crate::serdes) aliases: Vec<String>,
 }
 
 impl Names {
-    fn new(name: &Name, aliases: Option<&Vec<Alias>>) -> Self {
+    pub(super) fn new(name: &Name, full: String, aliases: Option<&Vec<Alias>>) -> Self {
         let aliases = aliases.into_iter().flatten().map(Alias::name).collect();
-        Names { name: name.name.clone(), aliases }
+        Names { name: name.name.clone(), full, aliases }
     }
 
     /// Whether a reader's type of these names may read what the writer calls `writer`.
@@ -60,12 +66,26 @@ pub(in crate::serdes) struct FixedType {
     pub(in crate::serdes) size: usize,
 }
 
+/// A decimal of so many digits, written as bytes or as a fixed.
+#[derive(Clone, Debug)]
+pub(in crate::serdes) struct DecimalType {
+    pub(in crate::serdes) precision: usize,
+    pub(in crate::serdes) scale: u32,
+    pub(in crate::serdes) fixed: Option<Arc<FixedType>>,
+}
+
 #[derive(Debug)]
 pub(in crate::serdes) struct EnumType {
     pub(in crate::serdes) names: Names,
     pub(in crate::serdes) shape: Arc<EnumShape>,
     /// The symbol to read in place of one that is not known.
     pub(in crate::serdes) default: Option<Text>,
+}
+
+/// A union that is not just one type or null.
+#[derive(Debug)]
+pub(in crate::serdes) struct UnionType {
+    pub(in crate::serdes) branches: Vec<Type>,
 }
 
 #[derive(Debug)]
@@ -83,12 +103,27 @@ pub(in crate::serdes) struct FieldType {
     pub(in crate::serdes) kind: Type,
 }
 
-impl Type {
-    /// Follows a parsed schema. Fails, with the path of the place and a sentence, on what is not supported.
-    pub(in crate::serdes) fn new(schema: &Schema) -> Result<Type, (String, String)> {
-        Builder { named: Vec::new(), path: Vec::new(), types: 0 }.build(schema, None)
-    }
+/// A record that contains itself, where it does: it holds the record only as long as the schema is there.
+#[derive(Clone, Debug)]
+pub(in crate::serdes) struct Reference {
+    pub(super) shape: RecursiveShape,
+    pub(super) record: Arc<OnceLock<Weak<RecordType>>>,
+}
 
+impl Reference {
+    /// The record.
+    pub(super) fn target(&self) -> Option<Arc<RecordType>> {
+        self.record.get().and_then(Weak::upgrade)
+    }
+}
+
+/// The fields of a value of Avro's duration.
+pub(super) static DURATION: LazyLock<Arc<StructShape>> = LazyLock::new(|| {
+    let field = |name| Field { name: Text::from_static(name), shape: Shape::Int };
+    Arc::new(StructShape::new("duration", vec![field("months"), field("days"), field("millis")]))
+});
+
+impl Type {
     /// The shape of values of this type.
     pub(in crate::serdes) fn shape(&self) -> Shape {
         match self {
@@ -97,13 +132,18 @@ impl Type {
             Type::Int | Type::Long => Shape::Int,
             Type::Float | Type::Double => Shape::Double,
             Type::Bytes | Type::Fixed(_) => Shape::Bytes,
-            Type::String => Shape::String,
+            Type::String | Type::Uuid(_) => Shape::String,
             Type::TimestampMillis => Shape::Timestamp,
+            Type::Temporal(unit) => Shape::Temporal(*unit),
+            Type::Decimal(_) => Shape::Decimal,
+            Type::Duration(_) => Shape::Struct(Arc::clone(&DURATION)),
             Type::Enum(enumeration) => Shape::Enum(Arc::clone(&enumeration.shape)),
             Type::Array(items) => Shape::list(items.shape()),
             Type::Map(values) => Shape::map(values.shape()),
             Type::Nullable(_, inner) => inner.shape().optional(),
+            Type::Union(union) => Shape::any_of(union.branches.iter().map(Type::shape)),
             Type::Record(record) => Shape::Struct(Arc::clone(&record.shape)),
+            Type::Recursive(reference) => Shape::Recursive(reference.shape.clone()),
         }
     }
 
@@ -113,10 +153,12 @@ impl Type {
             Type::Null => 0,
             Type::Float => 4,
             Type::Double => 8,
-            Type::Fixed(fixed) => fixed.size,
+            Type::Fixed(fixed) | Type::Duration(fixed) | Type::Uuid(Some(fixed)) => fixed.size,
+            Type::Decimal(decimal) => decimal.fixed.as_ref().map_or(1, |fixed| fixed.size),
             Type::Record(record) => {
                 record.fields.iter().fold(0, |sum: usize, field| sum.saturating_add(field.kind.smallest()))
             }
+            // One that contains itself has a union, list or map within it, which takes a byte.
             _ => 1,
         }
     }
@@ -133,153 +175,62 @@ impl Type {
             Type::Bytes => "bytes".to_owned(),
             Type::String => "string".to_owned(),
             Type::TimestampMillis => "timestamp-millis".to_owned(),
-            Type::Fixed(fixed) => format!("fixed {} of {} bytes", fixed.names.name, fixed.size),
+            Type::Temporal(unit) => unit.name().to_owned(),
+            Type::Decimal(decimal) => {
+                let written = decimal.fixed.as_ref().map_or(String::new(), |fixed| format!(" as {}", fixed.name()));
+                format!("decimal({}, {}){written}", decimal.precision, decimal.scale)
+            }
+            Type::Uuid(None) => "uuid".to_owned(),
+            Type::Uuid(Some(fixed)) => format!("uuid as {}", fixed.name()),
+            Type::Duration(fixed) => format!("duration {}", fixed.names.name),
+            Type::Fixed(fixed) => fixed.name(),
             Type::Enum(enumeration) => format!("enum {}", enumeration.names.name),
             Type::Array(items) => format!("array of {}", items.name()),
             Type::Map(values) => format!("map of {}", values.name()),
             Type::Nullable(_, inner) => format!("{} or null", inner.name()),
+            Type::Union(union) => {
+                let names: Vec<String> = union.branches.iter().map(Type::name).collect();
+                names.join(" or ")
+            }
             Type::Record(record) => format!("record {}", record.names.name),
+            Type::Recursive(reference) => format!("record {}", reference.shape.name()),
+        }
+    }
+
+    /// The branches of a union; of any other type itself.
+    pub(super) fn branches(&self) -> Vec<Type> {
+        match self {
+            Type::Nullable(0, other) => vec![Type::Null, other.as_ref().clone()],
+            Type::Nullable(_, other) => vec![other.as_ref().clone(), Type::Null],
+            Type::Union(union) => union.branches.clone(),
+            other => vec![other.clone()],
+        }
+    }
+
+    /// The record that it is, also where it refers to one.
+    pub(super) fn record(&self) -> Option<Arc<RecordType>> {
+        match self {
+            Type::Record(record) => Some(Arc::clone(record)),
+            Type::Recursive(reference) => reference.target(),
+            _ => None,
+        }
+    }
+
+    /// The names of a type that has some.
+    pub(super) fn names(&self) -> Option<(String, String)> {
+        let of = |names: &Names| Some((names.full.clone(), names.name.clone()));
+        match self {
+            Type::Fixed(fixed) | Type::Duration(fixed) | Type::Uuid(Some(fixed)) => of(&fixed.names),
+            Type::Decimal(decimal) => decimal.fixed.as_ref().and_then(|fixed| of(&fixed.names)),
+            Type::Enum(enumeration) => of(&enumeration.names),
+            _ => of(&self.record()?.names),
         }
     }
 }
 
-struct Builder<'a> {
-    /// The records, enums and fixed seen so far by full name; a record is `None` while it is being built.
-    named: Vec<(String, Option<Type>, usize)>,
-    path: Vec<&'a str>,
-    types: usize,
-}
-
-impl<'a> Builder<'a> {
-    fn build(&mut self, schema: &'a Schema, namespace: Option<&str>) -> Result<Type, (String, String)> {
-        self.types += 1;
-        if self.types > MAX_TYPES {
-            return Err(self.refuse(format!("the schema has more than {MAX_TYPES} types, which is not supported")));
-        }
-        if self.path.len() > MAX_DEPTH {
-            return Err(
-                self.refuse(format!("the schema nests more than {MAX_DEPTH} levels deep, which is not supported"))
-            );
-        }
-        Ok(match schema {
-            Schema::Null => Type::Null,
-            Schema::Boolean => Type::Boolean,
-            Schema::Int => Type::Int,
-            Schema::Long => Type::Long,
-            Schema::Float => Type::Float,
-            Schema::Double => Type::Double,
-            Schema::Bytes => Type::Bytes,
-            Schema::String => Type::String,
-            Schema::TimestampMillis => Type::TimestampMillis,
-            Schema::Array(array) => Type::Array(Arc::new(self.nested("[]", &array.items, namespace)?)),
-            Schema::Map(map) => Type::Map(Arc::new(self.nested("[]", &map.types, namespace)?)),
-            Schema::Union(union) => self.union(union.variants(), namespace)?,
-            Schema::Ref { name } => return self.reference(&full_name(name, namespace)),
-            Schema::Fixed(fixed) => {
-                let names = Names::new(&fixed.name, fixed.aliases.as_ref());
-                self.name(
-                    full_name(&fixed.name, namespace),
-                    Type::Fixed(Arc::new(FixedType { names, size: fixed.size })),
-                )
-            }
-            Schema::Enum(enumeration) => {
-                let symbols: Vec<Text> = enumeration.symbols.iter().map(|symbol| interned(symbol)).collect();
-                let default = enumeration.default.as_deref().map(interned);
-                let names = Names::new(&enumeration.name, enumeration.aliases.as_ref());
-                let shape = Arc::new(EnumShape { name: enumeration.name.name.clone(), symbols });
-                let built = Type::Enum(Arc::new(EnumType { names, shape, default }));
-                self.name(full_name(&enumeration.name, namespace), built)
-            }
-            Schema::Record(record) => {
-                let full = full_name(&record.name, namespace);
-                let own_namespace = full.rsplit_once('.').map(|(namespace, _)| namespace.to_owned());
-                self.named.push((full.clone(), None, 0));
-                let before = self.types;
-                let fields = self.fields(&record.fields, own_namespace.as_deref())?;
-                let shapes = fields.iter().map(|field| Field { name: field.name.clone(), shape: field.kind.shape() });
-                let shape = Arc::new(StructShape::new(record.name.name.clone(), shapes.collect()));
-                let names = Names::new(&record.name, record.aliases.as_ref());
-                let built = Type::Record(Arc::new(RecordType { names, shape, fields }));
-                let weight = self.types - before;
-                if let Some(entry) = self.named.iter_mut().find(|entry| entry.0 == full) {
-                    *entry = (full, Some(built.clone()), weight);
-                }
-                built
-            }
-            other => {
-                let message = format!("the logical type {other} is not supported yet");
-                return Err(self.refuse(message));
-            }
-        })
-    }
-
-    fn nested(
-        &mut self,
-        segment: &'a str,
-        schema: &'a Schema,
-        namespace: Option<&str>,
-    ) -> Result<Type, (String, String)> {
-        self.path.push(segment);
-        let built = self.build(schema, namespace)?;
-        self.path.pop();
-        Ok(built)
-    }
-
-    fn fields(
-        &mut self,
-        fields: &'a [RecordField],
-        namespace: Option<&str>,
-    ) -> Result<Vec<FieldType>, (String, String)> {
-        let build = |field: &'a RecordField| {
-            Ok(FieldType {
-                name: Text::from(field.name.as_str()),
-                aliases: field.aliases.clone().unwrap_or_default(),
-                default: field.default.clone(),
-                kind: self.nested(&field.name, &field.schema, namespace)?,
-            })
-        };
-        fields.iter().map(build).collect()
-    }
-
-    fn union(&mut self, variants: &'a [Schema], namespace: Option<&str>) -> Result<Type, (String, String)> {
-        match variants {
-            [Schema::Null, other] => Ok(Type::Nullable(0, Arc::new(self.build(other, namespace)?))),
-            [other, Schema::Null] => Ok(Type::Nullable(1, Arc::new(self.build(other, namespace)?))),
-            _ => Err(self.refuse("unions other than of null and one type are not supported yet".to_owned())),
-        }
-    }
-
-    fn name(&mut self, full: String, built: Type) -> Type {
-        self.named.push((full, Some(built.clone()), 1));
-        built
-    }
-
-    fn reference(&mut self, full: &str) -> Result<Type, (String, String)> {
-        match self.named.iter().find(|entry| entry.0 == full) {
-            // What a reference brings in counts: plans are made of it once per place.
-            Some((_, Some(_), weight)) if self.types.saturating_add(*weight) > MAX_TYPES => {
-                Err(self.refuse(format!("the schema has more than {MAX_TYPES} types, which is not supported")))
-            }
-            Some((_, Some(built), weight)) => {
-                self.types += weight;
-                Ok(built.clone())
-            }
-            Some((_, None, _)) => {
-                Err(self.refuse(format!("`{full}` refers to itself; recursive schemas are not supported yet")))
-            }
-            None => Err(self.refuse(format!("there is no type `{full}`"))),
-        }
-    }
-
-    fn refuse(&self, message: String) -> (String, String) {
-        (self.path.join("."), message)
-    }
-}
-
-fn full_name(name: &Name, namespace: Option<&str>) -> String {
-    match name.namespace.as_deref().or(namespace) {
-        Some(namespace) if !namespace.is_empty() => format!("{namespace}.{}", name.name),
-        _ => name.name.clone(),
+impl FixedType {
+    fn name(&self) -> String {
+        format!("fixed {} of {} bytes", self.names.name, self.size)
     }
 }
 
@@ -287,7 +238,7 @@ fn full_name(name: &Name, namespace: Option<&str>) -> String {
 ///
 /// Every record of every thread clones its symbols. Counted text would have all threads write to one
 /// counter; static text has none. What is never freed is each symbol that schemas ever had, once.
-fn interned(symbol: &str) -> Text {
+pub(super) fn interned(symbol: &str) -> Text {
     static SYMBOLS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     let mut symbols = SYMBOLS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = symbols.get(symbol) {

@@ -1,5 +1,7 @@
 //! What is wrong with a payload or a value, in the words a person reads in a dead letter.
 
+mod types;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

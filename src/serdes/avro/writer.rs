@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::default::default_value;
-use super::encode;
-use super::schema::{EnumType, RecordType, Type};
-use crate::record::{Shape, StructShape, Text};
+use super::plan::Reference;
+use super::schema::{DURATION, DecimalType, EnumType, RecordType, Type};
+use super::{choose, encode};
+use crate::record::{Field, Shape, StructShape, TemporalKind, TemporalUnit, Text};
 use crate::serdes::error::{ShapeMismatch, nearest, suggestion};
 
 /// How to write one value of a schema's type.
@@ -22,16 +23,41 @@ pub(super) enum Write {
     Bytes,
     Fixed(usize),
     Enum(Arc<EnumType>),
+    Temporal(TemporalUnit),
+    Decimal(Arc<DecimalType>),
+    /// Text, or sixteen bytes.
+    Uuid {
+        fixed: bool,
+    },
+    Duration,
     Array(Box<Write>),
     Map(Box<Write>),
-    Nullable { null_index: i64, other: Box<Write> },
-    Record(Box<RecordWrite>),
+    Nullable {
+        null_index: i64,
+        other: Box<Write>,
+    },
+    /// One of several, and which, where the shape says so.
+    Union {
+        branches: Vec<Write>,
+        chosen: Option<usize>,
+    },
+    Record(Arc<RecordWrite>),
+    /// A record around this place.
+    Recursive(Reference<RecordWrite>),
+    /// Records that contain themselves, and all that they refer to.
+    #[expect(dead_code, reason = "what references lead to is held, not looked at")]
+    Kept {
+        root: Box<Write>,
+        records: Vec<Arc<RecordWrite>>,
+    },
 }
 
 /// How to write a record.
 #[derive(Debug)]
 pub(super) struct RecordWrite {
     pub(super) name: String,
+    /// The shape that values read with the schema have.
+    pub(super) shape: Arc<StructShape>,
     /// The shape the plan promised; a value of exactly this shape needs no look at names.
     pub(super) promised: Option<Arc<StructShape>>,
     pub(super) fields: Vec<FieldWrite>,
@@ -50,14 +76,41 @@ pub(super) struct FieldWrite {
 
 /// Compiles the writer of `kind` for values of the shape `input`, or says all that does not fit.
 pub(super) fn compile(kind: &Type, input: &Shape) -> Result<Write, Vec<ShapeMismatch>> {
-    let mut compiler = Compiler { path: Vec::new(), mismatches: Vec::new() };
+    let mut compiler = Compiler::default();
     let write = compiler.write(kind, input);
-    if compiler.mismatches.is_empty() { Ok(write) } else { Err(compiler.mismatches) }
+    if !compiler.mismatches.is_empty() {
+        return Err(compiler.mismatches);
+    }
+    if !compiler.recursive {
+        return Ok(write);
+    }
+    // Some were made for a default alone, and would go with it.
+    let records = compiler.met.into_iter().filter_map(|met| met.write.ok()).collect();
+    Ok(Write::Kept { root: Box::new(write), records })
 }
 
+/// A record that was met with values of this shape, and how it is written: so that records which contain themselves come
+/// to an end.
+struct Met {
+    record: *const RecordType,
+    shape: Given,
+    write: Result<Arc<RecordWrite>, Reference<RecordWrite>>,
+}
+
+/// What is known of the values of a record.
+#[derive(Clone, Copy, PartialEq)]
+enum Given {
+    Struct(*const StructShape),
+    Any,
+    Nothing,
+}
+
+#[derive(Default)]
 struct Compiler {
     path: Vec<String>,
     mismatches: Vec<ShapeMismatch>,
+    met: Vec<Met>,
+    recursive: bool,
 }
 
 impl Compiler {
@@ -73,9 +126,16 @@ impl Compiler {
     }
 
     fn write(&mut self, kind: &Type, input: &Shape) -> Write {
+        if let Shape::Recursive(_) = input.required() {
+            let resolved = input.resolved();
+            return self.write(kind, &if input.is_nullable() { resolved.optional() } else { resolved });
+        }
         if let Type::Nullable(null_index, other) = kind {
             let inner = if *input == Shape::Null { &Shape::Never } else { input.required() };
             return Write::Nullable { null_index: *null_index, other: Box::new(self.write(other, inner)) };
+        }
+        if let Type::Union(union) = kind {
+            return self.union(&union.branches, kind, input);
         }
         if let (Shape::Optional(inner), false) = (input, matches!(kind, Type::Null)) {
             self.mismatch(format!(
@@ -85,14 +145,19 @@ impl Compiler {
             return self.write(kind, &Shape::Never);
         }
         if !accepts(kind, input) {
-            self.mismatch(format!("expected {}, found {input}", kind.name()));
+            let hint = hint(kind, input);
+            self.mismatch(format!("expected {}, found {input}{hint}", kind.name()));
         }
         match kind {
-            Type::Null | Type::Nullable(..) => Write::Null,
+            Type::Null | Type::Nullable(..) | Type::Union(_) => Write::Null,
             Type::Boolean => Write::Boolean,
             Type::Int => Write::Int,
             Type::Long => Write::Long,
             Type::TimestampMillis => Write::Timestamp,
+            Type::Temporal(unit) => Write::Temporal(*unit),
+            Type::Decimal(decimal) => Write::Decimal(Arc::clone(decimal)),
+            Type::Uuid(fixed) => Write::Uuid { fixed: fixed.is_some() },
+            Type::Duration(_) => Write::Duration,
             Type::Float => Write::Float,
             Type::Double => Write::Double,
             Type::String => Write::String,
@@ -107,8 +172,85 @@ impl Compiler {
                 Write::Array(Box::new(self.within("[]", items, inner)))
             }
             Type::Map(values) => Write::Map(Box::new(self.map(values, input))),
-            Type::Record(record) => Write::Record(Box::new(self.record(record, input))),
+            Type::Record(_) | Type::Recursive(_) => match kind.record() {
+                Some(record) => self.record_once(&record, input),
+                None => Write::Null,
+            },
         }
+    }
+
+    /// A union: all its branches, and which one it will be, where that is known.
+    fn union(&mut self, branches: &[Type], kind: &Type, input: &Shape) -> Write {
+        let alternatives = match input.required() {
+            Shape::Any | Shape::Never => &[],
+            _ => input.alternatives(),
+        };
+        if matches!(input, Shape::Optional(_) | Shape::Null) && !branches.iter().any(|b| matches!(b, Type::Null)) {
+            self.mismatch(format!("expected {}, found {input}; the schema does not allow null here", kind.name()));
+        }
+        let mut chosen = Vec::new();
+        for alternative in alternatives.iter().filter(|shape| **shape != Shape::Null) {
+            match choose::by_shape(branches, alternative) {
+                Ok(index) => chosen.push((index, alternative)),
+                Err(candidates) if candidates.is_empty() => {
+                    self.mismatch(format!("expected {}, found {alternative}", kind.name()));
+                }
+                Err(candidates) => {
+                    let message = format!(
+                        "{alternative} may be {}: give it the fields of one of them only",
+                        candidates.join(" or ")
+                    );
+                    self.mismatch(message);
+                }
+            }
+        }
+        let mut writes = Vec::with_capacity(branches.len());
+        for (index, branch) in branches.iter().enumerate() {
+            let mut given = chosen.iter().filter(|(place, _)| *place == index).map(|(_, shape)| *shape);
+            writes.push(match (given.next(), given.next()) {
+                (Some(only), None) => self.write(branch, only),
+                _ => self.quietly(branch),
+            });
+        }
+        let only = match &chosen[..] {
+            [(index, _)] if !input.is_nullable() => Some(*index),
+            _ => None,
+        };
+        Write::Union { branches: writes, chosen: only }
+    }
+
+    /// How values are written of which nothing is known; what is wrong with the schema's defaults was told before.
+    fn quietly(&mut self, kind: &Type) -> Write {
+        let before = self.mismatches.len();
+        let write = self.write(kind, &Shape::Any);
+        self.mismatches.truncate(before);
+        write
+    }
+
+    /// A record: as it is written already for values of this shape, if it is.
+    fn record_once(&mut self, record: &Arc<RecordType>, input: &Shape) -> Write {
+        let shape = match input {
+            Shape::Struct(shape) => Given::Struct(Arc::as_ptr(shape)),
+            Shape::Any => Given::Any,
+            _ => Given::Nothing,
+        };
+        let known = self.met.iter().find(|met| met.record == Arc::as_ptr(record) && met.shape == shape);
+        match known.map(|met| &met.write) {
+            Some(Ok(write)) => return Write::Record(Arc::clone(write)),
+            Some(Err(reference)) => {
+                self.recursive = true;
+                return Write::Recursive(reference.clone());
+            }
+            None => {}
+        }
+        let (place, reference) = (self.met.len(), Reference::new());
+        self.met.push(Met { record: Arc::as_ptr(record), shape, write: Err(reference.clone()) });
+        let write = Arc::new(self.record(record, input));
+        reference.set(&write);
+        if let Some(met) = self.met.get_mut(place) {
+            met.write = Ok(Arc::clone(&write));
+        }
+        Write::Record(write)
     }
 
     fn map(&mut self, values: &Type, input: &Shape) -> Write {
@@ -118,7 +260,7 @@ impl Compiler {
                 for field in shape.fields() {
                     self.within(&field.name, values, &field.shape);
                 }
-                self.write(values, &Shape::Any)
+                self.quietly(values)
             }
             other => self.within("[]", values, loose(other)),
         }
@@ -134,7 +276,7 @@ impl Compiler {
                 None => Some(loose(input)),
             };
             self.path.push(field.name.to_string());
-            let default = self.default(&field.kind, field.default.as_ref());
+            let default = self.default_bytes(&field.kind, field.default.as_ref());
             if given.is_none() && default.is_none() {
                 self.mismatch(format!(
                     "the field is missing; {} requires {} here and has no default",
@@ -155,13 +297,14 @@ impl Compiler {
                 self.path.pop();
             }
         }
-        RecordWrite { name: record.names.name.clone(), promised: promised.cloned(), fields }
+        let (name, shape) = (record.names.name.clone(), Arc::clone(&record.shape));
+        RecordWrite { name, shape, promised: promised.cloned(), fields }
     }
 
     /// The bytes of a field's default.
-    fn default(&mut self, kind: &Type, json: Option<&serde_json::Value>) -> Option<Vec<u8>> {
+    fn default_bytes(&mut self, kind: &Type, json: Option<&serde_json::Value>) -> Option<Vec<u8>> {
         let value = default_value(kind, json?);
-        let write = Compiler { path: Vec::new(), mismatches: Vec::new() }.write(kind, &Shape::Any);
+        let write = self.quietly(kind);
         let mut bytes = Vec::new();
         match value.and_then(|value| encode::write(&write, &value, &mut bytes).map_err(|error| error.to_string())) {
             Ok(()) => Some(bytes),
@@ -188,23 +331,55 @@ fn loose(input: &Shape) -> &'static Shape {
     if matches!(input, Shape::Any) { &Shape::Any } else { &Shape::Never }
 }
 
-fn accepts(kind: &Type, input: &Shape) -> bool {
+/// What brings a value to the schema's type, where a function does.
+fn hint(kind: &Type, input: &Shape) -> &'static str {
+    match (kind, input) {
+        (Type::TimestampMillis, Shape::Temporal(_)) => "; write `timestamp(...)` to cut it to milliseconds",
+        (Type::Decimal(_), Shape::Double) => "; write `decimal(string(...), 2)` for so many digits behind the point",
+        (Type::Decimal(_), Shape::String) => "; write `decimal(...)`",
+        (Type::Temporal(unit), Shape::String | Shape::Timestamp) => match unit.kind() {
+            TemporalKind::Date => "; write `date(...)`",
+            TemporalKind::Time => "; write `time(...)`",
+            TemporalKind::LocalTimestamp => "; write `local_timestamp(...)`",
+            TemporalKind::Timestamp => "; write `timestamp(...)`",
+        },
+        _ => "",
+    }
+}
+
+/// Whether values of a shape, which is no union and not null, may be of a type.
+pub(super) fn accepts(kind: &Type, input: &Shape) -> bool {
     match input {
         Shape::Any | Shape::Never => return true,
+        Shape::Union(union) => return union.branches().iter().any(|branch| accepts(kind, branch)),
         _ => {}
     }
     match kind {
-        Type::Null | Type::Nullable(..) => matches!(input, Shape::Null),
+        Type::Null | Type::Nullable(..) | Type::Union(_) => matches!(input, Shape::Null),
         Type::Boolean => matches!(input, Shape::Bool),
         Type::Int => matches!(input, Shape::Int | Shape::UInt | Shape::Duration),
         Type::Long => matches!(input, Shape::Int | Shape::UInt | Shape::Timestamp | Shape::Duration),
         Type::TimestampMillis => matches!(input, Shape::Timestamp | Shape::Int),
+        Type::Temporal(unit) => match input {
+            Shape::Temporal(given) => given.kind() == unit.kind() && given.nanos() % unit.nanos() == 0,
+            Shape::Timestamp => unit.kind() == TemporalKind::Timestamp,
+            _ => false,
+        },
+        Type::Decimal(_) => matches!(input, Shape::Decimal | Shape::Int | Shape::UInt),
         Type::Float | Type::Double => matches!(input, Shape::Double | Shape::Int | Shape::UInt),
-        Type::String => matches!(input, Shape::String | Shape::Enum(_)),
+        Type::String | Type::Uuid(_) => matches!(input, Shape::String | Shape::Enum(_)),
         Type::Enum(_) => matches!(input, Shape::String | Shape::Enum(_)),
         Type::Bytes | Type::Fixed(_) => matches!(input, Shape::Bytes),
         Type::Array(_) => matches!(input, Shape::List(_)),
         Type::Map(_) => matches!(input, Shape::Map(_) | Shape::Struct(_)),
-        Type::Record(_) => matches!(input, Shape::Struct(_)),
+        Type::Record(_) | Type::Recursive(_) => matches!(input, Shape::Struct(_) | Shape::Recursive(_)),
+        Type::Duration(_) => {
+            let parts = DURATION.fields();
+            let Shape::Struct(shape) = input else { return false };
+            let fits = |field: &Field| {
+                shape.field(&field.name).is_some_and(|given| matches!(given.shape, Shape::Int | Shape::Any))
+            };
+            shape.fields().len() == parts.len() && parts.iter().all(fits)
+        }
     }
 }

@@ -8,6 +8,7 @@
 //! value read back is in no way different from the one that was written: the order of a map's entries and
 //! the sign of zero. [`Codec::for_keys`] gives these up too.
 
+mod fingerprint;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +18,7 @@ use bytes::Bytes;
 
 use super::cursor::{Cursor, put_varint, put_zigzag};
 use super::error::{Entry, Index, Problem, SerdeError};
-use crate::record::{Field, MapValue, Shape, StructShape, StructValue, Text, Value};
+use crate::record::{Decimal, Field, MapValue, Shape, StructShape, StructValue, Temporal, TemporalUnit, Text, Value};
 use crate::time::Timestamp;
 
 /// The version of the format that is written.
@@ -78,58 +79,7 @@ impl Codec {
     /// A number that differs between shapes whose stored values differ: 64-bit FNV-1a over the version, the
     /// kinds, the fields' names and the symbols. Names of schemas do not count.
     pub fn fingerprint(&self) -> u64 {
-        let mut hash = 0xcbf2_9ce4_8422_2325;
-        hash_bytes(&[VERSION, u8::from(self.sorted)], &mut hash);
-        hash_shape(&self.shape, &mut hash);
-        hash
-    }
-}
-
-fn hash_bytes(bytes: &[u8], hash: &mut u64) {
-    for byte in bytes {
-        *hash = (*hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-}
-
-fn hash_text(text: &str, hash: &mut u64) {
-    hash_bytes(&(text.len() as u64).to_le_bytes(), hash);
-    hash_bytes(text.as_bytes(), hash);
-}
-
-fn hash_shape(shape: &Shape, hash: &mut u64) {
-    let kind: u8 = match shape {
-        Shape::Any => 0,
-        Shape::Never => 1,
-        Shape::Null => 2,
-        Shape::Bool => 3,
-        Shape::Int => 4,
-        Shape::UInt => 5,
-        Shape::Double => 6,
-        Shape::String => 7,
-        Shape::Bytes => 8,
-        Shape::Timestamp => 9,
-        Shape::Duration => 10,
-        Shape::Enum(_) => 11,
-        Shape::List(_) => 12,
-        Shape::Map(_) => 13,
-        Shape::Struct(_) => 14,
-        Shape::Optional(_) => 15,
-    };
-    hash_bytes(&[kind], hash);
-    match shape {
-        Shape::Enum(enumeration) => {
-            hash_bytes(&(enumeration.symbols.len() as u64).to_le_bytes(), hash);
-            enumeration.symbols.iter().for_each(|symbol| hash_text(symbol, hash));
-        }
-        Shape::List(inner) | Shape::Map(inner) | Shape::Optional(inner) => hash_shape(inner, hash),
-        Shape::Struct(fields) => {
-            hash_bytes(&(fields.fields().len() as u64).to_le_bytes(), hash);
-            for field in fields.fields() {
-                hash_text(&field.name, hash);
-                hash_shape(&field.shape, hash);
-            }
-        }
-        _ => {}
+        fingerprint::of(&[VERSION, u8::from(self.sorted)], &self.shape)
     }
 }
 
@@ -146,29 +96,6 @@ fn fields_of<'a>(shape: &Arc<StructShape>, value: &'a StructValue) -> Option<Vec
     shape.fields().iter().enumerate().map(in_order).collect()
 }
 
-/// Whether a value is as its shape says; of lists, maps and structs only the outside.
-fn is_plain(shape: &Shape, value: &Value) -> bool {
-    match (shape.required(), value) {
-        (_, Value::Null) => false,
-        (Shape::Any, _) => true,
-        (Shape::Bool, Value::Bool(_))
-        | (Shape::Int, Value::Int(_))
-        | (Shape::UInt, Value::UInt(_))
-        | (Shape::Double, Value::Double(_))
-        | (Shape::String, Value::String(_))
-        | (Shape::Bytes, Value::Bytes(_))
-        | (Shape::Timestamp, Value::Timestamp(_))
-        | (Shape::Duration, Value::Duration(_))
-        | (Shape::List(_), Value::List(_))
-        | (Shape::Map(_), Value::Map(_)) => true,
-        (Shape::Enum(enumeration), Value::String(symbol)) => enumeration.symbols.contains(symbol),
-        (Shape::Struct(shape), Value::Struct(fields)) => {
-            Arc::ptr_eq(shape, fields.shape()) || fields_of(shape, fields).is_some()
-        }
-        _ => false,
-    }
-}
-
 struct Encoder<'a> {
     sorted: bool,
     out: &'a mut Vec<u8>,
@@ -177,7 +104,7 @@ struct Encoder<'a> {
 impl Encoder<'_> {
     /// A mark and the value.
     fn marked(&mut self, shape: &Shape, value: &Value) {
-        if is_plain(shape, value) {
+        if shape.holds(value) {
             self.out.push(PLAIN);
             self.plain(shape, value);
         } else {
@@ -195,7 +122,7 @@ impl Encoder<'_> {
         }
     }
 
-    /// A value that [`is_plain`].
+    /// A value that its shape [holds](Shape::holds).
     fn plain(&mut self, shape: &Shape, value: &Value) {
         match (shape.required(), value) {
             (Shape::Enum(enumeration), Value::String(symbol)) => {
@@ -211,6 +138,15 @@ impl Encoder<'_> {
                 self.entries(entries, |encoder, value| encoder.marked(inner, value));
             }
             (Shape::Struct(shape), Value::Struct(fields)) => self.structure(shape, fields),
+            (Shape::Recursive(_), value) => self.plain(&shape.resolved(), value),
+            (Shape::Union(union), value) => {
+                let index = union.branch_of(value).unwrap_or_default();
+                put_varint(index as u64, self.out);
+                if let Some(branch) = union.branches().get(index) {
+                    self.plain(branch, value);
+                }
+            }
+            (Shape::Temporal(_), Value::Temporal(time)) => put_zigzag(time.count, self.out),
             (Shape::Any, value) => self.tagged(value),
             (_, value) => self.scalar(value),
         }
@@ -229,7 +165,7 @@ impl Encoder<'_> {
         let bits = self.out.len();
         self.out.resize(bits + values.len().div_ceil(8), 0);
         for (slot, (field, value)) in shape.fields().iter().zip(values).enumerate() {
-            if is_plain(&field.shape, value) {
+            if field.shape.holds(value) {
                 self.plain(&field.shape, value);
                 continue;
             }
@@ -269,6 +205,16 @@ impl Encoder<'_> {
             }
             Value::String(text) => self.text(text.as_bytes()),
             Value::Bytes(bytes) => self.text(bytes),
+            Value::Decimal(decimal) => {
+                let decimal = if self.sorted { decimal.normalized() } else { *decimal };
+                put_varint(u64::from(decimal.scale()), self.out);
+                let (bytes, start) = decimal.to_be_bytes();
+                self.text(bytes.get(start..).unwrap_or_default());
+            }
+            Value::Temporal(time) => {
+                self.out.push(TemporalUnit::ALL.iter().position(|unit| *unit == time.unit).unwrap_or_default() as u8);
+                put_zigzag(time.count, self.out);
+            }
             Value::Null | Value::List(_) | Value::Map(_) | Value::Struct(_) => {}
         }
     }
@@ -315,6 +261,8 @@ fn tag(value: &Value) -> u8 {
         Value::List(_) => 9,
         Value::Map(_) => 10,
         Value::Struct(_) => 11,
+        Value::Decimal(_) => 12,
+        Value::Temporal(_) => 13,
     }
 }
 
@@ -370,6 +318,17 @@ fn read_plain(shape: &Shape, cursor: &mut Cursor<'_>, depth: usize) -> Result<Va
         }
         Shape::Timestamp => Value::Timestamp(cursor.zigzag()?),
         Shape::Duration => Value::Duration(cursor.zigzag()?),
+        Shape::Decimal => decimal(cursor)?,
+        Shape::Temporal(unit) => Value::Temporal(Temporal::new(*unit, cursor.zigzag()?)),
+        Shape::Recursive(_) if depth > MAX_DEPTH => return Err(Problem::TooDeep(MAX_DEPTH).at(start)),
+        Shape::Recursive(_) => read_plain(&shape.resolved(), cursor, depth)?,
+        Shape::Union(union) => {
+            let index = cursor.varint()?;
+            let branch = usize::try_from(index).ok().and_then(|index| union.branches().get(index));
+            let branches = union.branches().len();
+            let unknown = || Problem::BadUnionIndex { branches, index: index.cast_signed() }.at(start);
+            read_plain(branch.ok_or_else(unknown)?, cursor, depth)?
+        }
         Shape::Null | Shape::Never | Shape::Optional(_) => return Err(Problem::UnknownTag(PLAIN).at(start)),
     })
 }
@@ -430,8 +389,23 @@ fn read_tagged(cursor: &mut Cursor<'_>, depth: usize) -> Result<Value, SerdeErro
             }
             Value::Struct(StructValue::new(Arc::new(StructShape::new("", fields)), values.into()))
         }
+        12 => decimal(cursor)?,
+        13 => {
+            let place = cursor.byte()?;
+            let unit = TemporalUnit::ALL.get(usize::from(place)).ok_or_else(|| Problem::UnknownTag(place).at(start))?;
+            Value::Temporal(Temporal::new(*unit, cursor.zigzag()?))
+        }
         other => return Err(Problem::UnknownTag(other).at(start)),
     })
+}
+
+fn decimal(cursor: &mut Cursor<'_>) -> Result<Value, SerdeError> {
+    let start = cursor.position();
+    let scale = u32::try_from(cursor.varint()?).unwrap_or(u32::MAX);
+    let length = cursor.length()?;
+    let bytes = cursor.take(length)?;
+    let decimal = Decimal::from_be_bytes(&bytes, scale).ok_or_else(|| Problem::DecimalTooLarge.at(start))?;
+    Ok(Value::Decimal(decimal))
 }
 
 fn count(smallest: usize, cursor: &mut Cursor<'_>) -> Result<usize, SerdeError> {

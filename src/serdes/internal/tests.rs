@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::EnumShape;
+use crate::record::{EnumShape, RecursiveShape};
 
 fn shapes() -> impl Strategy<Value = Shape> {
     let leaf = prop_oneof![
@@ -17,6 +17,8 @@ fn shapes() -> impl Strategy<Value = Shape> {
         Just(Shape::Bytes),
         Just(Shape::Timestamp),
         Just(Shape::Duration),
+        Just(Shape::Decimal),
+        prop::sample::select(TemporalUnit::ALL.to_vec()).prop_map(Shape::Temporal),
         Just(Shape::Enum(Arc::new(EnumShape { name: "E".to_owned(), symbols: vec!["A".into(), "B".into()] }))),
     ];
     leaf.prop_recursive(3, 24, 10, |inner| {
@@ -24,11 +26,28 @@ fn shapes() -> impl Strategy<Value = Shape> {
             inner.clone().prop_map(Shape::list),
             inner.clone().prop_map(Shape::map),
             inner.clone().prop_map(Shape::optional),
+            prop::collection::vec(inner.clone(), 1..5).prop_map(Shape::any_of),
+            inner.clone().prop_map(recursive),
             prop::collection::vec(inner, 0..10).prop_map(|shapes| {
                 Shape::structure("S", shapes.into_iter().enumerate().map(|(n, shape)| (format!("f{n}"), shape)))
             }),
         ]
     })
+}
+
+/// A struct that may have another one of its kind in it.
+fn recursive(inner: Shape) -> Shape {
+    let own = RecursiveShape::new("Again");
+    let shape = Shape::structure("Again", [("own", Shape::Recursive(own.clone()).optional()), ("inner", inner)]);
+    if let Shape::Struct(shape) = &shape {
+        own.set(shape);
+    }
+    shape
+}
+
+fn decimals() -> impl Strategy<Value = Value> {
+    (any::<i64>(), any::<i32>(), 0_u32..20)
+        .prop_map(|(a, b, scale)| Value::Decimal(Decimal::new(i128::from(a) * i128::from(b), scale).unwrap()))
 }
 
 /// Any value at all.
@@ -43,6 +62,9 @@ fn anything() -> BoxedStrategy<Value> {
         prop::collection::vec(any::<u8>(), 0..6).prop_map(|bytes| Value::Bytes(Bytes::from(bytes))),
         any::<i64>().prop_map(Value::Timestamp),
         any::<i64>().prop_map(Value::Duration),
+        decimals(),
+        (prop::sample::select(TemporalUnit::ALL.to_vec()), any::<i64>())
+            .prop_map(|(unit, count)| Value::Temporal(Temporal::new(unit, count))),
     ];
     leaf.prop_recursive(3, 24, 5, |inner| {
         let entries = prop::collection::vec((".{0,3}".prop_map(Text::from), inner.clone()), 0..5);
@@ -70,6 +92,23 @@ fn values(shape: &Shape) -> BoxedStrategy<Value> {
         Shape::Bytes => prop::collection::vec(any::<u8>(), 0..6).prop_map(|bytes| Value::Bytes(bytes.into())).boxed(),
         Shape::Timestamp => any::<i64>().prop_map(Value::Timestamp).boxed(),
         Shape::Duration => any::<i64>().prop_map(Value::Duration).boxed(),
+        Shape::Decimal => decimals().boxed(),
+        Shape::Temporal(unit) => {
+            let unit = *unit;
+            any::<i64>().prop_map(move |count| Value::Temporal(Temporal::new(unit, count))).boxed()
+        }
+        Shape::Union(union) => {
+            let branches: Vec<_> = union.branches().iter().map(values).collect();
+            prop::strategy::Union::new(branches).boxed()
+        }
+        // Inside the struct that it refers to: one more, and no further.
+        Shape::Recursive(reference) => {
+            let shape = Arc::clone(reference.target().unwrap());
+            let inner = shape.fields().get(1).map_or(Just(Value::Null).boxed(), |field| values(&field.shape));
+            inner
+                .prop_map(move |inner| Value::Struct(StructValue::new(Arc::clone(&shape), [Value::Null, inner].into())))
+                .boxed()
+        }
         Shape::Enum(shape) => prop::sample::select(shape.symbols.clone()).prop_map(Value::String).boxed(),
         Shape::List(element) => prop::collection::vec(values(element), 0..5).prop_map(Value::list).boxed(),
         Shape::Map(inner) => prop::collection::vec((".{0,3}".prop_map(Text::from), values(inner)), 0..5)
@@ -170,6 +209,20 @@ fn an_aggregate_is_stored_in_few_bytes() {
 }
 
 #[test]
+fn decimals_of_equal_worth_are_one_key() {
+    let key = |text| {
+        let value = Value::Decimal(Decimal::parse(text).unwrap());
+        stored(&Codec::for_keys(&Shape::Decimal), 0, &value)
+    };
+    assert_eq!(key("1.50"), key("1.5"));
+    assert_ne!(key("1.51"), key("1.5"));
+    let kept = stored(&Codec::new(&Shape::Decimal), 0, &Value::Decimal(Decimal::parse("1.50").unwrap()));
+    let (_, read) = Codec::new(&Shape::Decimal).decode(&kept).unwrap();
+    let Value::Decimal(read) = read else { panic!("a decimal") };
+    assert_eq!(read.to_string(), "1.50");
+}
+
+#[test]
 fn the_order_of_a_map_survives() {
     let map: MapValue =
         [("b", 1), ("a", 2)].map(|(key, number)| (Text::from(key), Value::Int(number))).into_iter().collect();
@@ -204,6 +257,13 @@ fn shapes_stored_differently_have_different_fingerprints() {
         Shape::structure("", [("b", Shape::Int)]),
         Shape::structure("", [("a", Shape::Int), ("b", Shape::Int)]),
         Shape::structure("", [("a", Shape::structure("", [("b", Shape::Int)]))]),
+        Shape::Decimal,
+        Shape::Temporal(TemporalUnit::TimestampMicros),
+        Shape::Temporal(TemporalUnit::TimestampNanos),
+        Shape::any_of([Shape::Int, Shape::String]),
+        Shape::any_of([Shape::String, Shape::Int]),
+        recursive(Shape::Int),
+        recursive(Shape::String),
     ];
     let distinct: std::collections::HashSet<u64> = shapes.iter().cloned().map(fingerprint).collect();
     assert_eq!(distinct.len(), shapes.len());

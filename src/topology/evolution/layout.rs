@@ -1,10 +1,11 @@
 //! The layout of stored values: their shape without the names that do not matter, to be kept and compared.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Fields, Shape};
+use crate::record::{Fields, Shape, StructShape};
 
 /// How many differences of two layouts are told.
 const MAX_DIFFERENCES: usize = 5;
@@ -25,22 +26,43 @@ pub enum Layout {
     Struct(Vec<(String, Layout)>),
     /// This or null.
     Optional(Box<Layout>),
+    /// One of these.
+    Union(Vec<Layout>),
+    /// A struct that this stands in: the innermost is 0.
+    Recursive(usize),
 }
 
 impl From<&Shape> for Layout {
     fn from(shape: &Shape) -> Self {
-        let boxed = |inner: &Shape| Box::new(Layout::from(inner));
-        match shape {
-            Shape::Enum(shape) => Layout::Enum(shape.symbols.iter().map(ToString::to_string).collect()),
-            Shape::List(element) => Layout::List(boxed(element)),
-            Shape::Map(value) => Layout::Map(boxed(value)),
-            Shape::Optional(inner) => Layout::Optional(boxed(inner)),
-            Shape::Struct(shape) => {
-                let fields = shape.fields().iter();
-                Layout::Struct(fields.map(|field| (field.name.to_string(), Layout::from(&field.shape))).collect())
-            }
-            plain => Layout::Plain(plain.to_string()),
+        layout(shape, &mut Vec::new())
+    }
+}
+
+/// The layout of a shape inside these structs.
+fn layout(shape: &Shape, around: &mut Vec<Arc<StructShape>>) -> Layout {
+    match shape {
+        Shape::Enum(shape) => Layout::Enum(shape.symbols.iter().map(ToString::to_string).collect()),
+        Shape::List(element) => Layout::List(Box::new(layout(element, around))),
+        Shape::Map(value) => Layout::Map(Box::new(layout(value, around))),
+        Shape::Optional(inner) => Layout::Optional(Box::new(layout(inner, around))),
+        Shape::Union(union) => Layout::Union(union.branches().iter().map(|branch| layout(branch, around)).collect()),
+        Shape::Struct(shape) => {
+            around.push(Arc::clone(shape));
+            let fields = shape.fields().iter();
+            let fields = fields.map(|field| (field.name.to_string(), layout(&field.shape, around))).collect();
+            around.pop();
+            Layout::Struct(fields)
         }
+        Shape::Recursive(reference) => {
+            let target = reference.target();
+            let is_target = |shape: &Arc<StructShape>| target.is_some_and(|target| Arc::ptr_eq(target, shape));
+            match (around.iter().rev().position(is_target), target) {
+                (Some(levels), _) => Layout::Recursive(levels),
+                (None, Some(target)) => layout(&Shape::Struct(Arc::clone(target)), around),
+                (None, None) => Layout::Plain(shape.to_string()),
+            }
+        }
+        plain => Layout::Plain(plain.to_string()),
     }
 }
 
@@ -52,6 +74,12 @@ impl fmt::Display for Layout {
             Layout::List(element) => write!(f, "list<{element}>"),
             Layout::Map(value) => write!(f, "map<string, {value}>"),
             Layout::Optional(inner) => write!(f, "{inner} or null"),
+            Layout::Union(branches) => {
+                let branches: Vec<String> = branches.iter().map(ToString::to_string).collect();
+                f.write_str(&branches.join(" or "))
+            }
+            Layout::Recursive(0) => f.write_str("itself"),
+            Layout::Recursive(levels) => write!(f, "what is {levels} levels around"),
             Layout::Struct(fields) => {
                 let fields: Vec<String> = fields.iter().map(|(name, layout)| format!("{name}: {layout}")).collect();
                 write!(f, "{{{}}}", fields.join(", "))
@@ -135,6 +163,7 @@ pub(super) fn missing<'a>(wanted: &'a [String], there: &[String]) -> Vec<&'a str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::RecursiveShape;
 
     fn row(fields: &[(&'static str, Shape)]) -> Layout {
         Layout::from(&Shape::structure("Row", fields.iter().cloned()))
@@ -161,7 +190,22 @@ mod tests {
 
     #[test]
     fn a_layout_is_read_back_as_it_was_written() {
-        let layout = row(&[("map", Shape::map(Shape::Any)), ("list", Shape::list(Shape::Bytes.optional()))]);
+        let reference = RecursiveShape::new("Row");
+        let own = Shape::Recursive(reference.clone()).optional();
+        let shape = Shape::structure(
+            "Row",
+            [
+                ("map", Shape::map(Shape::Any)),
+                ("list", Shape::list(Shape::Bytes.optional())),
+                ("either", Shape::any_of([Shape::Int, Shape::Decimal])),
+                ("inner", Shape::structure("", [("own", own)])),
+            ],
+        );
+        if let Shape::Struct(shape) = &shape {
+            reference.set(shape);
+        }
+        let layout = Layout::from(&shape);
+        assert!(layout.to_string().ends_with("inner: {own: what is 1 levels around or null}}"), "{layout}");
         let text = serde_json::to_string(&layout).unwrap();
         assert_eq!(serde_json::from_str::<Layout>(&text).unwrap(), layout);
     }

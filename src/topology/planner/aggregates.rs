@@ -252,12 +252,12 @@ impl Planner<'_> {
     ) -> Option<()> {
         let shape = argument.shape().required();
         let expected = match (kind, shape) {
-            (_, Shape::Any) => return Some(()),
+            (_, Shape::Any | Shape::Union(_)) => return Some(()),
             (AggregateKind::CountIf, Shape::Bool) => return Some(()),
             (AggregateKind::CountIf, _) => "a condition: true or false",
             (
                 AggregateKind::Sum | AggregateKind::Avg | AggregateKind::Stddev | AggregateKind::ApproxQuantile { .. },
-                Shape::Int | Shape::UInt | Shape::Double,
+                Shape::Int | Shape::UInt | Shape::Double | Shape::Decimal,
             ) => return Some(()),
             (
                 AggregateKind::Sum | AggregateKind::Avg | AggregateKind::Stddev | AggregateKind::ApproxQuantile { .. },

@@ -70,6 +70,7 @@ impl Planner<'_> {
             globals: graph.globals,
             topics: self.topics.used.into_values().collect(),
             dead_letters,
+            schemas: self.options.registry.clone(),
             places: graph.places,
         };
         if let Err(error) = partitioning::resolve(&topology, &BTreeMap::new()) {

@@ -110,7 +110,9 @@ impl Planner<'_> {
                 for mismatch in mismatches {
                     let message = format!("keys cannot be written as {}: {mismatch}", spec.format);
                     let help = match &flow.key.format {
-                        Format::Avro(name) => format!("they are {{avro: {name}}} so far; `select_key` makes new ones"),
+                        Format::Avro(name) | Format::RawAvro(name) => {
+                            format!("they are {{avro: {name}}} so far; `select_key` makes new ones")
+                        }
                         format => format!("write `key: {format}`, or make new keys with `select_key`"),
                     };
                     self.problems.report(Diagnostic::new(spec.span.clone(), message).help(help));

@@ -4,7 +4,7 @@ use super::graph::{DraftPayload, DraftSource, Flow, FlowKind, KeyInfo};
 use super::names::Definition;
 use super::{Planner, Possible};
 use crate::expression::{Binding, Expression, Scope};
-use crate::record::Shape;
+use crate::record::{Shape, TemporalKind};
 use crate::serdes::{Format, Serde};
 use crate::topology::plan::{OffsetReset, TopicRole};
 use crate::topology::spec::scalars::FormatSpec;
@@ -153,7 +153,12 @@ impl Planner<'_> {
             .with("value", Binding::Value, value.clone())
             .with_record();
         let expression = self.expression(&formula.0, &scope)?;
-        if !matches!(expression.shape().required(), Shape::Int | Shape::Timestamp | Shape::Any) {
+        let is_time = |shape: &Shape| match shape {
+            Shape::Int | Shape::Timestamp | Shape::Any => true,
+            Shape::Temporal(unit) => unit.kind() == TemporalKind::Timestamp,
+            _ => false,
+        };
+        if !expression.shape().alternatives().iter().any(is_time) {
             let message =
                 format!("a timestamp must be a timestamp or an int in milliseconds; this is {}", expression.shape());
             self.problems.report(Diagnostic::new(formula.0.place(), message));

@@ -128,7 +128,7 @@ impl Planner<'_> {
     /// A format's serde. A schema that does not exist is reported, with the nearest one.
     pub(super) fn serde(&mut self, spec: &FormatSpec) -> Option<Serde> {
         let registry = self.options.registry;
-        if let Format::Avro(name) = &spec.format
+        if let Some(name) = spec.format.schema()
             && registry.shape(name).is_none()
         {
             let problem = Diagnostic::new(spec.span.clone(), format!("there is no schema `{name}`"));

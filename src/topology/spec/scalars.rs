@@ -328,7 +328,7 @@ impl Lower for bool {
     }
 }
 
-/// How keys or values are written: a word, or `{avro: Name}`.
+/// How keys or values are written: a word, or `{avro: Name}`, with `framing: none` if no schema id stands in front.
 #[derive(Clone, Debug)]
 pub(crate) struct FormatSpec {
     /// The format.
@@ -339,15 +339,11 @@ pub(crate) struct FormatSpec {
 
 impl Lower for FormatSpec {
     fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
-        if let Content::Mapping(entries) = &node.content
-            && let Some(value) = node.get("avro")
-        {
-            for (key, _) in entries.iter().filter(|(key, _)| key.text != "avro") {
-                let problem = Diagnostic::new(key.span.clone(), format!("a format has no field `{}`", key.text));
-                problems.report(problem.help("write {avro: Name}"));
-            }
+        if let Some(value) = node.get("avro") {
             let name = Name::lower(value, problems)?;
-            return Some(FormatSpec { format: Format::Avro(name.text), span: name.span });
+            let framed = framed(node, problems)?;
+            let format = if framed { Format::Avro(name.text) } else { Format::RawAvro(name.text) };
+            return Some(FormatSpec { format, span: name.span });
         }
         let format = match node.scalar().map(|scalar| scalar.text.as_str()) {
             Some("string") => Format::String,
@@ -373,10 +369,35 @@ leaf_schema!(FormatSpec, "Format", {
     "description": "How keys or values are written.",
     "anyOf": [
         {"enum": ["string", "long", "double", "bytes", "json"]},
-        {"type": "object", "properties": {"avro": {"type": "string", "description": "The name of an Avro schema: schemas/NAME.avsc."}},
+        {"type": "object", "properties": {
+            "avro": {"type": "string", "description": "The name of an Avro schema: schemas/NAME.avsc, or the latest of the schema registry."},
+            "framing": {"enum": ["registry", "none"], "description": "`registry` (default): a schema id stands in front of the value, or in a header. `none`: the value stands alone."}},
          "required": ["avro"], "additionalProperties": false}
     ]
 });
+
+/// Whether `{avro: Name, framing: ..}` has the schema's id in front of the value.
+fn framed(node: &Node, problems: &mut Problems) -> Option<bool> {
+    let Content::Mapping(entries) = &node.content else { return Some(true) };
+    let mut framed = true;
+    for (key, value) in entries.iter().filter(|(key, _)| key.text != "avro") {
+        if key.text != "framing" {
+            let problem = Diagnostic::new(key.span.clone(), format!("a format has no field `{}`", key.text));
+            let near = nearest(&key.text, ["avro", "framing"]).map(|near| format!("did you mean `{near}`?"));
+            problems.report(problem.help(near.unwrap_or_else(|| "write {avro: Name}".to_owned())));
+            continue;
+        }
+        framed = match value.scalar().map(|scalar| scalar.text.as_str()) {
+            Some("registry") => true,
+            Some("none") => false,
+            _ => {
+                refuse_word(value, "a framing", &["registry", "none"], &[], problems);
+                return None;
+            }
+        };
+    }
+    Some(framed)
+}
 
 /// One aggregate: `count()`, `sum(value.amount)`, `top_k(value.emotion, 3)`.
 #[derive(Clone, Debug)]

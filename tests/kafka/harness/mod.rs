@@ -16,6 +16,7 @@ pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod reaper;
+pub(crate) mod registry;
 pub(crate) mod security;
 pub(crate) mod settings;
 pub(crate) mod workspace;
@@ -27,6 +28,7 @@ pub(crate) use {
     kcat::{Isolation, Kcat, Seen},
     process::Process,
     proxy::{Fault, Proxy},
+    registry::Registry,
     security::Security,
 };
 

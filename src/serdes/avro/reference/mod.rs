@@ -1,5 +1,7 @@
 //! The compiled readers and writers against apache-avro's generic ones, on random schemas and values.
 
+mod evolve;
+mod resolution;
 mod samples;
 
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use self::samples::{Kind, Random, kinds};
-use crate::record::{Fields, MapValue, Shape, StructValue, Text, Value};
+use crate::record::{Decimal, Fields, MapValue, Shape, StructShape, StructValue, Temporal, TemporalUnit, Text, Value};
 use crate::serdes::{Format, SchemaRegistry, Serde};
 
 /// A serde for `reader`, in a registry that knows `writer` too, and the frame of payloads `writer` wrote.
@@ -28,29 +30,85 @@ fn schema(kind: &Kind) -> apache_avro::Schema {
 
 /// A value of apache-avro as one of ours.
 fn ours(value: &Reference, shape: &Shape) -> Value {
-    match (value, shape.required()) {
-        (Reference::Union(_, inner), _) => ours(inner, shape),
-        (Reference::Null, _) => Value::Null,
-        (Reference::Boolean(boolean), _) => Value::Bool(*boolean),
-        (Reference::Int(number), _) => Value::Int(i64::from(*number)),
-        (Reference::Long(number), _) => Value::Int(*number),
-        (Reference::Float(number), _) => Value::Double(f64::from(*number)),
-        (Reference::Double(number), _) => Value::Double(*number),
-        (Reference::TimestampMillis(number), _) => Value::Timestamp(*number),
-        (Reference::Bytes(bytes) | Reference::Fixed(_, bytes), _) => Value::Bytes(Bytes::from(bytes.clone())),
-        (Reference::String(text) | Reference::Enum(_, text), _) => Value::text(text.as_str()),
-        (Reference::Array(items), Shape::List(element)) => {
-            Value::list(items.iter().map(|item| ours(item, element)).collect())
+    let time = |unit, count| Value::Temporal(Temporal::new(unit, count));
+    match value {
+        Reference::Union(_, inner) => ours(inner, shape),
+        Reference::Null => Value::Null,
+        Reference::Boolean(boolean) => Value::Bool(*boolean),
+        Reference::Int(number) => Value::Int(i64::from(*number)),
+        Reference::Long(number) => Value::Int(*number),
+        Reference::Float(number) => Value::Double(f64::from(*number)),
+        Reference::Double(number) => Value::Double(*number),
+        Reference::TimestampMillis(number) => Value::Timestamp(*number),
+        Reference::Date(number) => time(TemporalUnit::Date, i64::from(*number)),
+        Reference::TimeMillis(number) => time(TemporalUnit::TimeMillis, i64::from(*number)),
+        Reference::TimeMicros(number) => time(TemporalUnit::TimeMicros, *number),
+        Reference::TimestampMicros(number) => time(TemporalUnit::TimestampMicros, *number),
+        Reference::TimestampNanos(number) => time(TemporalUnit::TimestampNanos, *number),
+        Reference::LocalTimestampMillis(number) => time(TemporalUnit::LocalTimestampMillis, *number),
+        Reference::LocalTimestampMicros(number) => time(TemporalUnit::LocalTimestampMicros, *number),
+        Reference::LocalTimestampNanos(number) => time(TemporalUnit::LocalTimestampNanos, *number),
+        Reference::Uuid(uuid) => Value::text(uuid.to_string()),
+        // The scale is the schema's; digits alone are compared, by `without_scale`.
+        Reference::Decimal(decimal) => {
+            let bytes: Vec<u8> = decimal.try_into().unwrap();
+            Value::Decimal(Decimal::from_be_bytes(&bytes, 0).unwrap())
         }
-        (Reference::Map(entries), Shape::Map(inner)) => {
-            let entry = |(key, value): (&String, &Reference)| (Text::from(key.as_str()), ours(value, inner));
+        Reference::Duration(duration) => super::decode::duration((*duration).into()),
+        Reference::Bytes(bytes) | Reference::Fixed(_, bytes) => Value::Bytes(Bytes::from(bytes.clone())),
+        Reference::String(text) | Reference::Enum(_, text) => Value::text(text.as_str()),
+        Reference::Array(items) => {
+            let element = alternative(shape, |shape| match shape {
+                Shape::List(element) => Some(element.as_ref().clone()),
+                _ => None,
+            });
+            Value::list(items.iter().map(|item| ours(item, &element)).collect())
+        }
+        Reference::Map(entries) => {
+            let inner = alternative(shape, |shape| match shape {
+                Shape::Map(inner) => Some(inner.as_ref().clone()),
+                _ => None,
+            });
+            let entry = |(key, value): (&String, &Reference)| (Text::from(key.as_str()), ours(value, &inner));
             Value::Map(Arc::new(entries.iter().map(entry).collect::<MapValue>()))
         }
-        (Reference::Record(fields), Shape::Struct(shape)) => {
+        Reference::Record(fields) => {
+            let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+            let has_these = |shape: &Arc<StructShape>| {
+                shape.fields().iter().map(|field| field.name.as_ref() as &str).eq(names.iter().copied())
+            };
+            let record = alternative(shape, |shape| match shape {
+                Shape::Struct(shape) if has_these(shape) => Some(Shape::Struct(Arc::clone(shape))),
+                _ => None,
+            });
+            let Shape::Struct(shape) = record else { panic!("{record} is a record") };
             let values = fields.iter().zip(shape.fields()).map(|((_, value), field)| ours(value, &field.shape));
-            Value::Struct(StructValue::new(Arc::clone(shape), values.collect()))
+            Value::Struct(StructValue::new(Arc::clone(&shape), values.collect()))
         }
         other => panic!("{other:?} has no value of ours"),
+    }
+}
+
+/// What is looked for among the alternatives of a shape.
+fn alternative(shape: &Shape, wanted: impl Fn(&Shape) -> Option<Shape>) -> Shape {
+    let found = shape.alternatives().iter().find_map(|branch| wanted(&branch.resolved()));
+    found.unwrap_or_else(|| panic!("{shape} has no such alternative"))
+}
+
+/// The value with decimals as whole numbers: the reference's know no scale.
+fn without_scale(value: &Value) -> Value {
+    match value {
+        Value::Decimal(decimal) => Value::Decimal(Decimal::new(decimal.unscaled(), 0).unwrap()),
+        Value::List(items) => Value::list(items.iter().map(without_scale).collect()),
+        Value::Map(entries) => {
+            let entries = entries.iter().map(|(key, value)| (key.clone(), without_scale(value)));
+            Value::Map(Arc::new(entries.collect::<MapValue>()))
+        }
+        Value::Struct(fields) => {
+            let values = fields.values().iter().map(without_scale).collect();
+            Value::Struct(StructValue::new(Arc::clone(fields.shape()), values))
+        }
+        other => other.clone(),
     }
 }
 
@@ -80,7 +138,8 @@ fn some_fields(shape: &Shape, random: &mut Random) -> Fields {
 /// The value with everything that is not among the fields made null.
 fn project(value: &Value, fields: &Fields) -> Value {
     match (value, fields) {
-        (Value::Struct(fields_of), Fields::Some(_)) => {
+        // A duration is read as one.
+        (Value::Struct(fields_of), Fields::Some(_)) if fields_of.shape().name() != "duration" => {
             let kept = fields_of.iter().map(|(name, value)| match fields.of(name) {
                 Some(inner) => project(value, inner),
                 None => Value::Null,
@@ -100,27 +159,17 @@ proptest! {
         let (serde, frame) = serde(&kind, &kind);
         let payload = framed(&frame, &datum);
         let read = serde.deserializer(&Fields::All).deserialize(&payload).unwrap();
-        prop_assert_eq!(&read, &ours(&value, serde.shape()));
+        prop_assert_eq!(&without_scale(&read), &ours(&value, serde.shape()));
 
         for input in [serde.shape(), &Shape::Any] {
             let mut out = Vec::new();
             serde.serializer(input).unwrap().serialize(&read, &mut out).unwrap();
-            prop_assert_eq!(&out, &payload);
-        }
-    }
-
-    #[test]
-    fn reading_what_another_schema_wrote_agrees_with_the_reference(kind in kinds(), seed: u64) {
-        let (_, datum) = written(seed, &kind);
-        let evolved = kind.evolve(&mut Random(seed.rotate_left(17) | 1));
-        let (serde, frame) = serde(&kind, &evolved);
-        let read = serde.deserializer(&Fields::All).deserialize(&framed(&frame, &datum));
-        let reference = apache_avro::from_avro_datum(&schema(&kind), &mut datum.as_slice(), Some(&schema(&evolved)));
-        match (read, reference) {
-            (Ok(read), Ok(reference)) => prop_assert_eq!(read, ours(&reference, serde.shape())),
-            (Err(error), Ok(reference)) => prop_assert!(false, "{} where the reference reads {:?}", error, reference),
-            // The reference fails on some unions that the specification lets it resolve.
-            (_, Err(_)) => {}
+            if out != payload {
+                // The reference keeps the length of a decimal; ours is the shortest.
+                let again = apache_avro::from_avro_datum(&schema(&kind), &mut &out[frame.len()..], None).unwrap();
+                prop_assert_eq!(&again, &value);
+                prop_assert!(out.len() < payload.len());
+            }
         }
     }
 
@@ -146,7 +195,8 @@ proptest! {
         let payload = framed(&frame, &datum);
         for fields in [Fields::All, Fields::none()] {
             let deserializer = serde.deserializer(&fields);
-            for end in 0..payload.len() {
+            // Long ones are cut here and there.
+            for end in (0..payload.len()).step_by(1 + payload.len() / 100) {
                 prop_assert!(deserializer.deserialize(&payload.slice(..end)).is_err(), "cut at {}", end);
             }
             prop_assert!(deserializer.deserialize(&framed(&payload, b"\0")).is_err());

@@ -1,0 +1,238 @@
+//! Reads payloads as one schema's values, whichever schema they were written with.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bytes::Bytes;
+
+use super::{GUID_MAGIC, MAGIC, Schema, SharedSchema, plan};
+use crate::record::{Fields, Value};
+use crate::serdes::cursor::Cursor;
+use crate::serdes::error::{AwaitedSchema, Incompatible, Problem, SerdeError, UnusableSchema};
+use crate::serdes::remote::{Lookup, RemoteRegistry, WriterId};
+
+/// The most plans that are found without a lock; topics have few writers.
+const MAX_LINKS: usize = 1_000;
+
+type Plan = Result<plan::Node, SerdeError>;
+
+/// How payloads say which schema they were written with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::serdes) enum Framing {
+    /// By an id in front of the value.
+    Registry,
+    /// Not at all: all are written with the reader's schema.
+    None,
+}
+
+/// Reads payloads as one schema's values, whichever known schema wrote them.
+#[derive(Debug)]
+pub(in crate::serdes) struct Reader {
+    plans: Arc<Plans>,
+    framing: Framing,
+    own: Plan,
+    /// The plans for the other schemas at hand, by the ids derived from them. All are made ahead: schemas are few, and
+    /// reading needs no lock then.
+    others: HashMap<u32, Plan, ahash::RandomState>,
+    /// Who knows the other writers.
+    remote: Option<Arc<RemoteRegistry>>,
+}
+
+/// The plans of a reader for writers that a registry knows; made as their records come.
+#[derive(Debug)]
+pub(in crate::serdes) struct Plans {
+    schema: SharedSchema,
+    fields: Fields,
+    /// A list that grows at its end and is read without a lock.
+    first: OnceLock<Box<Link>>,
+    links: AtomicUsize,
+    /// What has no place in the list any more.
+    more: Mutex<HashMap<WriterId, Arc<Plan>>>,
+}
+
+#[derive(Debug)]
+struct Link {
+    id: WriterId,
+    plan: Plan,
+    next: OnceLock<Box<Link>>,
+}
+
+/// What a payload was found to be.
+pub(in crate::serdes) struct Read {
+    pub(in crate::serdes) value: Value,
+    /// Whether it is, byte for byte, what the reader's own schema would write under its own id.
+    pub(in crate::serdes) is_own: bool,
+}
+
+impl Plans {
+    /// The plan for a writer, if it has a place in the list.
+    fn linked(&self, id: WriterId) -> Option<&Plan> {
+        let mut at = self.first.get();
+        while let Some(link) = at {
+            if link.id == id {
+                return Some(&link.plan);
+            }
+            at = link.next.get();
+        }
+        None
+    }
+
+    /// The plan for a writer that has no place in the list.
+    fn further(&self, id: WriterId) -> Option<Arc<Plan>> {
+        if self.links.load(Ordering::Acquire) < MAX_LINKS {
+            return None;
+        }
+        self.more.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// Makes the plan for a writer, once.
+    pub(in crate::serdes) fn add(&self, id: WriterId, writer: &Schema) {
+        if self.linked(id).is_some() || self.further(id).is_some() {
+            return;
+        }
+        let plan = compile(writer, &self.schema, &self.fields);
+        if self.links.load(Ordering::Acquire) >= MAX_LINKS {
+            self.more.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::new(plan));
+            return;
+        }
+        let mut link = Box::new(Link { id, plan, next: OnceLock::new() });
+        let mut place = &self.first;
+        loop {
+            link = match place.set(link) {
+                Ok(()) => break,
+                Err(link) => link,
+            };
+            match place.get() {
+                Some(taken) if taken.id != id => place = &taken.next,
+                // Somebody else was faster.
+                _ => return,
+            }
+        }
+        self.links.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl Reader {
+    /// Compiles the plans that read `fields` as `schema` has them from what any of `writers` wrote, or whichever schema
+    /// the registry has.
+    pub(in crate::serdes) fn new<'a>(
+        schema: &SharedSchema,
+        fields: &Fields,
+        framing: Framing,
+        writers: impl Iterator<Item = &'a Schema>,
+        remote: Option<Arc<RemoteRegistry>>,
+    ) -> Self {
+        let others = writers.filter(|writer| writer.id != schema.id && framing == Framing::Registry);
+        let others = others.map(|writer| (writer.id, compile(writer, schema, fields))).collect();
+        let plans = Plans {
+            schema: Arc::clone(schema),
+            fields: fields.clone(),
+            first: OnceLock::new(),
+            links: AtomicUsize::new(0),
+            more: Mutex::default(),
+        };
+        Reader { plans: Arc::new(plans), framing, own: compile(schema, schema, fields), others, remote }
+    }
+
+    /// Whether a registry knows the other writers.
+    pub(in crate::serdes) fn is_remote(&self) -> bool {
+        self.remote.is_some()
+    }
+
+    /// Reads a payload. `header`: what stands in the header that names the schema, if there is one; then nothing stands
+    /// in front of the value.
+    pub(in crate::serdes) fn read(&self, payload: &Bytes, header: Option<&Bytes>) -> Result<Read, SerdeError> {
+        let mut cursor = Cursor::new(payload, 0);
+        if self.framing == Framing::None {
+            return self.value(&self.own, &mut cursor, true);
+        }
+        let id = match header {
+            Some(header) => {
+                let mut cursor = Cursor::new(header, 0);
+                let id = writer_id(&mut cursor)?;
+                cursor.finish()?;
+                id
+            }
+            None => writer_id(&mut cursor)?,
+        };
+        let in_front = header.is_none();
+        match id {
+            WriterId::Number(id) if self.remote.is_none() => match id == self.plans.schema.id {
+                true => self.value(&self.own, &mut cursor, in_front),
+                false => match self.others.get(&id) {
+                    Some(plan) => self.value(plan, &mut cursor, false),
+                    None => Err(Problem::UnknownSchemaId(id.to_string()).at(1)),
+                },
+            },
+            id => self.read_remote(id, &mut cursor, in_front),
+        }
+    }
+
+    fn read_remote(&self, id: WriterId, cursor: &mut Cursor<'_>, in_front: bool) -> Result<Read, SerdeError> {
+        let is_own = in_front && self.plans.schema.wire.get().is_some_and(|own| id == WriterId::Number(*own));
+        if let Some(plan) = self.plans.linked(id) {
+            return self.value(plan, cursor, is_own);
+        }
+        if let Some(plan) = self.plans.further(id) {
+            return self.value(&plan, cursor, is_own);
+        }
+        let unknown = || Problem::UnknownSchemaId(id.to_string()).at(1);
+        let remote = self.remote.as_ref().ok_or_else(unknown)?;
+        if is_own {
+            self.plans.add(id, &self.plans.schema);
+        } else {
+            match remote.writers().lookup(id, &self.plans) {
+                Lookup::Found(writer) => self.plans.add(id, &writer),
+                Lookup::Unusable(message) => {
+                    let reader = self.plans.schema.name.clone();
+                    return Err(SerdeError::Unusable(Box::new(UnusableSchema {
+                        reader,
+                        message: message.to_string(),
+                    })));
+                }
+                Lookup::Awaited => {
+                    return Err(SerdeError::Awaited(Box::new(AwaitedSchema { id: id.to_string() })));
+                }
+                // Written before there was a registry.
+                Lookup::Missing => {
+                    let plan = match id {
+                        WriterId::Number(number) if number == self.plans.schema.id => Some(&self.own),
+                        WriterId::Number(number) => self.others.get(&number),
+                        WriterId::Guid(_) => None,
+                    };
+                    return self.value(plan.ok_or_else(unknown)?, cursor, false);
+                }
+            }
+        }
+        match self.plans.linked(id) {
+            Some(plan) => self.value(plan, cursor, is_own),
+            None => self.value(&*self.plans.further(id).ok_or_else(unknown)?, cursor, is_own),
+        }
+    }
+
+    fn value(&self, plan: &Plan, cursor: &mut Cursor<'_>, is_own: bool) -> Result<Read, SerdeError> {
+        let value = plan.as_ref().map_err(SerdeError::clone)?.read(cursor)?;
+        cursor.finish()?;
+        Ok(Read { value, is_own })
+    }
+}
+
+fn compile(writer: &Schema, reader: &Schema, fields: &Fields) -> Plan {
+    plan::compile(&writer.kind, &reader.kind, fields).map_err(|mismatch| {
+        SerdeError::Incompatible(Box::new(Incompatible {
+            writer: writer.name.clone(),
+            reader: reader.name.clone(),
+            path: mismatch.path.join("."),
+            message: mismatch.message,
+        }))
+    })
+}
+
+fn writer_id(cursor: &mut Cursor<'_>) -> Result<WriterId, SerdeError> {
+    match cursor.byte()? {
+        MAGIC => Ok(WriterId::Number(u32::from_be_bytes(cursor.array()?))),
+        GUID_MAGIC => Ok(WriterId::Guid(cursor.array()?)),
+        other => Err(Problem::NotFramed(other).at(0)),
+    }
+}

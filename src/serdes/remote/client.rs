@@ -1,0 +1,280 @@
+//! What a registry can be asked; the names and codes are those of Confluent's Schema Registry API.
+
+use serde_json::{Value as Json, json};
+
+use super::transport::{Question, Refusal, Transport};
+use super::{RegistryError, RegistrySettings, Subject};
+
+/// The codes by which a registry says that it does not have a subject, a version or a schema.
+const MISSING: [i64; 3] = [40401, 40402, 40403];
+
+/// The most schemas that one may be made of.
+const MAX_REFERENCES: usize = 100;
+
+/// Talks to a registry and waits for its answers.
+pub struct RegistryClient {
+    transport: Transport,
+}
+
+/// A schema as a registry keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaText {
+    /// The schema.
+    pub schema: String,
+    /// Its language: `AVRO`, `PROTOBUF` or `JSON`.
+    pub language: String,
+    /// The other schemas that it names.
+    pub references: Vec<Reference>,
+}
+
+/// A schema that another one names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// The name by which it is named.
+    pub name: String,
+    /// The subject that it stands under.
+    pub subject: String,
+    /// Which of its versions.
+    pub version: i64,
+}
+
+/// One version of a subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisteredSchema {
+    /// The id that records carry.
+    pub id: u32,
+    /// Which version of its subject it is.
+    pub version: i64,
+    /// The schema.
+    pub text: SchemaText,
+}
+
+impl RegistryClient {
+    /// For the registry of these settings.
+    ///
+    /// # Errors
+    /// When a setting cannot be used.
+    pub fn new(settings: &RegistrySettings) -> Result<RegistryClient, RegistryError> {
+        Ok(RegistryClient { transport: Transport::new(settings)? })
+    }
+
+    /// The schema of an id.
+    ///
+    /// # Errors
+    /// [`RegistryError::Missing`] if there is none, else when the registry does not answer as it should.
+    pub fn by_id(&self, id: u32) -> Result<SchemaText, RegistryError> {
+        self.get(&["schemas", "ids", &id.to_string()], &format!("schema of id {id}"))
+    }
+
+    /// The schema of a globally unique id (Confluent's registry from version 8 on), written with dashes.
+    ///
+    /// # Errors
+    /// As [`RegistryClient::by_id`].
+    pub fn by_guid(&self, guid: &str) -> Result<SchemaText, RegistryError> {
+        self.get(&["schemas", "guids", guid], &format!("schema of id {guid}"))
+    }
+
+    /// As [`RegistryClient::by_id`], without another attempt if the registry does not answer.
+    pub(super) fn fetch(&self, path: &[&str], what: &str) -> Result<SchemaText, RegistryError> {
+        let question = Question { path, query: &[], body: None };
+        let answer = self.transport.ask_once(question)?.map_err(|refusal| refused(refusal, what))?;
+        text_of(&answer, what)
+    }
+
+    fn get(&self, path: &[&str], what: &str) -> Result<SchemaText, RegistryError> {
+        text_of(&self.ask(path, &[], None, what)?, what)
+    }
+
+    /// The numbers of a subject's versions, the oldest first; empty where there is no such subject.
+    ///
+    /// # Errors
+    /// When the registry does not answer as it should.
+    pub fn versions(&self, subject: &Subject) -> Result<Vec<i64>, RegistryError> {
+        let what = format!("subject `{subject}`");
+        match self.ask(&["subjects", subject.as_str(), "versions"], &[], None, &what) {
+            Err(RegistryError::Missing { .. }) => Ok(Vec::new()),
+            answer => {
+                let answer = answer?;
+                let versions = answer.as_array().ok_or_else(|| odd(&what, "expected a list of versions"))?;
+                Ok(versions.iter().filter_map(Json::as_i64).collect())
+            }
+        }
+    }
+
+    /// A version of a subject; `None`: the latest.
+    ///
+    /// # Errors
+    /// As [`RegistryClient::by_id`].
+    pub fn version(&self, subject: &Subject, version: Option<i64>) -> Result<RegisteredSchema, RegistryError> {
+        let number = version.map_or_else(|| "latest".to_owned(), |version| version.to_string());
+        let what = format!("version {number} of subject `{subject}`");
+        registered(&self.ask(&["subjects", subject.as_str(), "versions", &number], &[], None, &what)?, &what)
+    }
+
+    /// The latest version of a subject; `None` where there is no such subject.
+    ///
+    /// # Errors
+    /// When the registry does not answer as it should.
+    pub fn latest(&self, subject: &Subject) -> Result<Option<RegisteredSchema>, RegistryError> {
+        match self.version(subject, None) {
+            Err(RegistryError::Missing { .. }) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// The id under which a schema stands under a subject; `None`: it does not.
+    ///
+    /// # Errors
+    /// When the registry does not answer as it should.
+    pub fn lookup(&self, subject: &Subject, text: &SchemaText) -> Result<Option<u32>, RegistryError> {
+        let what = format!("such schema under `{subject}`");
+        match self.ask(&["subjects", subject.as_str()], &[], Some(&body(text)), &what) {
+            Err(RegistryError::Missing { .. }) => Ok(None),
+            answer => id_of(&answer?, &what).map(Some),
+        }
+    }
+
+    /// Registers a schema under a subject, or finds it there. Returns its id.
+    ///
+    /// # Errors
+    /// [`RegistryError::Incompatible`] if it does not fit those before it, else when the registry does not answer as it
+    /// should.
+    pub fn register(&self, subject: &Subject, text: &SchemaText) -> Result<u32, RegistryError> {
+        let what = format!("place for a schema under `{subject}`");
+        id_of(&self.ask(&["subjects", subject.as_str(), "versions"], &[], Some(&body(text)), &what)?, &what)
+    }
+
+    /// Whether a schema may become the next version of a subject, by the subject's own level of compatibility. Else what
+    /// the registry says against it.
+    ///
+    /// # Errors
+    /// When the registry does not answer as it should.
+    pub fn is_compatible(&self, subject: &Subject, text: &SchemaText) -> Result<Result<(), String>, RegistryError> {
+        let what = format!("subject `{subject}`");
+        let path = ["compatibility", "subjects", subject.as_str(), "versions", "latest"];
+        let answer = match self.ask(&path, &[("verbose", "true")], Some(&body(text)), &what) {
+            // Nothing stands there yet that it could break.
+            Err(RegistryError::Missing { .. }) => return Ok(Ok(())),
+            answer => answer?,
+        };
+        match answer["is_compatible"].as_bool() {
+            Some(true) => Ok(Ok(())),
+            Some(false) => {
+                let messages = answer["messages"].as_array().into_iter().flatten().filter_map(Json::as_str);
+                Ok(Err(messages.collect::<Vec<_>>().join("; ")))
+            }
+            None => Err(odd(&what, "expected `is_compatible`")),
+        }
+    }
+
+    /// The level of compatibility that holds for a subject, such as `BACKWARD`.
+    ///
+    /// # Errors
+    /// When the registry does not answer as it should.
+    pub fn compatibility(&self, subject: &Subject) -> Result<String, RegistryError> {
+        let what = "level of compatibility".to_owned();
+        let path = ["config", subject.as_str()];
+        let answer = match self.ask(&path, &[("defaultToGlobal", "true")], None, &what) {
+            // Code 40408 says that the subject has none of its own; some registries know no `defaultToGlobal`.
+            Err(RegistryError::Missing { .. }) => self.ask(&["config"], &[], None, &what)?,
+            Err(RegistryError::Answered { status: 404, .. }) => self.ask(&["config"], &[], None, &what)?,
+            answer => answer?,
+        };
+        let level = answer["compatibilityLevel"].as_str().ok_or_else(|| odd(&what, "expected `compatibilityLevel`"))?;
+        Ok(level.to_owned())
+    }
+
+    /// The schemas that a schema names, and those that these name, each with the name that it is named by; in an order in
+    /// which each comes before who names it.
+    ///
+    /// # Errors
+    /// When one is missing, there are too many, or the registry does not answer as it should.
+    pub fn references(&self, text: &SchemaText) -> Result<Vec<(String, String)>, RegistryError> {
+        let mut found = Vec::new();
+        self.follow(text, 0, &mut found)?;
+        Ok(found)
+    }
+
+    fn follow(&self, text: &SchemaText, depth: usize, found: &mut Vec<(String, String)>) -> Result<(), RegistryError> {
+        for reference in &text.references {
+            if found.iter().any(|(name, _)| *name == reference.name) {
+                continue;
+            }
+            if found.len() >= MAX_REFERENCES || depth >= MAX_REFERENCES {
+                let message = format!("it refers to more than {MAX_REFERENCES} others");
+                return Err(RegistryError::Unusable { what: format!("the schema `{}`", reference.name), message });
+            }
+            let referred = self.version(&Subject::named(&*reference.subject), Some(reference.version))?;
+            self.follow(&referred.text, depth + 1, found)?;
+            found.push((reference.name.clone(), referred.text.schema));
+        }
+        Ok(())
+    }
+
+    fn ask(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Json>,
+        what: &str,
+    ) -> Result<Json, RegistryError> {
+        self.transport.ask(Question { path, query, body })?.map_err(|refusal| refused(refusal, what))
+    }
+}
+
+impl SchemaText {
+    /// An Avro schema that names no other one.
+    pub fn avro(schema: impl Into<String>) -> SchemaText {
+        SchemaText { schema: schema.into(), language: "AVRO".to_owned(), references: Vec::new() }
+    }
+}
+
+fn refused(refusal: Refusal, what: &str) -> RegistryError {
+    let Refusal { url, status, code, message } = refusal;
+    match (status, code) {
+        (404, code) if MISSING.contains(&code) => RegistryError::Missing { what: what.to_owned(), message },
+        (409, _) => {
+            let subject = what.split('`').nth(1).unwrap_or(what).to_owned();
+            RegistryError::Incompatible { subject, message }
+        }
+        _ => RegistryError::Answered { url, status, code, message },
+    }
+}
+
+fn odd(what: &str, detail: &str) -> RegistryError {
+    RegistryError::Malformed { url: "the schema registry".to_owned(), detail: format!("asked for {what}: {detail}") }
+}
+
+fn body(text: &SchemaText) -> Json {
+    let reference = |reference: &Reference| json!({ "name": reference.name, "subject": reference.subject, "version": reference.version });
+    let mut body = json!({ "schema": text.schema, "schemaType": text.language });
+    if !text.references.is_empty() {
+        body["references"] = text.references.iter().map(reference).collect();
+    }
+    body
+}
+
+fn id_of(answer: &Json, what: &str) -> Result<u32, RegistryError> {
+    let id = answer["id"].as_u64().and_then(|id| u32::try_from(id).ok());
+    id.ok_or_else(|| odd(what, "expected an `id` of 32 bits"))
+}
+
+fn text_of(answer: &Json, what: &str) -> Result<SchemaText, RegistryError> {
+    let schema = answer["schema"].as_str().ok_or_else(|| odd(what, "expected a `schema`"))?.to_owned();
+    let text = |json: &Json| json.as_str().map(str::to_owned);
+    let reference = |json: &Json| {
+        let (name, subject) = (text(&json["name"])?, text(&json["subject"])?);
+        Some(Reference { name, subject, version: json["version"].as_i64()? })
+    };
+    let references = answer["references"].as_array().into_iter().flatten();
+    let references = references.map(|json| reference(json).ok_or_else(|| odd(what, "a reference is incomplete")));
+    let references = references.collect::<Result<_, _>>()?;
+    // Registries leave it out for Avro.
+    let language = text(&answer["schemaType"]).unwrap_or_else(|| "AVRO".to_owned());
+    Ok(SchemaText { schema, language, references })
+}
+
+fn registered(answer: &Json, what: &str) -> Result<RegisteredSchema, RegistryError> {
+    let version = answer["version"].as_i64().ok_or_else(|| odd(what, "expected a `version`"))?;
+    Ok(RegisteredSchema { id: id_of(answer, what)?, version, text: text_of(answer, what)? })
+}

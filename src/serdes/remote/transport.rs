@@ -1,0 +1,236 @@
+//! HTTP to a registry: several URLs, each tried in turn; attempts with a growing pause in between; nothing larger than a
+//! schema may be.
+//!
+//! This is the one place that names the HTTP client.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use reqwest::blocking::{Client, RequestBuilder, Response};
+use reqwest::{Certificate, Identity, StatusCode, Url};
+use serde_json::Value as Json;
+
+use super::{Authentication, RegistryError, RegistrySettings};
+use crate::time;
+
+/// The most that is read of an answer.
+const MAX_ANSWER: u64 = 16 << 20;
+/// The most that is read of a file with certificates.
+const MAX_FILE: u64 = 1 << 20;
+/// The pause after the first attempt; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How registries want to be talked to; they take plain JSON, too.
+const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
+
+/// A connection to a registry; made when it is needed, kept for the next question.
+pub(super) struct Transport {
+    client: Client,
+    urls: Vec<Url>,
+    /// The URL that answered last.
+    preferred: AtomicUsize,
+    authentication: Authentication,
+    attempts: usize,
+}
+
+/// What is asked: the parts of the path, and what is sent.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) path: &'a [&'a str],
+    pub(super) query: &'a [(&'a str, &'a str)],
+    /// Sent by POST; `None`: by GET.
+    pub(super) body: Option<&'a Json>,
+}
+
+/// An answer that is no success.
+pub(super) struct Refusal {
+    pub(super) url: String,
+    pub(super) status: u16,
+    /// The registry's own code; 0 where it gave none.
+    pub(super) code: i64,
+    pub(super) message: String,
+}
+
+impl Transport {
+    /// Connects to nothing yet.
+    pub(super) fn new(settings: &RegistrySettings) -> Result<Transport, RegistryError> {
+        let urls: Vec<Url> = settings.urls.iter().map(|url| parse(url)).collect::<Result<_, _>>()?;
+        if urls.is_empty() {
+            return Err(RegistryError::Setting("`schema_registry.url` names no URL".to_owned()));
+        }
+        // Another part of the program may have chosen one already.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let agent = concat!("signalstream/", env!("CARGO_PKG_VERSION"));
+        let mut builder =
+            Client::builder().timeout(settings.timeout).connect_timeout(settings.timeout).user_agent(agent);
+        // Those of the system are looked for only where they are needed: not every machine has some.
+        if let Some(path) = &settings.ca_file {
+            let found = Certificate::from_pem_bundle(&file(path, "schema_registry.ca_file")?);
+            let certificates = found.map_err(|error| unusable("schema_registry.ca_file", path, &explain(&error)))?;
+            if certificates.is_empty() {
+                return Err(unusable("schema_registry.ca_file", path, "there is no certificate in it"));
+            }
+            builder = builder.tls_certs_only(certificates);
+        } else if urls.iter().all(|url| url.scheme() == "http") {
+            builder = builder.tls_certs_only(Vec::new());
+        }
+        if let (Some(certificate), Some(key)) = (&settings.certificate_file, &settings.key_file) {
+            let mut pem = file(certificate, "schema_registry.certificate_file")?;
+            pem.push(b'\n');
+            pem.extend(file(key, "schema_registry.key_file")?);
+            let identity = Identity::from_pem(&pem);
+            let identity = identity
+                .map_err(|error| unusable("schema_registry.certificate_file", certificate, &explain(&error)))?;
+            builder = builder.identity(identity);
+        }
+        let client = builder.build().map_err(|error| {
+            RegistryError::Setting(format!("connections to the schema registry cannot be made: {}", explain(&error)))
+        })?;
+        let (authentication, attempts) = (settings.authentication.clone(), settings.attempts.max(1));
+        Ok(Transport { client, urls, preferred: AtomicUsize::new(0), authentication, attempts })
+    }
+
+    /// Asks, with pauses in between, until there is an answer or the attempts are used up.
+    pub(super) fn ask(&self, question: Question<'_>) -> Result<Result<Json, Refusal>, RegistryError> {
+        let mut pause = FIRST_PAUSE;
+        let mut attempt = 1;
+        loop {
+            match self.ask_once(question) {
+                Err(RegistryError::Away(_)) if attempt < self.attempts => {
+                    time::pause(pause);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    attempt += 1;
+                }
+                answered => return answered,
+            }
+        }
+    }
+
+    /// Asks at each URL once, beginning with the one that answered last, until one answers.
+    pub(super) fn ask_once(&self, question: Question<'_>) -> Result<Result<Json, Refusal>, RegistryError> {
+        let first = self.preferred.load(Ordering::Relaxed);
+        let mut away = Vec::new();
+        for turn in 0..self.urls.len() {
+            let number = (first + turn) % self.urls.len();
+            let Some(base) = self.urls.get(number) else { continue };
+            match self.ask_at(base, question) {
+                Err(RegistryError::Away(detail)) => away.push(detail),
+                answered => {
+                    self.preferred.store(number, Ordering::Relaxed);
+                    return answered;
+                }
+            }
+        }
+        Err(RegistryError::Away(away.join("; ")))
+    }
+
+    fn ask_at(&self, base: &Url, question: Question<'_>) -> Result<Result<Json, Refusal>, RegistryError> {
+        let mut url = base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(question.path);
+        }
+        if !question.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(question.query);
+        }
+        let request = match question.body {
+            None => self.client.get(url),
+            Some(body) => self.client.post(url).header("Content-Type", CONTENT_TYPE).body(body.to_string()),
+        };
+        let request = self.authenticated(request.header("Accept", format!("{CONTENT_TYPE}, application/json")));
+        let response = request.send().map_err(|error| RegistryError::Away(format!("{base}: {}", explain(&error))))?;
+        answer(base.as_str(), response)
+    }
+
+    fn authenticated(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.authentication {
+            Authentication::None => request,
+            Authentication::Basic { username, password } => request.basic_auth(username, Some(password.reveal())),
+            Authentication::Bearer(token) => request.bearer_auth(token.reveal()),
+        }
+    }
+}
+
+/// Reads what a registry said.
+fn answer(url: &str, mut response: Response) -> Result<Result<Json, Refusal>, RegistryError> {
+    let status = response.status();
+    if let StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN = status {
+        return Err(RegistryError::Refused { url: url.to_owned(), status: status.as_u16() });
+    }
+    let mut bytes = Vec::new();
+    let read = response.by_ref().take(MAX_ANSWER + 1).read_to_end(&mut bytes);
+    read.map_err(|error| RegistryError::Away(format!("{url}: the answer broke off: {error}")))?;
+    if bytes.len() as u64 > MAX_ANSWER {
+        return Err(RegistryError::TooLarge { url: url.to_owned(), limit: MAX_ANSWER });
+    }
+    let json = serde_json::from_slice::<Json>(&bytes);
+    if status.is_success() {
+        let malformed = |error: serde_json::Error| RegistryError::Malformed {
+            url: url.to_owned(),
+            detail: format!("its answer is not JSON: {error}"),
+        };
+        return json.map(Ok).map_err(malformed);
+    }
+    let busy = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+    if busy || status.is_server_error() {
+        return Err(RegistryError::Away(format!("{url}: status {status}{}", said(&bytes))));
+    }
+    // Who answers without a registry's error is a proxy, or some other server.
+    let json = json.unwrap_or_default();
+    let (Some(code), message) = (json["error_code"].as_i64(), json["message"].as_str()) else {
+        let detail = format!("status {status}{}", said(&bytes));
+        return Err(RegistryError::Malformed { url: url.to_owned(), detail });
+    };
+    let message = message.unwrap_or_default().to_owned();
+    Ok(Err(Refusal { url: url.to_owned(), status: status.as_u16(), code, message }))
+}
+
+/// The beginning of what a server said, for messages.
+fn said(bytes: &[u8]) -> String {
+    let text: String = String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).take(200).collect();
+    if text.is_empty() { String::new() } else { format!(", {text}") }
+}
+
+fn parse(url: &str) -> Result<Url, RegistryError> {
+    let wrong = |problem: &str| RegistryError::Setting(format!("`schema_registry.url`: {problem}"));
+    // What is wrong with it may be a password in it, so it is not shown.
+    let parsed =
+        Url::parse(url).map_err(|error| wrong(&format!("{error}; write one such as http://localhost:8081")))?;
+    if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
+        return Err(wrong("expected a URL such as http://localhost:8081"));
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err(wrong(
+            "it has a user in it; give `schema_registry.username` and `schema_registry.password` instead",
+        ));
+    }
+    Ok(parsed)
+}
+
+fn file(path: &Path, setting: &str) -> Result<Vec<u8>, RegistryError> {
+    let size = std::fs::metadata(path).map_err(|error| unusable(setting, path, &error.to_string()))?.len();
+    if size > MAX_FILE {
+        return Err(unusable(setting, path, &format!("it has {size} bytes; certificates have at most {MAX_FILE}")));
+    }
+    std::fs::read(path).map_err(|error| unusable(setting, path, &error.to_string()))
+}
+
+fn unusable(setting: &str, path: &Path, problem: &str) -> RegistryError {
+    RegistryError::Setting(format!("`{setting}`: {} cannot be used: {problem}", path.display()))
+}
+
+/// An error and its causes, without the URL, which is said beside it.
+fn explain(error: &reqwest::Error) -> String {
+    let mut text = if error.is_timeout() { "no answer in time".to_owned() } else { String::new() };
+    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = if text.is_empty() { said } else { format!("{text}: {said}") };
+        }
+        cause = error.source();
+    }
+    if text.is_empty() { error.to_string() } else { text }
+}
