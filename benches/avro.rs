@@ -151,7 +151,7 @@ fn speed(registry: &SchemaRegistry, values: &[serde_json::Value]) {
     for (value, (generic, payload)) in read.iter().zip(generic.iter().zip(&payloads)) {
         let mut out = Vec::new();
         writer.serialize(value, &mut out).unwrap();
-        assert_eq!(out, payload, "what was read is written as it was");
+        assert_eq!(out[..], payload[..], "what was read is written as it was");
         assert_eq!(to_avro_datum(&schema, generic.clone()).unwrap(), payload[FRAME..], "and so by apache-avro");
     }
     let theirs = || {
