@@ -79,6 +79,7 @@ fn messages(registry: &SchemaRegistry) -> BTreeMap<String, Vec<serde_json::Value
 
 fn sizes(registry: &SchemaRegistry, messages: &BTreeMap<String, Vec<serde_json::Value>>) {
     let mut out = stdout();
+    let mut total = (0, 0);
     for (topic, schema) in TOPICS {
         let serde = TopicSerde::new(&Format::String, &Format::Avro(schema.to_owned()), registry).unwrap();
         let (mut avro, mut json) = (0, 0);
@@ -87,6 +88,7 @@ fn sizes(registry: &SchemaRegistry, messages: &BTreeMap<String, Vec<serde_json::
             avro += serde.encode_value(value).unwrap().map_or(0, |bytes| bytes.len());
             json += serde_json::to_vec(value).unwrap().len();
         }
+        total = (total.0 + avro, total.1 + json);
         let (count, smaller) = (values.len(), 100.0 * (1.0 - avro as f64 / (json as f64).max(1.0)));
         let each = |bytes: usize| bytes / count.max(1);
         writeln!(
@@ -97,6 +99,8 @@ fn sizes(registry: &SchemaRegistry, messages: &BTreeMap<String, Vec<serde_json::
         )
         .unwrap();
     }
+    let smaller = 100.0 * (1.0 - total.0 as f64 / (total.1 as f64).max(1.0));
+    writeln!(out, "  all together {} bytes as Avro, {} as JSON: {smaller:.0}% smaller", total.0, total.1).unwrap();
 }
 
 /// The median times of passes of two, which take turns so that both see the same machine. What a pass is given is made
@@ -151,7 +155,7 @@ fn speed(registry: &SchemaRegistry, values: &[serde_json::Value]) {
     for (value, (generic, payload)) in read.iter().zip(generic.iter().zip(&payloads)) {
         let mut out = Vec::new();
         writer.serialize(value, &mut out).unwrap();
-        assert_eq!(out, payload, "what was read is written as it was");
+        assert_eq!(out[..], payload[..], "what was read is written as it was");
         assert_eq!(to_avro_datum(&schema, generic.clone()).unwrap(), payload[FRAME..], "and so by apache-avro");
     }
     let theirs = || {

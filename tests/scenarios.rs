@@ -30,6 +30,7 @@ fn scenarios() -> Vec<PathBuf> {
 fn schemas() -> SchemaRegistry {
     let mut schemas = SchemaRegistry::new();
     schemas.load_directory(&top().join("schemas")).unwrap();
+    schemas.load_directory(&top().join("tests/scenarios/schemas")).unwrap();
     schemas
 }
 

@@ -8,10 +8,13 @@ use signalstream::record::{Fields, Value};
 use signalstream::serdes::{Format, SchemaRegistry, Serde};
 
 use super::feed::Feed;
-use super::outcome;
+use super::{outcome, schemas};
 
 /// What stands between two schemas and the payload, when the schemas are in the input.
 const SEPARATOR: u8 = 0xff;
+
+/// The least first byte of an input whose schemas are made of it.
+const MADE: u8 = 0x80;
 
 static KNOWN: LazyLock<SchemaRegistry> = LazyLock::new(|| {
     let mut registry = SchemaRegistry::new();
@@ -27,10 +30,15 @@ static KNOWN: LazyLock<SchemaRegistry> = LazyLock::new(|| {
     registry
 });
 
-/// Reads a payload. The first byte says whether the schemas are known ones or come first.
+/// Reads a payload. The first byte says whether the schemas are known ones, made of the bytes that follow, or stand there as
+/// text.
 pub fn run(data: &[u8]) -> u64 {
     let mut feed = Feed::new(data);
-    if feed.byte() & 1 == 0 {
+    let first = feed.byte();
+    if first >= MADE {
+        return made(&mut feed);
+    }
+    if first & 1 == 0 {
         let names: Vec<&str> = KNOWN.names().collect();
         let (reader, writer) = (names[feed.below(names.len())], names[feed.below(names.len())]);
         return outcome::of([read(&KNOWN, reader, writer, feed.rest()).as_str()]);
@@ -48,6 +56,24 @@ pub fn run(data: &[u8]) -> u64 {
     for reader in &names {
         for writer in &names {
             outcomes.push(read(&registry, reader, writer, payload));
+        }
+    }
+    outcome::of(outcomes.iter().map(String::as_str))
+}
+
+/// Two schemas made of the input, each writing what the other reads.
+fn made(feed: &mut Feed<'_>) -> u64 {
+    let (mut registry, mut outcomes) = (SchemaRegistry::new(), Vec::new());
+    for name in ["A.avsc", "B.avsc"] {
+        let text = schemas::schema(feed).to_string();
+        if let Err(error) = registry.add(name, &text) {
+            outcomes.push(error.to_string());
+        }
+    }
+    let names: Vec<&str> = registry.names().collect();
+    for reader in &names {
+        for writer in &names {
+            outcomes.push(read(&registry, reader, writer, feed.rest()));
         }
     }
     outcome::of(outcomes.iter().map(String::as_str))

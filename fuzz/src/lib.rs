@@ -9,6 +9,7 @@ pub mod expression;
 mod feed;
 pub mod json_decode;
 mod outcome;
+mod schemas;
 pub mod session_merge;
 mod shapes;
 pub mod topology_yaml;

@@ -91,7 +91,14 @@ pub(crate) fn unfit(given: &Shape, expected: &Shape) -> Option<String> {
 fn misfit<'s>(given: &'s Shape, expected: &'s Shape, path: &mut Vec<&'s str>) -> Option<String> {
     match (given.required(), expected.required()) {
         (Shape::Any | Shape::Never | Shape::Null, _) | (_, Shape::Any | Shape::Never | Shape::Null) => None,
-        (Shape::Int | Shape::UInt | Shape::Timestamp | Shape::Duration, Shape::Int | Shape::UInt)
+        // Which of several it is shows record by record.
+        (Shape::Union(_), _) => None,
+        (Shape::Recursive(_), Shape::Struct(_) | Shape::Map(_))
+        | (Shape::Decimal, Shape::String)
+        | (
+            Shape::Int | Shape::UInt | Shape::Timestamp | Shape::Duration | Shape::Temporal(_),
+            Shape::Int | Shape::UInt,
+        )
         | (Shape::Int | Shape::UInt, Shape::Double)
         | (Shape::String | Shape::Enum(_), Shape::String | Shape::Enum(_) | Shape::Bytes)
         | (Shape::Bytes, Shape::List(_))

@@ -308,6 +308,10 @@ impl SchemaRegistry {
 
 /// The JSON of a file.
 fn read(file: &str, text: &str) -> Result<Json, SchemaError> {
+    if text.len() > MAX_BYTES {
+        let message = format!("the schema has {} bytes; at most {MAX_BYTES} are read", text.len());
+        return Err(SchemaError::whole(file, message));
+    }
     serde_json::from_str(text).map_err(|error| SchemaError {
         file: file.to_owned(),
         line: Some(error.line()),

@@ -3,6 +3,7 @@
 mod compile_errors;
 mod results;
 mod run_time_errors;
+mod unions;
 mod whole;
 
 use std::sync::Arc;

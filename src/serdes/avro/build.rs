@@ -19,6 +19,9 @@ const MAX_DEPTH: usize = 64;
 /// How many types a schema may have once references are followed, against schemas that double at each level.
 const MAX_TYPES: usize = 20_000;
 
+/// How many bytes a decimal of fixed size may have, which are written for each. Sixteen hold 38 digits.
+const MAX_DECIMAL_BYTES: usize = 4_096;
+
 /// Where the logical type of a fixed stands that the library would forget the name and size of.
 const KEPT: &str = "signalstreamLogicalType";
 
@@ -225,7 +228,17 @@ impl<'a> Builder<'a> {
             let message = format!("a decimal of scale {}; the engine holds 38 digits", decimal.scale);
             return Err(self.refuse(message));
         };
+        if let Some(fixed) = fixed.as_ref().filter(|fixed| fixed.size > MAX_DECIMAL_BYTES) {
+            let message = format!("a decimal of {} bytes; at most {MAX_DECIMAL_BYTES} are supported", fixed.size);
+            return Err(self.refuse(message));
+        }
         let full = fixed.as_ref().map(|fixed| fixed.names.full.clone());
+        if let (Some(full), Some(fixed)) = (&full, &fixed)
+            && decimal.precision > digits_of(fixed.size)
+        {
+            // What is no right logical type is to be ignored (Avro 1.12 specification, "Logical Types").
+            return Ok(self.name(full.clone(), Type::Fixed(Arc::clone(fixed))));
+        }
         let built = Type::Decimal(Arc::new(DecimalType { precision: decimal.precision, scale, fixed }));
         Ok(match full {
             Some(full) => self.name(full, built),
@@ -274,6 +287,11 @@ impl<'a> Builder<'a> {
         let path: Vec<&str> = self.path.iter().map(|(segment, _)| *segment).filter(|part| !part.is_empty()).collect();
         (path.join("."), message)
     }
+}
+
+/// How many digits so many bytes hold in two's complement.
+fn digits_of(bytes: usize) -> usize {
+    ((bytes * 8).saturating_sub(1) as f64 * std::f64::consts::LOG10_2) as usize
 }
 
 /// A type without names and parts.

@@ -8,20 +8,21 @@ use super::schema::Type;
 use super::writer::{RecordWrite, Write, accepts};
 use crate::record::{Shape, StructShape, StructValue, Value};
 
-/// The branch for values of a shape, which is no union; else the names of those that it may be, none or several.
-pub(super) fn by_shape(branches: &[Type], shape: &Shape) -> Result<usize, Vec<String>> {
-    let rank = |kind: &Type| accepts(kind, shape).then(|| rank_of_shape(kind, shape)).flatten();
-    let ranks: Vec<Option<u8>> = branches.iter().map(rank).collect();
-    let Some(best) = ranks.iter().flatten().min() else { return Err(Vec::new()) };
-    let mut candidates =
-        ranks.iter().enumerate().filter(|(_, rank)| rank.as_ref() == Some(best)).map(|(index, _)| index);
-    match (candidates.next(), candidates.next()) {
-        (Some(first), Some(_)) if *best == BY_FIELDS => {
-            let tied = ranks.iter().zip(branches).skip(first).filter(|(rank, _)| rank.as_ref() == Some(best));
-            Err(tied.map(|(_, kind)| kind.name()).collect())
+/// The branch for values of a shape, which is no union, and whether it is that for all of them; else the names of those that
+/// it may be, none or several.
+pub(super) fn by_shape(branches: &[Type], shape: &Shape) -> Result<(usize, bool), Vec<String>> {
+    let rank = |(index, kind): (usize, &Type)| {
+        accepts(kind, shape).then(|| rank_of_shape(kind, shape)).flatten().map(|rank| (rank, index))
+    };
+    let ranks: Vec<(u8, usize)> = branches.iter().enumerate().filter_map(rank).collect();
+    let Some((best, first)) = ranks.iter().min() else { return Err(Vec::new()) };
+    let tied: Vec<&Type> =
+        ranks.iter().filter(|(rank, _)| rank == best).filter_map(|(_, index)| branches.get(*index)).collect();
+    match tied.len() {
+        2.. if *best == BY_FIELDS && matches!(shape, Shape::Struct(_)) => {
+            Err(tied.into_iter().map(Type::name).collect())
         }
-        (Some(first), _) => Ok(first),
-        (None, _) => Err(Vec::new()),
+        _ => Ok((*first, *best == 0 || ranks.len() == 1)),
     }
 }
 
@@ -47,6 +48,8 @@ fn rank_of_shape(kind: &Type, shape: &Shape) -> Option<u8> {
         (Type::Enum(_), Shape::String) => 3,
         (Type::Uuid(_), Shape::String | Shape::Enum(_)) => 2,
         (Type::Map(_), Shape::Struct(_)) => 4,
+        // Which of several it is depends on the value.
+        (Type::Fixed(_), Shape::Bytes) | (Type::Decimal(_), Shape::Decimal) => 1,
         (Type::Record(_) | Type::Recursive(_), Shape::Struct(given)) => {
             let record = kind.record()?;
             let required = |name: &str, default: bool| default || given.field(name).is_some();
@@ -111,7 +114,9 @@ fn rank_of_value(write: &Write, value: &Value) -> Option<u8> {
         (Write::Temporal(unit), Value::Temporal(time)) if time.unit == *unit => 0,
         (Write::Temporal(unit), Value::Temporal(time)) if time.in_unit(*unit).is_some() => 1,
         (Write::Temporal(unit), Value::Timestamp(_)) if unit.kind() == crate::record::TemporalKind::Timestamp => 1,
-        (Write::Decimal(kind), Value::Decimal(number)) => u8::from(kind.scale != number.scale()),
+        (Write::Decimal(kind), Value::Decimal(number)) if number.rescale(kind.scale).is_some() => {
+            u8::from(kind.scale != number.scale())
+        }
         (Write::Fixed(size), Value::Bytes(bytes)) if bytes.len() == *size => 1,
         (Write::Uuid { .. }, Value::String(text)) if super::decode::is_uuid(text.as_bytes()) => 1,
         (Write::Enum(enumeration), Value::String(text)) if enumeration.shape.symbols.contains(text) => 2,

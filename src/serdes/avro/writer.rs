@@ -189,31 +189,28 @@ impl Compiler {
             self.mismatch(format!("expected {}, found {input}; the schema does not allow null here", kind.name()));
         }
         let mut chosen = Vec::new();
-        for alternative in alternatives.iter().filter(|shape| **shape != Shape::Null) {
-            match choose::by_shape(branches, alternative) {
-                Ok(index) => chosen.push((index, alternative)),
+        for alternative in alternatives.iter().map(Shape::resolved).filter(|shape| *shape != Shape::Null) {
+            match choose::by_shape(branches, &alternative) {
+                Ok((index, certain)) => chosen.push((index, certain, alternative)),
                 Err(candidates) if candidates.is_empty() => {
                     self.mismatch(format!("expected {}, found {alternative}", kind.name()));
                 }
                 Err(candidates) => {
-                    let message = format!(
-                        "{alternative} may be {}: give it the fields of one of them only",
-                        candidates.join(" or ")
-                    );
-                    self.mismatch(message);
+                    let candidates = candidates.join(" or ");
+                    self.mismatch(format!("{alternative} may be {candidates}: give it the fields of one of them only"));
                 }
             }
         }
         let mut writes = Vec::with_capacity(branches.len());
         for (index, branch) in branches.iter().enumerate() {
-            let mut given = chosen.iter().filter(|(place, _)| *place == index).map(|(_, shape)| *shape);
+            let mut given = chosen.iter().filter(|(place, ..)| *place == index);
             writes.push(match (given.next(), given.next()) {
-                (Some(only), None) => self.write(branch, only),
+                (Some((_, true, only)), None) => self.write(branch, only),
                 _ => self.quietly(branch),
             });
         }
         let only = match &chosen[..] {
-            [(index, _)] if !input.is_nullable() => Some(*index),
+            [(index, true, _)] if !input.is_nullable() => Some(*index),
             _ => None,
         };
         Write::Union { branches: writes, chosen: only }

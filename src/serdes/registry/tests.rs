@@ -135,6 +135,31 @@ fn schemas_that_double_at_every_level_are_refused() {
 }
 
 #[test]
+fn a_schema_that_is_too_large_or_too_deep_is_refused_at_once() {
+    let text = format!(r#"{{"type": "string", "doc": "{}"}}"#, "x".repeat(10 << 20));
+    assert!(refused(&text).ends_with("bytes; at most 4194304 are read"));
+    let fields: Vec<String> =
+        (0..30_000).map(|n| format!(r#"{{"name": "field_of_a_long_name_{n}", "type": "string"}}"#)).collect();
+    let wide = format!(r#"{{"type": "record", "name": "R", "fields": [{}]}}"#, fields.join(","));
+    assert!(refused(&wide).contains("more than 20000 types"));
+    let deep = format!("{}\"int\"{}", "{\"type\":\"array\",\"items\":".repeat(1_000), "}".repeat(1_000));
+    assert_eq!(refused(&deep), "Bad.avsc:1:3049: not JSON: recursion limit exceeded");
+    // As deep, but each level in a file of its own.
+    let level = |n: usize| {
+        let text = match n {
+            300 => r#""int""#.to_owned(),
+            n => format!(r#""L{}""#, n + 1),
+        };
+        let text = format!(r#"{{"type": "record", "name": "L{n}", "fields": [{{"name": "x", "type": {text}}}]}}"#);
+        (format!("L{n}.avsc"), text)
+    };
+    let mut registry = SchemaRegistry::new();
+    let errors = registry.add_all(&(0..=300).map(level).collect::<Vec<_>>());
+    assert!(errors.iter().any(|error| error.file == "L0.avsc"), "{errors:?}");
+    assert!(registry.shape("L299").is_some());
+}
+
+#[test]
 fn two_schemas_of_one_name_are_refused() {
     let mut registry = SchemaRegistry::new();
     registry.add("a/X.avsc", "\"string\"").unwrap();

@@ -272,3 +272,39 @@ fn defaults_of_every_type_are_read() {
         assert_eq!(to_json(read.deserialize(&Bytes::from(out)).unwrap().get("g").unwrap()), expected, "{kind}");
     }
 }
+
+#[test]
+fn of_several_alike_branches_the_value_decides() {
+    let enums =
+        r#"[{"type": "enum", "name": "E", "symbols": ["A", "B"]}, {"type": "enum", "name": "F", "symbols": ["C"]}]"#;
+    assert_eq!(there_and_back(enums, json!("C")).as_ref(), [2, 0]);
+    let fixed = r#"[{"type": "fixed", "name": "X", "size": 1}, {"type": "fixed", "name": "Y", "size": 2}]"#;
+    assert_eq!(there_and_back(fixed, json!("AAE=")).as_ref(), [2, 0, 1]);
+    let numbers = r#"["int", "long", "float", "double"]"#;
+    assert_eq!(there_and_back(numbers, json!(1)).as_ref(), [2, 2]);
+    assert_eq!(there_and_back(numbers, json!(0.5))[0], 6);
+    // One that contains itself among others.
+    let tree = r#"{"type": "record", "name": "T", "fields": [{"name": "t", "type": [
+        {"type": "record", "name": "A", "fields": [{"name": "a", "type": "long"}]}, "T", "null"]}]}"#;
+    let json = json!({"t": {"t": {"a": 1}}});
+    assert_eq!(there_and_back(tree, json).as_ref(), [2, 0, 2]);
+}
+
+#[test]
+fn a_decimal_of_more_digits_than_any_has_is_an_error() {
+    let schema = r#"{"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 0}"#;
+    let mut body = Vec::new();
+    crate::serdes::cursor::put_zigzag(1 << 20, &mut body);
+    body.resize(body.len() + (1 << 20), 0x7f);
+    assert_eq!(
+        super::refused(&field(schema), &body),
+        "f: a decimal of more than 38 digits, which is more than the engine holds at byte 5"
+    );
+    assert_eq!(
+        super::refused(&field(schema), &[4, 0x7f, 0xff]),
+        "f: a decimal of 5 digits, where the schema allows 4 at byte 5"
+    );
+    let huge = r#"{"type": "fixed", "name": "D", "size": 9000000000, "logicalType": "decimal", "precision": 4}"#;
+    let refused = SchemaRegistry::new().add("Bad.avsc", &field(huge)).unwrap_err().to_string();
+    assert!(refused.ends_with("f: a decimal of 9000000000 bytes; at most 4096 are supported"), "{refused}");
+}
