@@ -92,6 +92,11 @@ impl Operator for Sink {
         let headers = set_headers::changed(&self.plan.headers, record)?;
         let key = self.encode_key(record)?;
         let value = self.encode_value(record)?;
+        let hashed = match (&self.plan.partition_key, &record.key) {
+            // Without a registry's id nobody else can have written such keys yet.
+            (Some(serializer), Some(key)) => serializer.payload(&key.value, &mut self.buffer).ok(),
+            _ => None,
+        };
         let partition = match self.plan.partition.and_then(|field| record.value.get(field)) {
             Some(Value::Int(partition)) => i32::try_from(*partition).ok(),
             _ => None,
@@ -104,6 +109,7 @@ impl Operator for Sink {
             headers,
             input_partition: record.origin.partition(),
             partition,
+            hashed,
             waits,
         })?;
         context.counters.records_out += 1;

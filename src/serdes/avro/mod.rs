@@ -21,11 +21,15 @@ use std::sync::{Arc, OnceLock};
 pub(super) use reader::{Framing, Plans, Read, Reader};
 pub(super) use schema::Type;
 
+use bytes::Bytes;
+
 use super::error::{SerdeError, ShapeMismatch};
 use crate::record::{Shape, Value};
 
 /// The byte that starts a payload with a schema id of four bytes.
 const MAGIC: u8 = 0;
+/// How many bytes stand in front of a value that has such an id.
+const FRAME: usize = 5;
 /// The byte that starts a payload, or a header, with a globally unique id of 16 bytes.
 const GUID_MAGIC: u8 = 1;
 
@@ -55,14 +59,29 @@ impl Writer {
         Ok(Writer { schema: Arc::clone(schema), framing, write: writer::compile(&schema.kind, input)? })
     }
 
+    /// A payload of the schema's own that carries the registry's id, under the id that this writer gives it.
+    pub(super) fn framed_anew(&self, payload: &Bytes) -> Bytes {
+        let id = self.schema.id.to_be_bytes();
+        match payload.get(FRAME..) {
+            Some(value) if self.framing == Framing::Internal && payload[1..FRAME] != id => {
+                [&[MAGIC][..], &id, value].concat().into()
+            }
+            _ => payload.clone(),
+        }
+    }
+
     /// Appends a payload; on an error `out` is as it was.
     pub(super) fn write(&self, value: &Value, out: &mut Vec<u8>) -> Result<(), SerdeError> {
         let before = out.len();
-        if self.framing == Framing::Registry {
-            let Some(id) = self.schema.wire.get() else {
-                let message = format!("the schema {} has no id in the registry yet", self.schema.name);
-                return Err(SerdeError::value("", message));
-            };
+        let id = match self.framing {
+            Framing::None => None,
+            Framing::Internal => Some(self.schema.id),
+            Framing::Registry => {
+                let unannounced = || SerdeError::Unannounced(Box::new(self.schema.name.clone()));
+                Some(*self.schema.wire.get().ok_or_else(unannounced)?)
+            }
+        };
+        if let Some(id) = id {
             out.push(MAGIC);
             out.extend_from_slice(&id.to_be_bytes());
         }

@@ -20,8 +20,11 @@ type Plan = Result<plan::Node, SerdeError>;
 /// How payloads say which schema they were written with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::serdes) enum Framing {
-    /// By an id in front of the value.
+    /// By an id in front of the value: the registry's where there is one, else the one that derives from the schema.
     Registry,
+    /// By the id that derives from the schema, whatever a registry calls it: so what the application keeps for itself has
+    /// the same bytes for as long as the schema is the same.
+    Internal,
     /// Not at all: all are written with the reader's schema.
     None,
 }
@@ -123,7 +126,7 @@ impl Reader {
         writers: impl Iterator<Item = &'a Schema>,
         remote: Option<Arc<RemoteRegistry>>,
     ) -> Self {
-        let others = writers.filter(|writer| writer.id != schema.id && framing == Framing::Registry);
+        let others = writers.filter(|writer| writer.id != schema.id && framing != Framing::None);
         let others = others.map(|writer| (writer.id, compile(writer, schema, fields))).collect();
         let plans = Plans {
             schema: Arc::clone(schema),
