@@ -97,6 +97,11 @@ impl LogArguments {
         })
     }
 
+    /// No log, only the settings of a file.
+    pub(super) fn of_file(config: Option<PathBuf>) -> LogArguments {
+        LogArguments { config, ..LogArguments::default() }
+    }
+
     /// The deployment that the options, the environment and the file describe.
     pub(super) fn deployment(&self) -> anyhow::Result<Deployment> {
         Deployment::new(self.settings(Vec::new())?)

@@ -111,6 +111,15 @@ impl SchemaArguments {
         }
     }
 
+    /// The one directory of schemas that the options name, `./schemas` without it.
+    pub(super) fn own_directory(&self) -> anyhow::Result<PathBuf> {
+        match self.directories.as_slice() {
+            [] => Ok(PathBuf::from("schemas")),
+            [directory] => Ok(directory.clone()),
+            _ => Err(Usage::error("several directories of schemas are given; compare one at a time")),
+        }
+    }
+
     /// The schemas of files, and those of the registry that this topology names and no file has.
     fn for_topology(&self, beside: Option<&Path>, text: &str) -> anyhow::Result<SchemaRegistry> {
         let mut schemas = self.registry(beside)?;

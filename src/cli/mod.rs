@@ -23,6 +23,7 @@ mod records;
 mod reset;
 mod run;
 mod schema;
+mod schemas;
 mod signals;
 mod stores;
 mod test;
@@ -90,6 +91,7 @@ enum Command {
     Describe(describe::DescribeCommand),
     Test(test::TestCommand),
     Schema(schema::SchemaCommand),
+    Schemas(schemas::SchemasCommand),
     Topics(topics::TopicsCommand),
     Produce(produce::ProduceCommand),
     Consume(consume::ConsumeCommand),
@@ -107,6 +109,7 @@ impl Command {
             Command::Describe(command) => command.run(),
             Command::Test(command) => command.run(),
             Command::Schema(command) => command.run(),
+            Command::Schemas(command) => command.run(),
             Command::Topics(command) => command.run(),
             Command::Produce(command) => command.run(),
             Command::Consume(command) => command.run(),

@@ -12,12 +12,17 @@ use crate::topology::plan::Topology;
 use super::Outcome;
 use super::load::{self, SchemaArguments};
 use super::output::{OutputFormat, color_is_wanted};
+use super::schemas::{Finding, compare_topology};
 
 /// Check topologies and show every mistake with its place
 #[derive(Args)]
 #[command(after_help = "\
-Example:
+With --registry, the schemas are also compared with those that the registry has: what the topology writes must fit those
+before it, what it reads with must read every version.
+
+Examples:
   signalstream validate topologies/*.yaml
+  signalstream validate shop.yaml --registry http://localhost:8081
 
 Exit status: 0 when all are without mistakes, 1 when one is not.")]
 pub(super) struct ValidateCommand {
@@ -39,14 +44,26 @@ impl ValidateCommand {
         let color = stdout.is_terminal() && color_is_wanted();
         let mut valid = true;
         let mut reports = Vec::new();
+        let remote = self.schemas.remote()?;
         for file in &self.files {
             let result = load::topology(file, &self.schemas).map(|loaded| loaded.topology);
-            valid &= result.is_ok();
+            let findings = match (&remote, &result) {
+                (Some(remote), Ok(topology)) => compare_topology(remote, topology)?,
+                _ => Vec::new(),
+            };
+            let fits = findings.iter().all(Finding::fits);
+            valid &= result.is_ok() && fits;
             let name = file.display().to_string();
             match self.output {
-                OutputFormat::Json => reports.push(report(&name, &result)),
+                OutputFormat::Json => reports.push(report(&name, &result, &findings)),
                 OutputFormat::Text => match result {
-                    Ok(topology) => writeln!(stdout, "{name}: valid ({})", summary(&topology))?,
+                    Ok(topology) => {
+                        let verdict = if fits { "valid" } else { "its schemas do not fit the registry" };
+                        writeln!(stdout, "{name}: {verdict} ({})", summary(&topology))?;
+                        for line in findings.iter().flat_map(Finding::lines) {
+                            writeln!(stdout, "  {line}")?;
+                        }
+                    }
                     Err(error) => match error.downcast_ref::<Diagnostics>() {
                         Some(diagnostics) => writeln!(stdout, "{}", diagnostics.render(color).trim_end())?,
                         None => writeln!(stdout, "{name}: {error:#}")?,
@@ -73,9 +90,20 @@ fn summary(topology: &Topology) -> String {
     )
 }
 
-fn report(name: &str, result: &anyhow::Result<Topology>) -> Json {
+fn report(name: &str, result: &anyhow::Result<Topology>, findings: &[Finding]) -> Json {
     match result {
-        Ok(topology) => json!({ "file": name, "valid": true, "topology": topology.name, "errors": [] }),
+        Ok(topology) => {
+            let mut report = json!({
+                "file": name,
+                "valid": findings.iter().all(Finding::fits),
+                "topology": topology.name,
+                "errors": [],
+            });
+            if !findings.is_empty() {
+                report["schemas"] = findings.iter().map(Finding::to_json).collect();
+            }
+            report
+        }
         Err(error) => {
             let errors: Vec<Json> = match error.downcast_ref::<Diagnostics>() {
                 None => vec![json!({ "message": format!("{error:#}") })],

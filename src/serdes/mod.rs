@@ -4,6 +4,7 @@
 //! for a schema and the [`Shape`] of what it will be given; per record they only run.
 
 mod avro;
+pub mod compatibility;
 mod cursor;
 mod error;
 mod inline;

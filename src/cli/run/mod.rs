@@ -4,6 +4,7 @@ mod report;
 mod settings;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::error::{Classified, ErrorClass};
 use crate::http::{Board, Server};
 use crate::log::Log;
 use crate::runtime::{Application, ApplicationOptions};
+use crate::serdes::remote::RegistryError;
 use crate::time::{self, Clock, SystemClock};
 use crate::topology::plan::Topology;
 
@@ -88,7 +90,12 @@ impl RunCommand {
         let deployment = Deployment::new(effective)?;
         // First of all, so that a stop is heard whenever it comes.
         let stop = StopRequest::listen()?;
-        let topologies = self.load(&self.schemas.live(deployment.config())?)?;
+        let schemas = self.schemas.live(deployment.config())?;
+        // Schemas that no file has are the registry's, which may have to be waited for.
+        let loaded = deployment.patiently(|| stop.is_set(), |_| self.load(&schemas).map_err(Unloaded));
+        let topologies = loaded.map_err(|error| match error.downcast::<Unloaded>() {
+            Ok(Unloaded(error)) | Err(error) => error,
+        })?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let board = Board::new(clock.clone());
         let server = self.serve(&deployment, &board)?;
@@ -152,6 +159,25 @@ impl RunCommand {
         board.stopping();
         let stopped = running.stop();
         waited.and(stopped)
+    }
+}
+
+/// Why topologies could not be loaded.
+#[derive(Debug)]
+struct Unloaded(anyhow::Error);
+
+impl fmt::Display for Unloaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl std::error::Error for Unloaded {}
+
+impl Classified for Unloaded {
+    fn class(&self) -> ErrorClass {
+        let registry = self.0.chain().find_map(|cause| cause.downcast_ref::<RegistryError>());
+        registry.map_or(ErrorClass::Fatal, RegistryError::class)
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) use schema::Type;
 use bytes::Bytes;
 
 use super::error::{SerdeError, ShapeMismatch};
-use crate::record::{Shape, Value};
+use crate::record::{Fields, Shape, Value};
 
 /// The byte that starts a payload with a schema id of four bytes.
 const MAGIC: u8 = 0;
@@ -43,6 +43,15 @@ pub(super) struct Schema {
     /// The id that payloads carry: the derived one, or the registry's, once that has said it.
     pub(super) wire: OnceLock<u32>,
     pub(super) kind: Type,
+}
+
+impl Schema {
+    /// Where values that another schema wrote cannot be read as this one's, and how the two part; `None`: they can, symbols
+    /// and branches of unions aside, which are a matter of each value.
+    pub(super) fn cannot_read(&self, writer: &Schema) -> Option<(String, String)> {
+        let mismatch = plan::compile(&writer.kind, &self.kind, &Fields::All).err()?;
+        Some((mismatch.path.join(".").replace(".[]", "[]"), mismatch.message))
+    }
 }
 
 /// Writes values as one schema says.

@@ -362,8 +362,7 @@ fn framed(node: &Node, problems: &mut Problems) -> Option<bool> {
     for (key, value) in entries.iter().filter(|(key, _)| key.text != "avro") {
         if key.text != "framing" {
             let message = format!("a format has no field `{}`", key.text);
-            let help =
-                nearest(&key.text, ["avro", "framing"].into_iter()).map(|near| format!("did you mean `{near}`?"));
+            let help = nearest(&key.text, ["avro", "framing"]).map(|near| format!("did you mean `{near}`?"));
             problems.report(Diagnostic::new(key.span.clone(), message).help_if(help));
             return None;
         }

@@ -1,6 +1,7 @@
 //! The client against a server that says what a test tells it to, and records that wait for what it says.
 
 mod server;
+mod tls;
 
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;

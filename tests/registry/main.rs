@@ -1,6 +1,7 @@
 //! Applications with a real schema registry: schemas that change while they run, a registry that is away.
 
-#[path = "kafka/harness/mod.rs"]
+mod commands;
+#[path = "../kafka/harness/mod.rs"]
 mod harness;
 
 use std::sync::Arc;
@@ -34,6 +35,24 @@ sinks:
   - {from: orders, topic: amounts, value: {avro: Amount}, map: {amount: value.amount}}
 ";
 
+/// Orders are counted by a key of Avro, and looked up in a global table of Avro.
+const KEYED: &str = "
+topology: keyed
+defaults: {key: {avro: Key}, value: json}
+sources:
+  orders: {topic: orders}
+  prices: {topic: prices, kind: global_table, key: string, value: {avro: Order}}
+tables:
+  counts: {from: orders, aggregate: {n: count()}}
+streams:
+  priced:
+    join: {inputs: {order: orders, price: prices}, on: string(order.item)}
+    map_values: {amount: price.amount}
+sinks:
+  - {from: counts, topic: counts}
+  - {from: priced, topic: priced}
+";
+
 fn order(fields: Json) -> Json {
     json!({ "type": "record", "name": "Order", "namespace": "shop", "fields": fields })
 }
@@ -51,6 +70,16 @@ fn amount() -> Json {
     json!({ "type": "record", "name": "Amount", "namespace": "shop", "fields": [{ "name": "amount", "type": "long" }] })
 }
 
+/// A key of one text.
+fn key(field: &str) -> Json {
+    json!({ "type": "record", "name": "Key", "fields": [{ "name": field, "type": "string", "aliases": ["name"] }] })
+}
+
+/// A payload as Confluent's serializers write it.
+fn framed(id: u32, body: &[u8]) -> Vec<u8> {
+    [&[0][..], &id.to_be_bytes(), body].concat()
+}
+
 /// An application, its log, and the registry that it works with.
 struct Shop {
     registry: Registry,
@@ -65,32 +94,44 @@ impl Shop {
     }
 
     fn topology(&self) -> Topology {
+        self.plan(ORDERS)
+    }
+
+    fn plan(&self, text: &str) -> Topology {
         let settings =
             RegistrySettings { timeout: Duration::from_secs(5), ..RegistrySettings::new(&self.registry.url()) };
         let remote = RemoteRegistry::open(settings, Arc::new(SystemClock::new())).unwrap();
         let mut schemas = SchemaRegistry::beside(remote);
         schemas.add("Order.avsc", &reader().to_string()).unwrap();
         schemas.add("Amount.avsc", &amount().to_string()).unwrap();
+        schemas.add("Key.avsc", &key("id").to_string()).unwrap();
         let options = PlanOptions { registry: &schemas, agents: &Agents::local(), projection: true };
-        load("orders.yaml", ORDERS, &options).unwrap_or_else(|problems| panic!("{problems}"))
+        load("t.yaml", text, &options).unwrap_or_else(|problems| panic!("{problems}"))
     }
 
     fn start(&self) -> Result<Application, RuntimeError> {
+        self.run(&self.topology())
+    }
+
+    fn run(&self, topology: &Topology) -> Result<Application, RuntimeError> {
         let state = self.workspace.join("state");
-        Application::embedded(&self.topology(), self.log.clone(), &state, &ApplicationOptions::default())
+        Application::embedded(topology, self.log.clone(), &state, &ApplicationOptions::default())
     }
 
     /// Writes a record whose value is framed by this id.
     fn write(&self, partition: i32, id: u32, body: &[u8]) {
+        self.send("orders", partition, b"k", &framed(id, body));
+    }
+
+    fn send(&self, topic: &str, partition: i32, key: &[u8], value: &[u8]) {
         let mut producer = self.log.transactional_producer("test").unwrap();
         producer.begin().unwrap();
-        let value = [&[0][..], &id.to_be_bytes(), body].concat();
         let record = ProducerRecord {
-            topic: "orders".into(),
+            topic: topic.into(),
             partition,
             timestamp: 1_700_000_000_000,
-            key: Some("k".into()),
-            value: Some(value.into()),
+            key: Some(key.to_vec().into()),
+            value: Some(value.to_vec().into()),
             headers: Headers::default(),
         };
         producer.send(record).unwrap();
@@ -109,6 +150,11 @@ impl Shop {
         records
     }
 
+    /// The records of the first partition of a topic, once there are so many.
+    fn await_records(&self, topic: &str, count: usize) -> Vec<LogRecord> {
+        eventually(topic, WITHIN, || Some(self.read(topic, 0)).filter(|records| records.len() >= count))
+    }
+
     /// The copies of orders, once there are so many. They have one key, and so are in one partition, in order.
     fn copies(&self, count: usize) -> Vec<Json> {
         let records = eventually("copies", WITHIN, || {
@@ -120,9 +166,7 @@ impl Shop {
 
     /// What was said of the orders that failed, once there are so many.
     fn failures(&self, count: usize) -> Vec<String> {
-        let records = eventually("dead letters", WITHIN, || {
-            Some(self.read("failed", 0)).filter(|records| records.len() >= count)
-        });
+        let records = self.await_records("failed", count);
         let message = |record: &LogRecord| {
             let header = record.headers.last("__streams.errors.message").unwrap();
             String::from_utf8(header.value.clone().unwrap().to_vec()).unwrap()
@@ -224,4 +268,37 @@ fn a_start_without_the_registry_says_so() {
     let error = shop.start().err().unwrap();
     assert!(matches!(error, RuntimeError::Registry(RegistryError::Away(_))), "{error}");
     assert!(error.to_string().contains("`schema_registry.url`"), "{error}");
+}
+
+#[test]
+fn keys_of_several_schemas_are_one_row_and_global_tables_wait_for_schemas_too() {
+    let shop = Shop::new();
+    let (old, new) =
+        (shop.registry.register("other-key", &key("name")), shop.registry.register("orders-key", &key("id")));
+    let price = shop.registry.register("prices-value", &order(json!([{ "name": "id", "type": "string" }])));
+    let application = shop.run(&shop.plan(KEYED)).unwrap();
+    let later = order(json!([{ "name": "id", "type": "string" }, { "name": "amount", "type": "int", "default": 0 }]));
+    let later = shop.registry.register("prices-value", &later);
+    shop.send("prices", 0, b"pen", &framed(price, &[4, b'p', b'1']));
+    shop.send("orders", 0, &framed(old, &[2, b'k']), br#"{"item": "pen"}"#);
+    let first = shop.await_records("counts", 1);
+    shop.send("orders", 0, &framed(new, &[2, b'k']), br#"{"item": "pen"}"#);
+    let counts = shop.await_records("counts", 2);
+    assert_eq!(counts[1].value.as_deref(), Some(&br#"{"n":2}"#[..]), "both are the key `k`");
+    let keys: Vec<_> = counts.iter().map(|record| record.key.clone().unwrap().to_vec()).collect();
+    assert_eq!((keys[0].clone(), keys[1].clone()), (framed(new, &[2, b'k']), framed(new, &[2, b'k'])), "{first:?}");
+
+    shop.registry.proxy().set(Fault::Refuse);
+    shop.registry.proxy().cut();
+    shop.send("prices", 0, b"pen", &framed(later, &[4, b'p', b'1', 18]));
+    eventually("the table waits", WITHIN, || application.status().held_by().map(drop));
+    shop.registry.proxy().set(Fault::None);
+    eventually("the table goes on", WITHIN, || application.status().is_ready().then_some(()));
+    let priced = eventually("a price of the new schema", WITHIN, || {
+        shop.send("orders", 0, &framed(new, &[2, b'k']), br#"{"item": "pen"}"#);
+        let priced = shop.read("priced", 0);
+        priced.iter().any(|record| record.value.as_deref() == Some(&br#"{"amount":9}"#[..])).then_some(priced)
+    });
+    assert_eq!(priced[0].value.as_deref(), Some(&br#"{"amount":7}"#[..]));
+    application.stop().unwrap();
 }

@@ -1,0 +1,356 @@
+//! Whether the versions of a schema fit each other, and where they part.
+//!
+//! Whether one schema can read what another writes is asked of the engine's own plans: what is said here is what happens to
+//! records. A plan leaves two things to the record: a symbol that the reader's enum does not have, and a branch of a union
+//! that the reader has nothing for. A check may not: some record will have it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+use apache_avro::Schema;
+use apache_avro::schema::{Alias, Name, RecordField};
+
+use super::avro::SharedSchema;
+use super::error::prefix;
+use super::registry::{SchemaError, SchemaRegistry};
+
+/// Which way the versions of a schema must fit each other; the levels are those of Confluent's registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compatibility {
+    /// The new schema reads what the old one wrote.
+    pub backward: bool,
+    /// The old schema reads what the new one writes.
+    pub forward: bool,
+    /// With all older versions, not only the last.
+    pub transitive: bool,
+}
+
+/// The levels, by the names that a registry gives them.
+const LEVELS: [(&str, Compatibility); 7] = [
+    ("none", Compatibility { backward: false, forward: false, transitive: false }),
+    ("backward", Compatibility { backward: true, forward: false, transitive: false }),
+    ("backward_transitive", Compatibility { backward: true, forward: false, transitive: true }),
+    ("forward", Compatibility { backward: false, forward: true, transitive: false }),
+    ("forward_transitive", Compatibility { backward: false, forward: true, transitive: true }),
+    ("full", Compatibility { backward: true, forward: true, transitive: false }),
+    ("full_transitive", Compatibility { backward: true, forward: true, transitive: true }),
+];
+
+impl FromStr for Compatibility {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.to_lowercase().replace('-', "_");
+        let level = LEVELS.iter().find(|(name, _)| *name == text).map(|(_, level)| *level);
+        level.ok_or_else(|| {
+            let names: Vec<&str> = LEVELS.iter().map(|(name, _)| *name).collect();
+            format!("`{text}` is no level of compatibility; expected one of {}", names.join(", "))
+        })
+    }
+}
+
+impl fmt::Display for Compatibility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(LEVELS.iter().find(|(_, level)| level == self).map_or("none", |(name, _)| name))
+    }
+}
+
+/// Which of two versions cannot read the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The new one cannot read what the old one wrote.
+    Backward,
+    /// The old one cannot read what the new one writes.
+    Forward,
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Direction::Backward => "backward",
+            Direction::Forward => "forward",
+        })
+    }
+}
+
+/// Where two versions of a schema part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Break {
+    /// Which cannot read the other.
+    pub direction: Direction,
+    /// The field, such as `order.items[].price`; empty: the whole.
+    pub path: String,
+    /// How they part.
+    pub message: String,
+}
+
+impl fmt::Display for Break {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let who = match self.direction {
+            Direction::Backward => "the new schema cannot read what the old one wrote",
+            Direction::Forward => "the old schema cannot read what the new one writes",
+        };
+        write!(f, "{who}: {}{}", prefix(&self.path), self.message)
+    }
+}
+
+/// One version of a schema, to be compared with others.
+#[derive(Clone, Debug)]
+pub struct SchemaVersion {
+    schema: SharedSchema,
+    parsed: Schema,
+    text: String,
+}
+
+impl SchemaVersion {
+    /// A schema from its text, with those that it refers to, each with its name. `origin` is where it is from, for messages.
+    ///
+    /// # Errors
+    /// When it is none that can be used.
+    pub fn new(origin: &str, text: &str, references: &[(String, String)]) -> Result<SchemaVersion, SchemaError> {
+        let (schema, text, parsed) = SchemaRegistry::version(origin, text, references)?;
+        Ok(SchemaVersion { schema, parsed, text })
+    }
+
+    /// The schema with all that it refers to inside it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether both are laid out alike, whatever else they say.
+    pub fn is_same(&self, other: &SchemaVersion) -> bool {
+        self.parsed.canonical_form() == other.parsed.canonical_form()
+    }
+
+    /// Where this version does not fit an older one.
+    pub fn breaks(&self, older: &SchemaVersion, level: Compatibility) -> Vec<Break> {
+        let backward = level.backward.then(|| lost(older, self, Direction::Backward));
+        let forward = level.forward.then(|| lost(self, older, Direction::Forward));
+        backward.into_iter().chain(forward).flatten().collect()
+    }
+}
+
+/// What of the writer's the reader cannot read.
+fn lost(writer: &SchemaVersion, reader: &SchemaVersion, direction: Direction) -> Vec<Break> {
+    if let Some((path, message)) = reader.schema.cannot_read(&writer.schema) {
+        return vec![Break { direction, path, message }];
+    }
+    let (mut writers, mut readers) = (HashMap::new(), HashMap::new());
+    collect(&writer.parsed, &mut writers);
+    collect(&reader.parsed, &mut readers);
+    let mut comparison =
+        Comparison { writers, readers, direction, seen: Vec::new(), path: Vec::new(), breaks: Vec::new() };
+    comparison.compare(&writer.parsed, &reader.parsed);
+    comparison.breaks
+}
+
+/// The named types of a schema.
+fn collect<'s>(schema: &'s Schema, found: &mut HashMap<String, &'s Schema>) {
+    match schema {
+        Schema::Array(array) => collect(&array.items, found),
+        Schema::Map(map) => collect(&map.types, found),
+        Schema::Union(union) => union.variants().iter().for_each(|branch| collect(branch, found)),
+        Schema::Record(record) => {
+            found.insert(record.name.name.clone(), schema);
+            record.fields.iter().for_each(|field| collect(&field.schema, found));
+        }
+        Schema::Enum(enumeration) => drop(found.insert(enumeration.name.name.clone(), schema)),
+        Schema::Fixed(fixed) => drop(found.insert(fixed.name.name.clone(), schema)),
+        _ => {}
+    }
+}
+
+struct Comparison<'s> {
+    writers: HashMap<String, &'s Schema>,
+    readers: HashMap<String, &'s Schema>,
+    direction: Direction,
+    /// The pairs of records that have been compared, by name: schemas may contain themselves.
+    seen: Vec<(String, String)>,
+    path: Vec<String>,
+    breaks: Vec<Break>,
+}
+
+impl<'s> Comparison<'s> {
+    fn compare(&mut self, writer: &'s Schema, reader: &'s Schema) {
+        let (writer, reader) = (followed(writer, &self.writers), followed(reader, &self.readers));
+        match (writer, reader) {
+            (Schema::Union(branches), _) => {
+                for branch in branches.variants() {
+                    let branch = followed(branch, &self.writers);
+                    match self.readable(branch, reader) {
+                        Some(wanted) => self.compare(branch, wanted),
+                        None => {
+                            let name = name_of(branch);
+                            self.note(format!("the writer may have {name}, for which the reader has nothing"));
+                        }
+                    }
+                }
+            }
+            (_, Schema::Union(_)) => {
+                if let Some(wanted) = self.readable(writer, reader) {
+                    self.compare(writer, wanted);
+                }
+            }
+            (Schema::Enum(written), Schema::Enum(wanted)) if wanted.default.is_none() => {
+                for symbol in written.symbols.iter().filter(|symbol| !wanted.symbols.contains(symbol)) {
+                    let name = &wanted.name.name;
+                    self.note(format!(
+                        "the reader's enum {name} has neither the writer's symbol `{symbol}` nor a default"
+                    ));
+                }
+            }
+            (Schema::Array(written), Schema::Array(wanted)) => self.within("[]", &written.items, &wanted.items),
+            (Schema::Map(written), Schema::Map(wanted)) => self.within("[]", &written.types, &wanted.types),
+            (Schema::Record(written), Schema::Record(wanted)) => {
+                let pair = (written.name.name.clone(), wanted.name.name.clone());
+                if self.seen.contains(&pair) {
+                    return;
+                }
+                self.seen.push(pair);
+                for field in &wanted.fields {
+                    if let Some(source) = source(&written.fields, field) {
+                        self.within(&field.name, &source.schema, &field.schema);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn within(&mut self, segment: &str, writer: &'s Schema, reader: &'s Schema) {
+        self.path.push(segment.to_owned());
+        self.compare(writer, reader);
+        self.path.pop();
+    }
+
+    fn note(&mut self, message: String) {
+        let path = self.path.join(".").replace(".[]", "[]");
+        self.breaks.push(Break { direction: self.direction, path, message });
+    }
+
+    /// What a branch of the writer's is read as: the reader itself, or the branch of it that fits.
+    fn readable(&self, writer: &Schema, reader: &'s Schema) -> Option<&'s Schema> {
+        match reader {
+            Schema::Union(branches) => {
+                let branches = || branches.variants().iter().map(|branch| followed(branch, &self.readers));
+                let same = branches().find(|branch| kind(branch) == kind(writer) && is_named_alike(writer, branch));
+                same.or_else(|| branches().find(|branch| promotes(writer, branch)))
+            }
+            reader if kind(reader) == kind(writer) && is_named_alike(writer, reader) => Some(reader),
+            reader => promotes(writer, reader).then_some(reader),
+        }
+    }
+}
+
+fn followed<'s>(schema: &'s Schema, named: &HashMap<String, &'s Schema>) -> &'s Schema {
+    match schema {
+        Schema::Ref { name } => named.get(&name.name).copied().unwrap_or(schema),
+        schema => schema,
+    }
+}
+
+fn kind(schema: &Schema) -> std::mem::Discriminant<Schema> {
+    std::mem::discriminant(schema)
+}
+
+/// Whether two types of one kind go by the same name, if they have names.
+fn is_named_alike(writer: &Schema, reader: &Schema) -> bool {
+    let alike = |writer: &Name, reader: &Name, aliases: &Option<Vec<Alias>>| {
+        writer.name == reader.name || aliases.iter().flatten().any(|alias| alias.name() == writer.name)
+    };
+    match (writer, reader) {
+        (Schema::Record(writer), Schema::Record(reader)) => alike(&writer.name, &reader.name, &reader.aliases),
+        (Schema::Enum(writer), Schema::Enum(reader)) => alike(&writer.name, &reader.name, &reader.aliases),
+        (Schema::Fixed(writer), Schema::Fixed(reader)) => alike(&writer.name, &reader.name, &reader.aliases),
+        _ => true,
+    }
+}
+
+/// Whether a value of one type may be read as one of another (Avro 1.12, "Schema Resolution").
+fn promotes(writer: &Schema, reader: &Schema) -> bool {
+    matches!(
+        (writer, reader),
+        (Schema::Int, Schema::Long | Schema::Float | Schema::Double)
+            | (Schema::Long, Schema::Float | Schema::Double)
+            | (Schema::Float, Schema::Double)
+            | (Schema::String, Schema::Bytes)
+            | (Schema::Bytes, Schema::String)
+    )
+}
+
+/// The writer's field that a reader's field is read from.
+fn source<'s>(fields: &'s [RecordField], wanted: &RecordField) -> Option<&'s RecordField> {
+    let named = |name: &str| fields.iter().find(|field| field.name == name);
+    named(&wanted.name).or_else(|| wanted.aliases.iter().flatten().find_map(|alias| named(alias)))
+}
+
+fn name_of(schema: &Schema) -> String {
+    match schema.name() {
+        Some(name) => name.name.clone(),
+        None => format!("{schema:?}").split([' ', '(', '{']).next().unwrap_or_default().to_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: Compatibility = Compatibility { backward: true, forward: true, transitive: false };
+
+    fn record(fields: &str) -> SchemaVersion {
+        let text = format!("{{\"type\": \"record\", \"name\": \"R\", \"fields\": [{fields}]}}");
+        SchemaVersion::new("R", &text, &[]).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn field(name: &str, kind: &str) -> String {
+        format!("{{\"name\": \"{name}\", \"type\": {kind}}}")
+    }
+
+    fn breaks(old: &str, new: &str) -> Vec<String> {
+        record(new)
+            .breaks(&record(old), FULL)
+            .iter()
+            .map(|found| format!("{} {}: {}", found.direction, found.path, found.message))
+            .collect()
+    }
+
+    #[test]
+    fn what_every_record_needs_is_missed_at_its_field() {
+        let (int, id) = (field("n", "\"int\""), field("id", "\"string\""));
+        assert_eq!(breaks(&int, &int), Vec::<String>::new());
+        let found = breaks(&int, &format!("{int}, {id}"));
+        assert!(found.len() == 1 && found[0].starts_with("backward id: "), "{found:?}");
+        let found = breaks(&format!("{int}, {id}"), &int);
+        assert!(found.len() == 1 && found[0].starts_with("forward id: "), "{found:?}");
+        let with_default = "{\"name\": \"id\", \"type\": \"string\", \"default\": \"\"}";
+        assert_eq!(breaks(&int, &format!("{int}, {with_default}")), Vec::<String>::new());
+        let found = breaks(&int, &field("n", "\"long\""));
+        assert_eq!(found, ["forward n: the writer has long, the reader expects int"]);
+    }
+
+    #[test]
+    fn what_some_record_may_have_is_missed_too() {
+        let mood = |symbols: &str, default: &str| {
+            field("m", &format!("{{\"type\": \"enum\", \"name\": \"M\", \"symbols\": [{symbols}]{default}}}"))
+        };
+        let found = breaks(&mood("\"A\", \"B\"", ""), &mood("\"A\"", ""));
+        assert_eq!(found, ["backward m: the reader's enum M has neither the writer's symbol `B` nor a default"]);
+        assert_eq!(breaks(&mood("\"A\", \"B\"", ""), &mood("\"A\"", ", \"default\": \"A\"")), Vec::<String>::new());
+        let found = breaks(&field("n", "[\"null\", \"int\"]"), &field("n", "\"int\""));
+        assert_eq!(found, ["backward n: the writer may have null, for which the reader has nothing"]);
+        let list = |kind: &str| field("l", &format!("{{\"type\": \"array\", \"items\": {kind}}}"));
+        let found = breaks(&list("[\"null\", \"int\"]"), &list("\"int\""));
+        assert_eq!(found, ["backward l[]: the writer may have null, for which the reader has nothing"]);
+    }
+
+    #[test]
+    fn levels_go_by_the_names_that_registries_give_them() {
+        for (name, level) in LEVELS {
+            assert_eq!(name.to_uppercase().parse(), Ok(level));
+            assert_eq!(level.to_string(), name);
+        }
+        assert_eq!("full-transitive".parse::<Compatibility>().map(|level| level.transitive), Ok(true));
+        assert!("sideways".parse::<Compatibility>().unwrap_err().contains("expected one of none, backward"));
+    }
+}

@@ -1,0 +1,88 @@
+//! Records are exchanged with other people's serializers: Python's confluent-kafka and fastavro, over a real Kafka and a real
+//! registry. `cases.json` has the types and values.
+
+#[path = "../kafka/harness/mod.rs"]
+mod harness;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use harness::command::{Finished, run};
+use harness::workspace::Workspace;
+use harness::{Cluster, Registry, report};
+use serde_json::Value as Json;
+
+/// Longer than any command takes on a busy machine.
+const WITHIN: Duration = Duration::from_secs(300);
+/// Who writes every value: confluent-kafka, fastavro, and fastavro with the schema's id in a header.
+const WRITERS: usize = 3;
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop")
+}
+
+fn cases() -> Vec<Json> {
+    serde_json::from_str(&fs::read_to_string(directory().join("cases.json")).unwrap()).unwrap()
+}
+
+/// The Python of the environment that has the clients; fetched when it is not there yet.
+fn python() -> PathBuf {
+    let output = Command::new("bash").arg(directory().join("fetch")).stdin(Stdio::null()).output();
+    let output = output.expect("bash did not start");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "the clients could not be fetched: {errors}`bash .ci/setup tests` says more.");
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+}
+
+/// A topology that writes what each topic holds in three ways: as JSON, as Avro with the registry's ids, as Avro alone. The
+/// schemas are those of the registry: there are no files.
+fn topology() -> String {
+    let (mut sources, mut sinks) = (String::new(), String::new());
+    for case in cases() {
+        let name = case["name"].as_str().unwrap();
+        sources += &format!("  {name}: {{topic: in-{name}, value: {{avro: R_{name}}}}}\n");
+        sinks += &format!("  - {{from: {name}, topic: json-{name}, value: json}}\n");
+        sinks += &format!("  - {{from: {name}, topic: out-{name}, value: {{avro: R_{name}}}}}\n");
+        sinks += &format!("  - {{from: {name}, topic: raw-{name}, value: {{avro: R_{name}, framing: none}}}}\n");
+    }
+    format!("topology: interop\ndefaults: {{key: string}}\nsources:\n{sources}sinks:\n{sinks}")
+}
+
+#[test]
+fn records_are_exchanged_with_other_serializers_in_every_type() {
+    let workspace = Workspace::new("interop");
+    let (cluster, registry) = (Cluster::start(1), Registry::start());
+    let (servers, url) = (cluster.bootstrap_servers(), registry.url());
+    let python = python();
+    let script = |name: &str| -> Finished {
+        let mut command = Command::new(&python);
+        // Nothing is written beside the scripts.
+        command.env("PYTHONDONTWRITEBYTECODE", "1").arg(directory().join(name)).args([&servers, &url]);
+        run(&mut command, None, workspace.path(), WITHIN)
+    };
+    script("write.py").succeeded();
+
+    fs::write(workspace.join("interop.yaml"), topology()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_signalstream"));
+    command.current_dir(workspace.path()).env_remove("RUST_LOG");
+    command.args(["run", "interop.yaml", "--until-end", "--create-topics", "--bootstrap-servers", &servers]);
+    run(command.args(["--registry", &url]), None, workspace.path(), WITHIN).succeeded();
+
+    let mut values = 0;
+    for case in cases() {
+        let name = case["name"].as_str().unwrap();
+        let expected = case.get("json").unwrap_or(&case["values"]).as_array().unwrap();
+        let seen = cluster.kcat().read(&format!("json-{name}"));
+        assert_eq!(seen.len(), WRITERS * expected.len(), "{name}");
+        for record in seen {
+            let (_, number) = record.key_text().rsplit_once('-').unwrap();
+            let value = &expected[number.parse::<usize>().unwrap()];
+            assert_eq!(&record.json()["v"], value, "{name}, written by {}", record.key_text());
+            values += 1;
+        }
+    }
+    let read = script("read.py").succeeded().text();
+    report(&format!("{values} values of {} types were read; of what was written, {}", cases().len(), read.trim()));
+}

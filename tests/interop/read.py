@@ -1,0 +1,83 @@
+"""Reads what the engine has written, by confluent-kafka's deserializer and by fastavro, and compares.
+
+Arguments: the brokers, the URL of the registry. Prints how many values are the same; what differs is told and the exit
+status is 1.
+"""
+
+import io
+import json
+import struct
+import sys
+import time
+
+import fastavro
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+import cases
+
+servers, url = sys.argv[1:]
+registry = SchemaRegistryClient({"url": url})
+deserializer = AvroDeserializer(registry)
+consumer = Consumer({
+    "bootstrap.servers": servers, "group.id": "interop", "isolation.level": "read_committed", "enable.auto.commit": False,
+    "enable.partition.eof": False,
+})
+
+
+def records(topic, count):
+    """The first records of a topic, by key."""
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    found, deadline = {}, time.monotonic() + 60
+    while len(found) < count and time.monotonic() < deadline:
+        message = consumer.poll(1)
+        if message is not None:
+            if message.error():
+                sys.exit(f"{topic}: {message.error()}")
+            found[message.key().decode()] = message
+    return found
+
+
+def framed(message):
+    """The value as fastavro reads it with the schema that the registry has for its id."""
+    magic, identifier = struct.unpack(">BI", message.value()[:5])
+    assert magic == 0, message.value()
+    schema = fastavro.parse_schema(json.loads(registry.get_schema(identifier).schema_str))
+    return read_whole(message.value()[5:], schema)
+
+
+def read_whole(payload, schema):
+    body = io.BytesIO(payload)
+    value = fastavro.schemaless_reader(body, schema, None)
+    assert not body.read(), "bytes are left over"
+    return value
+
+
+compared, problems = 0, []
+for case in cases.load():
+    expected = {
+        f"{writer}-{number}": {"v": cases.from_json(case["type"], value)}
+        for writer in ("confluent", "fastavro", "header")
+        for number, value in enumerate(case["values"])
+    }
+    out, raw = "out-" + case["name"], "raw-" + case["name"]
+    context = SerializationContext(out, MessageField.VALUE)
+    schema = fastavro.parse_schema(cases.schema(case))
+    for topic, readers in (
+        (out, [lambda message: deserializer(message.value(), context), framed]),
+        (raw, [lambda message: read_whole(message.value(), schema)]),
+    ):
+        found = records(topic, len(expected))
+        for key, value in expected.items():
+            for reader in readers:
+                read = reader(found[key]) if key in found else "nothing"
+                compared += 1
+                if read != value:
+                    problems.append(f"{topic} {key}: expected {value!r}, read {read!r}")
+                if key in found and any(name == "__value_schema_id" for name, _ in found[key].headers() or []):
+                    problems.append(f"{topic} {key}: a header names the schema of the input")
+consumer.close()
+print(f"{compared} values are the same" if not problems else "\n".join(problems))
+sys.exit(1 if problems else 0)
