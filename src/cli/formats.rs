@@ -118,9 +118,9 @@ impl Formats {
         let Some(remote) = schemas.remote() else { return Ok(()) };
         for (side, format) in formats {
             let Format::Avro(name) = format else { continue };
-            let Some((text, full_name)) = schemas.text(name) else { continue };
+            let (Some((_, full_name)), Some(text)) = (schemas.text(name), schemas.announcement(name)) else { continue };
             let subject = remote.subject(topic, side, if full_name.is_empty() { name } else { full_name });
-            schemas.assign(name, remote.announce(&subject, name, text)?);
+            schemas.assign(name, remote.announce(&subject, name, &text)?);
         }
         Ok(())
     }

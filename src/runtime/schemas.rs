@@ -2,10 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use crate::serdes::remote::{RegistryError, RemoteRegistry, SchemaText, Side, Subject};
+use crate::error::{Classified, ErrorClass};
+use crate::serdes::remote::{RegistryError, RemoteRegistry, Side, Subject};
 use crate::topology::pattern;
 use crate::topology::plan::Topology;
 use crate::topology::schema_uses::{self, SchemaUse};
+
+/// A registry that is away fails a start, which would only wait. Whatever else it says of what may never be needed is left
+/// to the record that needs it.
+fn must_answer(answered: Result<(), RegistryError>) -> Result<(), RegistryError> {
+    match answered {
+        Err(error) if error.class() != ErrorClass::Retry => {
+            tracing::warn!(%error, "a schema that records may have been written with is not known ahead");
+            Ok(())
+        }
+        answered => answered,
+    }
+}
 
 /// Gives every schema that an application writes to the topics that there are its id, registering what is missing if the
 /// settings allow it, and fetches the schemas that its inputs were written with. Without a registry there is nothing to do:
@@ -21,13 +34,14 @@ pub(super) fn prepare<'t>(
     let uses = on_topics(topology, existing);
     announce(topology, remote, uses.iter())?;
     for read in uses.iter().filter(|used| !used.written && used.side == Side::Key) {
-        find_key(topology, remote, read)?;
+        must_answer(find_key(topology, remote, read))?;
     }
     let inputs = uses.iter().filter(|used| used.read);
     let subjects: BTreeSet<Subject> = inputs.map(|used| subject_of(topology, remote, used)).collect();
     for subject in subjects {
-        let fetched = remote.prefetch(&subject)?;
-        tracing::debug!(%subject, fetched, "schemas that records may have been written with");
+        must_answer(remote.prefetch(&subject).map(|fetched| {
+            tracing::debug!(%subject, fetched, "schemas that records may have been written with");
+        }))?;
     }
     Ok(())
 }
@@ -56,9 +70,9 @@ fn announce<'u>(
     uses: impl Iterator<Item = &'u SchemaUse>,
 ) -> Result<(), RegistryError> {
     for written in uses.filter(|used| used.written) {
-        let Some((text, _)) = topology.schemas.text(&written.schema) else { continue };
+        let Some(text) = topology.schemas.announcement(&written.schema) else { continue };
         let subject = subject_of(topology, remote, written);
-        topology.schemas.assign(&written.schema, remote.announce(&subject, &written.schema, text)?);
+        topology.schemas.assign(&written.schema, remote.announce(&subject, &written.schema, &text)?);
     }
     Ok(())
 }
@@ -67,8 +81,8 @@ fn announce<'u>(
 /// of internal topics that are joined with them.
 fn find_key(topology: &Topology, remote: &RemoteRegistry, read: &SchemaUse) -> Result<(), RegistryError> {
     if topology.schemas.wire_id(&read.schema).is_none()
-        && let Some((text, _)) = topology.schemas.text(&read.schema)
-        && let Some(id) = remote.client().lookup(&subject_of(topology, remote, read), &SchemaText::avro(text))?
+        && let Some(text) = topology.schemas.announcement(&read.schema)
+        && let Some(id) = remote.client().lookup(&subject_of(topology, remote, read), &text)?
     {
         topology.schemas.assign(&read.schema, id);
     }

@@ -16,7 +16,7 @@ use super::avro::{Schema, SharedSchema, Type};
 use super::error::{nearest, prefix, suggestion};
 use super::inline::{Definitions, PRIMITIVES};
 use super::names::wrong_name;
-use super::remote::RemoteRegistry;
+use super::remote::{RemoteRegistry, SchemaText};
 use crate::record::Shape;
 
 /// Schemas by name and by id. Cloning shares the schemas.
@@ -36,8 +36,10 @@ struct Registered {
     /// The schema's own full name, with its namespace; "" where it has none.
     full_name: String,
     canonical: Arc<str>,
-    /// The schema with all that it refers to.
+    /// The schema as it was written, if it is whole; else with all that it refers to.
     text: Arc<str>,
+    /// The schema as the remote registry has it, where it came from there.
+    fetched: Option<Arc<SchemaText>>,
 }
 
 /// A file that is not a usable schema.
@@ -104,16 +106,31 @@ impl SchemaRegistry {
         &mut self,
         name: &str,
         origin: &str,
-        text: &str,
+        text: &SchemaText,
         references: &[(String, String)],
     ) -> Result<(), SchemaError> {
-        let registered = SchemaRegistry::alone(origin, text, references)?;
+        let registered = SchemaRegistry::alone(origin, &text.schema, references)?;
         let full_name = &registered.full_name;
         if !full_name.is_empty() && full_name != name && full_name.rsplit('.').next() != Some(name) {
             let message = format!("it has the schema `{full_name}`, not `{name}`");
             return Err(SchemaError::whole(origin, message));
         }
-        self.add(&format!("{name}.avsc"), &registered.text).map_err(|error| SchemaError::whole(origin, error.message))
+        self.add(&format!("{name}.avsc"), &registered.text)
+            .map_err(|error| SchemaError::whole(origin, error.message))?;
+        if let Some(registered) = self.schemas.get_mut(name) {
+            registered.fetched = Some(Arc::new(text.clone()));
+        }
+        Ok(())
+    }
+
+    /// A schema as a registry is to know it: as it has it already, where it came from there, else as it was written. In
+    /// another form it would stand there a second time.
+    pub fn announcement(&self, name: &str) -> Option<SchemaText> {
+        let registered = self.find(name)?;
+        Some(match &registered.fetched {
+            Some(fetched) => fetched.as_ref().clone(),
+            None => SchemaText::avro(&*registered.text),
+        })
     }
 
     /// As [`SchemaRegistry::standalone`], with its whole text and as the library has it.
@@ -244,8 +261,9 @@ impl SchemaRegistry {
             None => OnceLock::from(id),
         };
         let schema = Arc::new(Schema { name: name.to_owned(), id, wire, kind });
-        let text = json.to_string().into();
-        self.schemas.insert(name.to_owned(), Registered { schema, full_name, canonical, text });
+        let is_whole = parse(&source.json).is_ok_and(|(_, alone)| alone == canonical);
+        let text = if is_whole { source.text.into() } else { json.to_string().into() };
+        self.schemas.insert(name.to_owned(), Registered { schema, full_name, canonical, text, fetched: None });
         Ok(())
     }
 
@@ -261,7 +279,7 @@ impl SchemaRegistry {
         self.schema(name)?.wire.get().copied()
     }
 
-    /// A schema's text, with all that it refers to inside it, and its full name.
+    /// A schema's text, whole, and its full name.
     pub fn text(&self, name: &str) -> Option<(&str, &str)> {
         self.find(name).map(|registered| (&*registered.text, &*registered.full_name))
     }

@@ -56,7 +56,13 @@ pub fn mentioned(text: &str) -> Vec<SchemaUse> {
     let mut note = |topics: Vec<String>, formats: [(Side, Option<&FormatSpec>); 2], written: bool| {
         for (side, format) in formats {
             let Some(schema) = format.and_then(|format| format.format.schema()) else { continue };
-            let of = |topic: &String| SchemaUse { topic: topic.clone(), side, schema: schema.to_owned(), written, read: !written };
+            let of = |topic: &String| SchemaUse {
+                topic: topic.clone(),
+                side,
+                schema: schema.to_owned(),
+                written,
+                read: !written,
+            };
             uses.extend(topics.iter().map(of));
         }
     };
