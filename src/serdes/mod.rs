@@ -241,6 +241,14 @@ impl Deserializer {
         Ok((value, encoded.into()))
     }
 
+    /// How many schemas the registry has answered for so far, for whoever; 0 without one.
+    pub fn answers(&self) -> u64 {
+        match &self.read {
+            Read::Avro(reader, _) => reader.answers(),
+            Read::Plain(_) => 0,
+        }
+    }
+
     /// Whether a header may name the schema of a payload.
     pub fn takes_header(&self) -> bool {
         matches!(self.read, Read::Avro(..))
@@ -272,6 +280,11 @@ impl Serializer {
             Write::Plain(write) => write(value, out),
             Write::Avro(writer) => writer.write(value, out),
         }
+    }
+
+    /// Whether what it writes names its schema by itself, so that a header that names another one would mislead.
+    pub fn names_schema(&self) -> bool {
+        matches!(&self.write, Write::Avro(writer) if writer.has_id())
     }
 
     /// The payload of a value: shared with the value where that is its bytes already, else made in `buffer` first.

@@ -1,7 +1,7 @@
 //! Avro: schemas compiled to readers and writers of values.
 //!
 //! A payload is a zero byte, the writer's schema id as four big-endian bytes, and the value in Avro's binary encoding: the
-//! framing of Confluent's schema registry. It may also be a byte 1 and a globally unique id of 16 bytes instead, or the
+//! framing of Confluent's schema registry. A value that is `bytes` as a whole then stands there without its length. It may also be a byte 1 and a globally unique id of 16 bytes instead, or the
 //! value alone, with the id in a header of the record or with none at all.
 
 mod decode;
@@ -68,6 +68,11 @@ impl Writer {
         Ok(Writer { schema: Arc::clone(schema), framing, write: writer::compile(&schema.kind, input)? })
     }
 
+    /// Whether an id stands in front of what it writes.
+    pub(super) fn has_id(&self) -> bool {
+        self.framing != Framing::None
+    }
+
     /// A payload of the schema's own that carries the registry's id, under the id that this writer gives it.
     pub(super) fn framed_anew(&self, payload: &Bytes) -> Bytes {
         let id = self.schema.id.to_be_bytes();
@@ -93,6 +98,11 @@ impl Writer {
         if let Some(id) = id {
             out.push(MAGIC);
             out.extend_from_slice(&id.to_be_bytes());
+        }
+        if let (writer::Write::Bytes, Value::Bytes(bytes), Some(_)) = (&self.write, value, id) {
+            // Alone, without its length: as Confluent's serializers write it.
+            out.extend_from_slice(bytes);
+            return Ok(());
         }
         encode::write(&self.write, value, out).inspect_err(|_| out.truncate(before))
     }
