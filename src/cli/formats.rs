@@ -118,9 +118,9 @@ impl Formats {
         let Some(remote) = schemas.remote() else { return Ok(()) };
         for (side, format) in formats {
             let Format::Avro(name) = format else { continue };
-            let Some((text, full_name)) = schemas.text(name) else { continue };
+            let (Some((_, full_name)), Some(text)) = (schemas.text(name), schemas.announcement(name)) else { continue };
             let subject = remote.subject(topic, side, if full_name.is_empty() { name } else { full_name });
-            schemas.assign(name, remote.announce(&subject, name, text)?);
+            schemas.assign(name, remote.announce(&subject, name, &text)?);
         }
         Ok(())
     }
@@ -131,9 +131,10 @@ impl Formats {
         let mut key = self.part(self.key.as_ref().or(key_format.as_ref()))?;
         let mut value = self.part(self.value.as_ref().or(value_format.as_ref()))?;
         if let Some(store) = stores(self.topology()).find(|store| store.changelog.as_deref() == Some(topic)) {
-            key = Part::of_store(store.kind, key);
+            key = Part::of_store(store.kind, self.internal_key(self.key.as_ref().or(key_format.as_ref()))?);
             value = Part::Internal(Codec::new(&store.shape));
         } else if let Some(codec) = repartition_codec(self.topology(), topic) {
+            key = self.internal_key(self.key.as_ref().or(key_format.as_ref()))?;
             value = Part::Internal(codec);
         }
         Ok(RecordReader::new(key, value))
@@ -141,7 +142,7 @@ impl Formats {
 
     /// Reads the keys of a store: written as in its changelog.
     pub(super) fn store_key(&self, store: &StoreSpec) -> anyhow::Result<Part> {
-        let key = self.part(self.store_key_format(store))?;
+        let key = self.internal_key(self.store_key_format(store))?;
         Ok(Part::of_store(store.kind, key))
     }
 
@@ -156,6 +157,16 @@ impl Formats {
     /// The schemas.
     pub(super) fn schemas(&self) -> &crate::serdes::SchemaRegistry {
         &self.loaded.schemas
+    }
+
+    /// Reads keys as they stand in stores and internal topics.
+    fn internal_key(&self, format: Option<&Format>) -> anyhow::Result<Part> {
+        match format {
+            Some(format) => {
+                Ok(Part::Serde(Serde::new(format, &self.loaded.schemas)?.internal().deserializer(&Fields::All)))
+            }
+            None => Part::guess(&self.loaded.schemas),
+        }
     }
 
     fn part(&self, format: Option<&Format>) -> anyhow::Result<Part> {

@@ -183,7 +183,7 @@ fn fetch(schemas: &mut SchemaRegistry, remote: &RemoteRegistry, used: &SchemaUse
     let Some(latest) = remote.client().latest(&subject)? else { return Ok(()) };
     let references = remote.client().references(&latest.text)?;
     let origin = format!("version {} of subject `{subject}`", latest.version);
-    schemas.add_fetched(&used.schema, &origin, &latest.text.schema, &references)?;
+    schemas.add_fetched(&used.schema, &origin, &latest.text, &references)?;
     if schemas.remote().is_some() {
         schemas.assign(&used.schema, latest.id);
     }

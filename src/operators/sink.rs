@@ -7,6 +7,7 @@ use crate::record::{Record, Value};
 use crate::serdes::Serializer;
 use crate::serdes::internal::Codec;
 use crate::sink::{CollectError, Outgoing};
+use crate::source::{KEY_SCHEMA, VALUE_SCHEMA, without};
 use crate::topology::plan::{self, ChosenTopic, Encoding, SinkTopic};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ enum ValueEncoder {
 pub(super) struct Sink {
     plan: plan::Sink,
     value: ValueEncoder,
+    /// The headers that name the schemas of what is written with its schema's id in it.
+    misleading: Vec<&'static str>,
     buffer: Vec<u8>,
 }
 
@@ -29,7 +32,13 @@ impl Sink {
             Encoding::Serde(serializer) => ValueEncoder::Serde(serializer.clone()),
             Encoding::Internal(shape) => ValueEncoder::Internal(Codec::new(shape)),
         };
-        Sink { plan, value, buffer: Vec::new() }
+        let of_key = plan.key.as_ref().filter(|key| key.names_schema()).map(|_| KEY_SCHEMA);
+        let of_value = match &value {
+            ValueEncoder::Serde(serializer) if serializer.names_schema() => Some(VALUE_SCHEMA),
+            _ => None,
+        };
+        let misleading = of_key.into_iter().chain(of_value).collect();
+        Sink { plan, value, misleading, buffer: Vec::new() }
     }
 
     fn encode_value(&mut self, record: &Record) -> Result<Option<Bytes>> {
@@ -89,9 +98,17 @@ impl Operator for Sink {
             return Ok(Passage::Ended);
         }
         let (topic, waits) = self.topic(record)?;
-        let headers = set_headers::changed(&self.plan.headers, record)?;
+        let mut headers = set_headers::changed(&self.plan.headers, record)?;
+        if !self.misleading.is_empty() && !headers.as_slice().is_empty() {
+            headers = without(&headers, &self.misleading);
+        }
         let key = self.encode_key(record)?;
         let value = self.encode_value(record)?;
+        let hashed = match (&self.plan.partition_key, &record.key) {
+            // Without a registry's id nobody else can have written such keys yet.
+            (Some(serializer), Some(key)) => serializer.payload(&key.value, &mut self.buffer).ok(),
+            _ => None,
+        };
         let partition = match self.plan.partition.and_then(|field| record.value.get(field)) {
             Some(Value::Int(partition)) => i32::try_from(*partition).ok(),
             _ => None,
@@ -104,6 +121,7 @@ impl Operator for Sink {
             headers,
             input_partition: record.origin.partition(),
             partition,
+            hashed,
             waits,
         })?;
         context.counters.records_out += 1;

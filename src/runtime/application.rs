@@ -57,7 +57,7 @@ impl Application {
         clock: Arc<dyn Clock>,
         options: &ApplicationOptions,
     ) -> Result<Application, RuntimeError> {
-        schemas::prepare(topology)?;
+        schemas::prepare(topology, &log.admin().topic_names()?)?;
         let (topics, tasks, evolution) = prepare(topology, log.as_ref(), options.create_topics)?;
         if evolution.renews {
             state.tasks()?.iter().try_for_each(|task| state.remove_task(task))?;

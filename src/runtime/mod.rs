@@ -36,7 +36,6 @@ pub use error::RuntimeError;
 pub use evolution::{Evolution, EvolutionError, evolution, read_description};
 pub use options::ApplicationOptions;
 pub use progress::Progress;
-pub use schemas::announce_schemas;
 pub use status::{
     ApplicationStatus, InputStatus, StoreStatus, TaskState, TaskStatus, ThreadCounts, ThreadState, ThreadStatus,
 };

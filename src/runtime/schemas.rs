@@ -2,62 +2,90 @@
 
 use std::collections::BTreeSet;
 
-use crate::serdes::remote::{RegistryError, RemoteRegistry, SchemaText, Side, Subject};
+use crate::error::{Classified, ErrorClass};
+use crate::serdes::remote::{RegistryError, RemoteRegistry, Side, Subject};
+use crate::topology::pattern;
 use crate::topology::plan::Topology;
 use crate::topology::schema_uses::{self, SchemaUse};
 
-/// As [`announce_schemas`], and fetches the schemas that the inputs were written with.
-pub(super) fn prepare(topology: &Topology) -> Result<(), RegistryError> {
-    announce_schemas(topology)?;
-    let Some(remote) = topology.schemas.remote() else { return Ok(()) };
-    let uses = schema_uses::uses(topology);
-    let subjects: BTreeSet<Subject> = uses.iter().map(|used| subject_of(topology, remote, used)).collect();
-    for subject in subjects {
-        let fetched = remote.prefetch(&subject)?;
-        tracing::debug!(%subject, fetched, "schemas that records may have been written with");
+/// A registry that is away fails a start, which would only wait. Whatever else it says of what may never be needed is left
+/// to the record that needs it.
+fn must_answer(answered: Result<(), RegistryError>) -> Result<(), RegistryError> {
+    match answered {
+        Err(error) if error.class() != ErrorClass::Retry => {
+            tracing::warn!(%error, "a schema that records may have been written with is not known ahead");
+            Ok(())
+        }
+        answered => answered,
     }
-    Ok(())
 }
 
-/// Gives every schema that an application writes with its id, registering what is missing if the settings allow it. Without
-/// a registry there is nothing to do: the ids derive from the schemas.
+/// Gives every schema that an application writes to the topics that there are its id, registering what is missing if the
+/// settings allow it, and fetches the schemas that its inputs were written with. Without a registry there is nothing to do:
+/// the ids derive from the schemas.
 ///
 /// # Errors
 /// When the registry does not answer, does not take a schema, or lacks one that may not be registered.
-pub fn announce_schemas(topology: &Topology) -> Result<(), RegistryError> {
+pub(super) fn prepare<'t>(
+    topology: &Topology,
+    existing: impl IntoIterator<Item = &'t String>,
+) -> Result<(), RegistryError> {
     let Some(remote) = topology.schemas.remote() else { return Ok(()) };
-    let uses = schema_uses::uses(topology);
-    for written in uses.iter().filter(|used| used.written) {
-        let subject = subject_of(topology, remote, written);
-        announce(topology, remote, &subject, &written.schema)?;
+    let uses = on_topics(topology, existing);
+    announce(topology, remote, uses.iter())?;
+    for read in uses.iter().filter(|used| !used.written && used.side == Side::Key) {
+        must_answer(find_key(topology, remote, read))?;
     }
-    for read in uses.iter().filter(|used| !used.written) {
-        let subject = subject_of(topology, remote, read);
-        if topology.schemas.wire_id(&read.schema).is_none()
-            && let Some((text, _)) = topology.schemas.text(&read.schema)
-            && let Some(id) = remote.client().lookup(&subject, &SchemaText::avro(text))?
-        {
-            topology.schemas.assign(&read.schema, id);
-        }
-    }
-    // Keys go on under the reader's own schema: into stores and internal topics, and into outputs of the same format.
-    let keys = uses.iter().filter(|used| used.side == Side::Key).map(|used| used.schema.clone());
-    let keys: BTreeSet<String> = keys.chain(schema_uses::internal_keys(topology)).collect();
-    for key in keys.iter().filter(|key| topology.schemas.wire_id(key).is_none()) {
-        announce(topology, remote, &Subject::named(format!("{}-{key}-key", topology.name)), key)?;
+    let inputs = uses.iter().filter(|used| used.read);
+    let subjects: BTreeSet<Subject> = inputs.map(|used| subject_of(topology, remote, used)).collect();
+    for subject in subjects {
+        must_answer(remote.prefetch(&subject).map(|fetched| {
+            tracing::debug!(%subject, fetched, "schemas that records may have been written with");
+        }))?;
     }
     Ok(())
 }
 
-/// Has the registry say the id of a schema.
-fn announce(
+/// As [`prepare`], for topics that have come since: makes the schemas known that are written to them.
+///
+/// # Errors
+/// As [`prepare`].
+pub(super) fn announce_new(topology: &Topology, come: &BTreeSet<String>) -> Result<(), RegistryError> {
+    let Some(remote) = topology.schemas.remote() else { return Ok(()) };
+    announce(topology, remote, on_topics(topology, come).iter().filter(|used| come.contains(&used.topic)))
+}
+
+/// The uses of schemas, those of patterns by the topics that they take. Patterns that contradict each other are for the
+/// start to refuse.
+fn on_topics<'t>(topology: &Topology, existing: impl IntoIterator<Item = &'t String>) -> Vec<SchemaUse> {
+    match pattern::on_topics(topology, existing.into_iter().map(String::as_str)) {
+        Ok(resolved) => schema_uses::uses(&resolved),
+        Err(_) => schema_uses::uses(topology),
+    }
+}
+
+fn announce<'u>(
     topology: &Topology,
     remote: &RemoteRegistry,
-    subject: &Subject,
-    schema: &str,
+    uses: impl Iterator<Item = &'u SchemaUse>,
 ) -> Result<(), RegistryError> {
-    let Some((text, _)) = topology.schemas.text(schema) else { return Ok(()) };
-    topology.schemas.assign(schema, remote.announce(subject, schema, text)?);
+    for written in uses.filter(|used| used.written) {
+        let Some(text) = topology.schemas.announcement(&written.schema) else { continue };
+        let subject = subject_of(topology, remote, written);
+        topology.schemas.assign(&written.schema, remote.announce(&subject, &written.schema, &text)?);
+    }
+    Ok(())
+}
+
+/// Looks for the id of a key that is only read: by it, others have chosen the partitions of their topics, and so are those
+/// of internal topics that are joined with them.
+fn find_key(topology: &Topology, remote: &RemoteRegistry, read: &SchemaUse) -> Result<(), RegistryError> {
+    if topology.schemas.wire_id(&read.schema).is_none()
+        && let Some(text) = topology.schemas.announcement(&read.schema)
+        && let Some(id) = remote.client().lookup(&subject_of(topology, remote, read), &text)?
+    {
+        topology.schemas.assign(&read.schema, id);
+    }
     Ok(())
 }
 

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use super::TaskList;
 use super::connections::ThreadParts;
+use super::schemas::announce_new;
 use super::topics::targets;
 use crate::error::{Classified, ErrorClass};
 use crate::log::{LogError, TopicConfig};
+use crate::serdes::remote::RegistryError;
 use crate::sink::Partitions;
 use crate::topology::partitioning::PartitioningError;
 use crate::topology::pattern;
@@ -115,6 +117,7 @@ impl TopicWatch {
             return Ok(None);
         }
         let come: Vec<&String> = used.difference(&self.used).collect();
+        announce_new(&self.topology, &come.iter().map(|topic| (*topic).clone()).collect())?;
         let gone: Vec<&String> = self.used.difference(&used).collect();
         tracing::info!(application = self.topology.name, ?come, ?gone, "the topics of patterns have changed");
         self.used = used;
@@ -217,6 +220,13 @@ impl From<LogError> for Kept {
             ErrorClass::Retry => Kept::Away,
             _ => Kept::Because(error.to_string()),
         }
+    }
+}
+
+impl From<RegistryError> for Kept {
+    /// A registry that is away is asked again at the next look.
+    fn from(error: RegistryError) -> Self {
+        Kept::Because(error.to_string())
     }
 }
 

@@ -33,6 +33,9 @@ pub enum SerdeError {
     /// The payload names a writer's schema that is not known yet: the registry is being asked.
     #[error(transparent)]
     Awaited(Box<AwaitedSchema>),
+    /// A value is to be written with a schema whose id the registry has not said.
+    #[error("the schema {0} has no id in the schema registry: no topic that is there has been announced with it")]
+    Unannounced(Box<String>),
 }
 
 /// A writer's schema that is there, but is none that can be used.
@@ -92,7 +95,7 @@ impl Classified for SerdeError {
     /// record's fault.
     fn class(&self) -> ErrorClass {
         match self {
-            SerdeError::UnknownSchema(_) => ErrorClass::Fatal,
+            SerdeError::UnknownSchema(_) | SerdeError::Unannounced(_) => ErrorClass::Fatal,
             SerdeError::Awaited(_) => ErrorClass::Retry,
             _ => ErrorClass::Skip,
         }

@@ -113,14 +113,28 @@ impl Serde {
         &self.shape
     }
 
+    /// The same for what stays inside the application, the keys of stores and of internal topics: with ids that do not
+    /// depend on a registry. One that is moved, or has another version of the schema by the next start, does not change
+    /// what rows are found by.
+    #[must_use]
+    pub fn internal(&self) -> Serde {
+        let mut serde = self.clone();
+        if let Some((_, framing @ avro::Framing::Registry, _)) = &mut serde.avro {
+            *framing = avro::Framing::Internal;
+        }
+        serde
+    }
+
     /// Compiles a deserializer that decodes these fields. The others are null in their places, so that
     /// positions do not depend on who uses what.
     pub fn deserializer(&self, fields: &Fields) -> Deserializer {
         let read = match (&self.format, &self.avro) {
             (_, Some((schema, framing, registry))) => {
-                let (writers, remote) = (registry.schemas(), registry.remote().cloned());
+                let remote = registry.remote().filter(|_| *framing == avro::Framing::Registry).cloned();
+                let writers = registry.schemas();
                 let reader = Arc::new(avro::Reader::new(schema, fields, *framing, writers, remote));
-                let writer = avro::Writer::new(schema, *framing, &self.shape).ok().map(Arc::new);
+                let inside = if *framing == avro::Framing::None { *framing } else { avro::Framing::Internal };
+                let writer = avro::Writer::new(schema, inside, &self.shape).ok().map(Arc::new);
                 Read::Avro(reader, writer)
             }
             (Format::String, _) => Read::Plain(primitives::read_string),
@@ -204,8 +218,9 @@ impl Deserializer {
         }
     }
 
-    /// Reads a key, and gives the bytes that stand for it from then on. Those are the payload, unless a header names its
-    /// schema, or a registry has it and it is not the reader's: equal keys have equal bytes, whoever wrote them.
+    /// Reads a key, and gives the bytes that stand for it inside the application ([`Serde::internal`]). Those are the
+    /// payload, unless a header names its schema, or a registry has it: then they are written anew, so that equal keys
+    /// have equal bytes, whoever wrote them and whatever the registry calls their schema.
     ///
     /// # Errors
     /// As [`Deserializer::deserialize`].
@@ -215,11 +230,23 @@ impl Deserializer {
             Read::Avro(reader, writer) => (reader, writer),
         };
         let avro::Read { value, is_own } = reader.read(payload, header)?;
-        let anew = !is_own && (header.is_some() || reader.is_remote());
-        let Some(writer) = writer.as_ref().filter(|_| anew) else { return Ok((value, payload.clone())) };
+        let Some(writer) = writer.as_ref().filter(|_| header.is_some() || reader.is_remote()) else {
+            return Ok((value, payload.clone()));
+        };
+        if is_own {
+            return Ok((value, writer.framed_anew(payload)));
+        }
         let mut encoded = Vec::with_capacity(payload.len());
         writer.write(&value, &mut encoded)?;
         Ok((value, encoded.into()))
+    }
+
+    /// How many schemas the registry has answered for so far, for whoever; 0 without one.
+    pub fn answers(&self) -> u64 {
+        match &self.read {
+            Read::Avro(reader, _) => reader.answers(),
+            Read::Plain(_) => 0,
+        }
     }
 
     /// Whether a header may name the schema of a payload.
@@ -253,6 +280,11 @@ impl Serializer {
             Write::Plain(write) => write(value, out),
             Write::Avro(writer) => writer.write(value, out),
         }
+    }
+
+    /// Whether what it writes names its schema by itself, so that a header that names another one would mislead.
+    pub fn names_schema(&self) -> bool {
+        matches!(&self.write, Write::Avro(writer) if writer.has_id())
     }
 
     /// The payload of a value: shared with the value where that is its bytes already, else made in `buffer` first.

@@ -16,7 +16,7 @@ use super::avro::{Schema, SharedSchema, Type, put_aside};
 use super::error::{nearest, prefix, suggestion};
 use super::inline::{Definitions, PRIMITIVES};
 use super::names::wrong_name;
-use super::remote::RemoteRegistry;
+use super::remote::{RemoteRegistry, SchemaText};
 use crate::record::Shape;
 
 /// How large the text of a schema may be.
@@ -39,8 +39,10 @@ struct Registered {
     /// The schema's own full name, with its namespace; "" where it has none.
     full_name: String,
     canonical: Arc<str>,
-    /// The schema with all that it refers to.
+    /// The schema as it was written, if it is whole; else with all that it refers to.
     text: Arc<str>,
+    /// The schema as the remote registry has it, where it came from there.
+    fetched: Option<Arc<SchemaText>>,
 }
 
 /// A file that is not a usable schema.
@@ -107,16 +109,31 @@ impl SchemaRegistry {
         &mut self,
         name: &str,
         origin: &str,
-        text: &str,
+        text: &SchemaText,
         references: &[(String, String)],
     ) -> Result<(), SchemaError> {
-        let registered = SchemaRegistry::alone(origin, text, references)?;
+        let registered = SchemaRegistry::alone(origin, &text.schema, references)?;
         let full_name = &registered.full_name;
         if !full_name.is_empty() && full_name != name && full_name.rsplit('.').next() != Some(name) {
             let message = format!("it has the schema `{full_name}`, not `{name}`");
             return Err(SchemaError::whole(origin, message));
         }
-        self.add(&format!("{name}.avsc"), &registered.text).map_err(|error| SchemaError::whole(origin, error.message))
+        self.add(&format!("{name}.avsc"), &registered.text)
+            .map_err(|error| SchemaError::whole(origin, error.message))?;
+        if let Some(registered) = self.schemas.get_mut(name) {
+            registered.fetched = Some(Arc::new(text.clone()));
+        }
+        Ok(())
+    }
+
+    /// A schema as a registry is to know it: as it has it already, where it came from there, else as it was written. In
+    /// another form it would stand there a second time.
+    pub fn announcement(&self, name: &str) -> Option<SchemaText> {
+        let registered = self.find(name)?;
+        Some(match &registered.fetched {
+            Some(fetched) => fetched.as_ref().clone(),
+            None => SchemaText::avro(&*registered.text),
+        })
     }
 
     /// As [`SchemaRegistry::standalone`], with its whole text and as the library has it.
@@ -222,7 +239,7 @@ impl SchemaRegistry {
     }
 
     fn register_as(&mut self, name: &str, source: &Source<'_>) -> Result<(), SchemaError> {
-        let mut json = self.definitions.inline(&source.json).map_err(|unknown| {
+        let json = self.definitions.inline(&source.json).map_err(|unknown| {
             let short = |full: &'_ str| full.rsplit('.').next().unwrap_or_default().to_owned();
             let known: Vec<String> =
                 PRIMITIVES.iter().map(|name| (*name).to_owned()).chain(self.definitions.names().map(short)).collect();
@@ -233,8 +250,6 @@ impl SchemaRegistry {
             let rule = "a name is letters, digits and `_`, and does not begin with a digit";
             return Err(source.error_at(wrong, format!("`{wrong}` is no name; {rule}")));
         }
-        let text = json.to_string().into();
-        put_aside(&mut json);
         let (parsed, canonical) = parse(&json).map_err(|message| source.error(message))?;
         let kind = Type::new(&parsed).map_err(|(path, message)| {
             source.error_at(path.rsplit('.').next().unwrap_or_default(), prefix(&path) + &message)
@@ -255,7 +270,9 @@ impl SchemaRegistry {
             None => OnceLock::from(id),
         };
         let schema = Arc::new(Schema { name: name.to_owned(), id, wire, kind });
-        self.schemas.insert(name.to_owned(), Registered { schema, full_name, canonical, text });
+        let is_whole = parse(&source.json).is_ok_and(|(_, alone)| alone == canonical);
+        let text = if is_whole { source.text.into() } else { json.to_string().into() };
+        self.schemas.insert(name.to_owned(), Registered { schema, full_name, canonical, text, fetched: None });
         Ok(())
     }
 
@@ -271,7 +288,7 @@ impl SchemaRegistry {
         self.schema(name)?.wire.get().copied()
     }
 
-    /// A schema's text, with all that it refers to inside it, and its full name.
+    /// A schema's text, whole, and its full name.
     pub fn text(&self, name: &str) -> Option<(&str, &str)> {
         self.find(name).map(|registered| (&*registered.text, &*registered.full_name))
     }
@@ -331,9 +348,11 @@ impl SchemaError {
 ///
 /// The library panics on some schemas that are wrong. In a thread of its own that is one more error.
 fn parse(json: &Json) -> Result<(apache_avro::Schema, Arc<str>), String> {
+    let mut json = json.clone();
+    put_aside(&mut json);
     std::thread::scope(|scope| {
         let parser = std::thread::Builder::new().name("schema-parser".to_owned()).spawn_scoped(scope, || {
-            let parsed = apache_avro::Schema::parse(json).map_err(|error| error.to_string())?;
+            let parsed = apache_avro::Schema::parse(&json).map_err(|error| error.to_string())?;
             let canonical = parsed.canonical_form().into();
             Ok((parsed, canonical))
         });

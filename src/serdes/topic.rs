@@ -15,8 +15,7 @@ struct Side {
 }
 
 impl Side {
-    fn new(format: &Format, registry: &SchemaRegistry) -> Result<Side, SerdeError> {
-        let serde = Serde::new(format, registry)?;
+    fn new(serde: &Serde) -> Result<Side, SerdeError> {
         let shape = serde.shape().clone();
         let serializer = serde.serializer(&shape).map_err(|mismatches| {
             let messages: Vec<String> = mismatches.into_iter().map(|mismatch| mismatch.message).collect();
@@ -52,7 +51,17 @@ pub struct TopicSerde {
 impl TopicSerde {
     /// For a topic of these formats.
     pub fn new(key: &Format, value: &Format, registry: &SchemaRegistry) -> Result<Self, SerdeError> {
-        Ok(TopicSerde { key: Side::new(key, registry)?, value: Side::new(value, registry)? })
+        let side = |format| Side::new(&Serde::new(format, registry)?);
+        Ok(TopicSerde { key: side(key)?, value: side(value)? })
+    }
+
+    /// For keys as they stand in stores and internal topics, [`Serde::internal`].
+    ///
+    /// # Errors
+    /// As [`TopicSerde::new`].
+    pub fn internal(key: &Format, value: &Format, registry: &SchemaRegistry) -> Result<Self, SerdeError> {
+        let key = Side::new(&Serde::new(key, registry)?.internal())?;
+        Ok(TopicSerde { key, value: Side::new(&Serde::new(value, registry)?)? })
     }
 
     /// Writes a key; null is the null key.

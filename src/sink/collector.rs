@@ -43,6 +43,8 @@ pub struct Outgoing<'a> {
     pub input_partition: i32,
     /// The partition that it must go to; `None`: that of its key.
     pub partition: Option<i32>,
+    /// The bytes whose hash chooses the partition, where they are not those of the key.
+    pub hashed: Option<Bytes>,
     /// Whether it waits for the commit, which sorts those of all tasks by time: the application reads the topic itself.
     pub waits: bool,
 }
@@ -122,7 +124,7 @@ impl RecordCollector {
         }
         let partition = match (outgoing.partition, &outgoing.key) {
             (Some(partition), _) if (0..target.partitions).contains(&partition) => partition,
-            (_, Some(key)) => partition_for(key, target.partitions),
+            (_, Some(key)) => partition_for(outgoing.hashed.as_ref().unwrap_or(key), target.partitions),
             (_, None) => outgoing.input_partition % target.partitions.max(1),
         };
         self.bytes += size;

@@ -85,6 +85,7 @@ impl DeadLetterWriter {
             headers: headers(failure, origin),
             input_partition: origin.partition(),
             partition: None,
+            hashed: None,
             waits: false,
         })
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::expression::{EvaluationError, Input};
 use crate::log::LogRecord;
-use crate::record::{Headers, Key, Origin, Record, TemporalKind, TopicPartition, Value};
+use crate::record::{Header, Headers, Key, Origin, Record, TemporalKind, TopicPartition, Value};
 use crate::serdes::SerdeError;
 use crate::serdes::internal::Codec;
 use crate::time::{MAX_TIMESTAMP, Timestamp};
@@ -50,10 +50,14 @@ pub const KEY_SCHEMA: &str = "__key_schema_id";
 /// The header that names the schema of a value.
 pub const VALUE_SCHEMA: &str = "__value_schema_id";
 
-/// The headers without those that say how the bytes of the input are to be read: what is written has other bytes.
-fn without_schemas(headers: &Headers) -> Headers {
-    let others = headers.as_slice().iter().filter(|header| header.name != KEY_SCHEMA && header.name != VALUE_SCHEMA);
-    Headers::new(others.cloned().collect())
+/// The headers without those of these names: the ones that said how the bytes of a key or a value were to be read, which
+/// have been read, and are written anew.
+pub fn without(headers: &Headers, names: &[&str]) -> Headers {
+    let is_kept = |header: &&Header| !names.contains(&header.name.as_ref());
+    if headers.as_slice().iter().all(|header| is_kept(&header)) {
+        return headers.clone();
+    }
+    Headers::new(headers.as_slice().iter().filter(is_kept).cloned().collect())
 }
 
 impl DecodeError {
@@ -89,6 +93,15 @@ impl SourceDecoder {
         Origin { source: self.partition.clone(), offset }
     }
 
+    /// Changes whenever the schema registry has answered for a record that waits.
+    pub fn answers(&self) -> u64 {
+        let of_value = match &self.value {
+            ValueDecoder::Serde(serde) => serde.answers(),
+            ValueDecoder::Internal(_) => 0,
+        };
+        self.plan.key.answers().max(of_value)
+    }
+
     /// Decodes a record.
     pub fn decode(&self, raw: &LogRecord, now: Timestamp) -> Result<Record, DecodeError> {
         let (of_key, of_value) = self.schema_headers(&raw.headers);
@@ -115,7 +128,9 @@ impl SourceDecoder {
             timestamp: raw.timestamp,
             headers: match (of_key, of_value) {
                 (None, None) => raw.headers.clone(),
-                _ => without_schemas(&raw.headers),
+                (Some(_), None) => without(&raw.headers, &[KEY_SCHEMA]),
+                (None, Some(_)) => without(&raw.headers, &[VALUE_SCHEMA]),
+                (Some(_), Some(_)) => without(&raw.headers, &[KEY_SCHEMA, VALUE_SCHEMA]),
             },
             origin: self.origin(raw.offset),
         };

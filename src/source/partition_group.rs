@@ -34,11 +34,17 @@ pub enum Next {
     Nothing,
 }
 
+/// For how long a record that waits for its schema is not looked at again if the registry has said nothing, in
+/// milliseconds. After that it is said once more that the schema is needed.
+const HELD: Timestamp = 1_000;
+
 struct RecordQueue {
     decoder: SourceDecoder,
     waiting: VecDeque<LogRecord>,
     /// The first of them, decoded: its timestamp is what the partitions are compared by.
     head: Option<Result<Record, DecodeError>>,
+    /// Since when the first of them waits for its schema, and how many answers of the registry there were then.
+    held: Option<(u64, Timestamp)>,
     /// The offset after the last record that was processed.
     position: i64,
     /// The offset after the last record that was queued.
@@ -61,9 +67,15 @@ impl RecordQueue {
         if self.head.is_none()
             && let Some(raw) = self.waiting.front()
         {
+            let answers = self.decoder.answers();
+            if self.held.is_some_and(|(seen, at)| seen == answers && (0..HELD).contains(&now.saturating_sub(at))) {
+                return;
+            }
             // One whose schema is being asked for stays where it is.
             let decoded = self.decoder.decode(raw, now);
-            self.head = (!decoded.as_ref().is_err_and(DecodeError::is_awaited)).then_some(decoded);
+            let is_awaited = decoded.as_ref().is_err_and(DecodeError::is_awaited);
+            self.held = is_awaited.then_some((answers, now));
+            self.head = (!is_awaited).then_some(decoded);
         }
     }
 
@@ -108,6 +120,7 @@ impl PartitionGroup {
                 decoder,
                 waiting: VecDeque::new(),
                 head: None,
+                held: None,
                 position,
                 fetched: position,
                 end: Some(position),
@@ -186,10 +199,13 @@ impl PartitionGroup {
     /// The lowest timestamp and its source.
     fn lowest(&mut self, now: Timestamp) -> Result<Option<(Timestamp, usize)>, Awaits> {
         let mut lowest: Option<(Timestamp, usize)> = None;
+        let mut awaited = None;
         for (source, queue) in self.queues.iter_mut().enumerate() {
             queue.fill_head(now);
             if let Some(awaits) = queue.awaits() {
-                return Err(awaits);
+                // The others go on to be looked at: they may need schemas, too, which are then asked for at once.
+                awaited = awaited.or(Some(awaits));
+                continue;
             }
             if let Some(timestamp) = queue.head_timestamp()
                 && lowest.is_none_or(|(seen, _)| timestamp < seen)
@@ -197,7 +213,7 @@ impl PartitionGroup {
                 lowest = Some((timestamp, source));
             }
         }
-        Ok(lowest)
+        awaited.map_or(Ok(lowest), Err)
     }
 
     /// The next offset to process of a source.
@@ -210,6 +226,7 @@ impl PartitionGroup {
         for (queue, position) in self.queues.iter_mut().zip(positions) {
             queue.waiting.clear();
             queue.head = None;
+            queue.held = None;
             queue.bytes = 0;
             queue.position = *position;
             queue.fetched = *position;

@@ -71,9 +71,9 @@ pub enum TaskError {
         /// How many bytes they take.
         bytes: usize,
     },
-    /// Something that the task reads back from a store was written with a schema that is not known yet.
-    #[error("task {task} waits at `{node}`: {source}")]
-    Schema {
+    /// What is to be written needs the id of a schema that has none. No record is to blame, so none is let go for it.
+    #[error("task {task} stopped at `{node}`: {source}. Start the application anew, with the registry within reach")]
+    Unannounced {
         /// The task.
         task: TaskId,
         /// The node.
@@ -108,7 +108,7 @@ impl Classified for TaskError {
     fn class(&self) -> ErrorClass {
         match self {
             TaskError::State { source, .. } => source.class(),
-            TaskError::Schema { source, .. } => source.class(),
+            TaskError::Unannounced { source, .. } => source.class(),
             _ => ErrorClass::Fatal,
         }
     }

@@ -70,6 +70,8 @@ pub struct GlobalReader {
     consumer: Box<dyn LogConsumer>,
     inputs: BTreeMap<TopicPartition, Input>,
     checkpoint: Checkpoint,
+    /// The first record of each partition that waits for the schema it was written with. Such a partition is not fetched.
+    held: BTreeMap<TopicPartition, LogRecord>,
     /// When the log was last asked whether anything is left to read.
     asked_at: Timestamp,
 }
@@ -128,7 +130,7 @@ impl GlobalReader {
             consumer.assign(at, offset)?;
         }
         let plans = topology.globals.clone();
-        let reader = GlobalReader { tables, plans, consumer, inputs, checkpoint, asked_at: now };
+        let reader = GlobalReader { tables, plans, consumer, inputs, checkpoint, held: BTreeMap::new(), asked_at: now };
         reader.note_progress();
         Ok(reader)
     }
@@ -146,16 +148,27 @@ impl GlobalReader {
         now: Timestamp,
         counters: &mut Counters,
     ) -> Result<usize, GlobalError> {
+        self.let_go(now)?;
         let polled = self.consumer.poll(limit, timeout)?;
         let mut count = 0;
         for batch in polled.batches {
             count += batch.records.len();
             let Some(input) = self.inputs.get(&batch.partition) else { continue };
             let mut changes = Vec::with_capacity(batch.records.len());
-            for raw in &batch.records {
-                changes.extend(change(&self.plans[input.table], input, &batch.partition, raw, now, counters)?);
+            let mut position = batch.position;
+            for raw in batch.records {
+                match change(&self.plans[input.table], input, &batch.partition, &raw, now, counters) {
+                    Ok(change) => changes.extend(change),
+                    Err(GlobalError::Decode { source, .. }) if source.is_awaited() => {
+                        position = raw.offset;
+                        self.consumer.pause(&batch.partition);
+                        self.held.insert(batch.partition.clone(), raw);
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
             }
-            self.checkpoint.input_offsets.insert(batch.partition.clone(), batch.position);
+            self.checkpoint.input_offsets.insert(batch.partition.clone(), position);
             self.tables.apply(input.table, &changes, &self.checkpoint)?;
         }
         self.note_progress();
@@ -164,6 +177,21 @@ impl GlobalReader {
             self.note_end(now)?;
         }
         Ok(count)
+    }
+
+    /// Goes on with the partitions whose first record can be read by now, or never.
+    fn let_go(&mut self, now: Timestamp) -> Result<(), GlobalError> {
+        let freed = |(at, raw): (&TopicPartition, &LogRecord)| {
+            let decoded = self.inputs.get(at).map(|input| input.decoder.decode(raw, now));
+            (!matches!(decoded, Some(Err(error)) if error.is_awaited())).then(|| (at.clone(), raw.offset))
+        };
+        let free: Vec<(TopicPartition, i64)> = self.held.iter().filter_map(freed).collect();
+        for (at, offset) in free {
+            self.consumer.assign(&at, offset)?;
+            self.consumer.resume(&at);
+            self.held.remove(&at);
+        }
+        Ok(())
     }
 
     /// Lets the tasks begin once the tables hold what there was.

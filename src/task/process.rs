@@ -1,6 +1,7 @@
 //! One record after the other through the operators.
 
 use super::{Task, TaskError, Work};
+use crate::error::{Classified, ErrorClass};
 use crate::log::LogRecord;
 use crate::metrics::DropReason;
 use crate::operators::{Operator, OperatorContext, OperatorError, Passage};
@@ -178,13 +179,12 @@ impl Task {
     fn failed_at_its_time(&self, node: NodeId, error: OperatorError) -> TaskError {
         let node = self.subtopology.nodes.get(node).map(|node| node.name.clone()).unwrap_or_default();
         match error {
-            OperatorError::State(source) => return TaskError::State { task: self.id, source },
-            OperatorError::Serde(source) if source.is_awaited() => {
-                return TaskError::Schema { task: self.id, node, source };
+            OperatorError::State(source) => TaskError::State { task: self.id, source },
+            OperatorError::Serde(source) if source.class() == ErrorClass::Fatal => {
+                TaskError::Unannounced { task: self.id, node, source }
             }
-            _ => {}
+            error => TaskError::Timed { task: self.id, node, message: error.to_string() },
         }
-        TaskError::Timed { task: self.id, node, message: error.to_string() }
     }
 
     /// Lets an operator work in the context of this task.
@@ -261,9 +261,9 @@ impl Task {
         };
         match error {
             OperatorError::State(source) => return Err(TaskError::State { task: self.id, source }),
-            // Nothing is wrong with the record: it comes again once the registry has answered.
-            OperatorError::Serde(source) if source.is_awaited() => {
-                return Err(TaskError::Schema { task: self.id, node: plan.name.clone(), source });
+            // Nothing is wrong with the record (invariant I4).
+            OperatorError::Serde(source) if source.class() == ErrorClass::Fatal => {
+                return Err(TaskError::Unannounced { task: self.id, node: plan.name.clone(), source });
             }
             _ => {}
         }

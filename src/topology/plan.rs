@@ -458,6 +458,9 @@ pub struct Sink {
     pub value: Encoding,
     /// What to do with a record that cannot be written.
     pub on_produce_error: OnError,
+    /// Writes keys as they stand in the topics of others, to choose the partition of an internal topic by: its records meet
+    /// theirs. `None`: by the bytes that are written.
+    pub partition_key: Option<Serializer>,
     /// Drop (and count) records with a null key instead of writing them (repartition topics).
     pub drops_null_keys: bool,
     /// The field of the value with the partition that a record goes to; `None`: that of its key.

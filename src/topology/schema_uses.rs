@@ -19,39 +19,27 @@ pub struct SchemaUse {
     pub schema: String,
     /// Whether the application writes them.
     pub written: bool,
+    /// Whether the application reads them.
+    pub read: bool,
 }
 
 /// The schemas of a topology's own topics, those without framing excepted: they have no id.
 pub fn uses(topology: &Topology) -> Vec<SchemaUse> {
     let mut uses = Vec::new();
     for topic in &topology.topics {
-        let written = match topic.role {
-            TopicRole::Source => false,
-            TopicRole::Sink | TopicRole::SourceAndSink | TopicRole::DeadLetters => true,
+        let (read, written) = match topic.role {
+            TopicRole::Source => (true, false),
+            TopicRole::SourceAndSink => (true, true),
+            TopicRole::Sink | TopicRole::DeadLetters => (false, true),
             TopicRole::Repartition | TopicRole::Changelog => continue,
         };
         for (side, format) in [(Side::Key, Some(&topic.key)), (Side::Value, topic.value.as_ref())] {
             if let Some(Format::Avro(schema)) = format {
-                uses.push(SchemaUse { topic: topic.name.clone(), side, schema: schema.clone(), written });
+                uses.push(SchemaUse { topic: topic.name.clone(), side, schema: schema.clone(), written, read });
             }
         }
     }
     uses
-}
-
-/// The schemas that are needed although no topic of the application's own has them: those of the keys of its internal
-/// topics, by name.
-pub fn internal_keys(topology: &Topology) -> Vec<String> {
-    let internal =
-        topology.topics.iter().filter(|topic| matches!(topic.role, TopicRole::Repartition | TopicRole::Changelog));
-    let names = internal.filter_map(|topic| match &topic.key {
-        Format::Avro(schema) => Some(schema.clone()),
-        _ => None,
-    });
-    let mut names: Vec<String> = names.collect();
-    names.sort();
-    names.dedup();
-    names
 }
 
 /// The schemas that a topology's text names, with the topics that it names them for: what has to be there before it can
@@ -68,7 +56,13 @@ pub fn mentioned(text: &str) -> Vec<SchemaUse> {
     let mut note = |topics: Vec<String>, formats: [(Side, Option<&FormatSpec>); 2], written: bool| {
         for (side, format) in formats {
             let Some(schema) = format.and_then(|format| format.format.schema()) else { continue };
-            let of = |topic: &String| SchemaUse { topic: topic.clone(), side, schema: schema.to_owned(), written };
+            let of = |topic: &String| SchemaUse {
+                topic: topic.clone(),
+                side,
+                schema: schema.to_owned(),
+                written,
+                read: !written,
+            };
             uses.extend(topics.iter().map(of));
         }
     };

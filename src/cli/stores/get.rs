@@ -85,7 +85,7 @@ impl GetArguments {
             Format::String => Json::from(self.key.as_str()),
             _ => serde_json::from_str(&self.key).unwrap_or_else(|_| Json::from(self.key.as_str())),
         };
-        let serde = TopicSerde::new(format, &Format::Bytes, formats.schemas())?;
+        let serde = TopicSerde::internal(format, &Format::Bytes, formats.schemas())?;
         let encoded = serde.encode_key(&json).with_context(|| format!("{} is not a key ({format})", self.key))?;
         encoded.ok_or_else(|| anyhow!("null is not a key"))
     }

@@ -15,7 +15,6 @@ use bytes::Bytes;
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 
-use crate::runtime::announce_schemas;
 use crate::serdes::internal::Codec;
 use crate::serdes::json::to_json;
 use crate::state::{StoreSpec, TaskReader, list_applications, list_tasks};
@@ -99,8 +98,6 @@ impl StoresCommand {
     fn formats(&self, deployment: &Deployment) -> anyhow::Result<Formats> {
         let schemas = self.schemas.live(deployment.config())?;
         let loaded = load::topology_or_support(self.topology.as_deref(), &schemas)?;
-        // Keys are looked for as the application writes them.
-        announce_schemas(&loaded.topology)?;
         Ok(Formats::of(loaded))
     }
 

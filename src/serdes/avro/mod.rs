@@ -1,7 +1,7 @@
 //! Avro: schemas compiled to readers and writers of values.
 //!
 //! A payload is a zero byte, the writer's schema id as four big-endian bytes, and the value in Avro's binary encoding: the
-//! framing of Confluent's schema registry. It may also be a byte 1 and a globally unique id of 16 bytes instead, or the
+//! framing of Confluent's schema registry. A value that is `bytes` as a whole then stands there without its length. It may also be a byte 1 and a globally unique id of 16 bytes instead, or the
 //! value alone, with the id in a header of the record or with none at all.
 
 mod build;
@@ -26,11 +26,15 @@ pub(super) use build::put_aside;
 pub(super) use reader::{Framing, Plans, Read, Reader};
 pub(super) use schema::Type;
 
+use bytes::Bytes;
+
 use super::error::{SerdeError, ShapeMismatch};
 use crate::record::{Fields, Shape, Value};
 
 /// The byte that starts a payload with a schema id of four bytes.
 const MAGIC: u8 = 0;
+/// How many bytes stand in front of a value that has such an id.
+const FRAME: usize = 5;
 /// The byte that starts a payload, or a header, with a globally unique id of 16 bytes.
 const GUID_MAGIC: u8 = 1;
 
@@ -69,16 +73,41 @@ impl Writer {
         Ok(Writer { schema: Arc::clone(schema), framing, write: writer::compile(&schema.kind, input)? })
     }
 
+    /// Whether an id stands in front of what it writes.
+    pub(super) fn has_id(&self) -> bool {
+        self.framing != Framing::None
+    }
+
+    /// A payload of the schema's own that carries the registry's id, under the id that this writer gives it.
+    pub(super) fn framed_anew(&self, payload: &Bytes) -> Bytes {
+        let id = self.schema.id.to_be_bytes();
+        match payload.get(FRAME..) {
+            Some(value) if self.framing == Framing::Internal && payload[1..FRAME] != id => {
+                [&[MAGIC][..], &id, value].concat().into()
+            }
+            _ => payload.clone(),
+        }
+    }
+
     /// Appends a payload; on an error `out` is as it was.
     pub(super) fn write(&self, value: &Value, out: &mut Vec<u8>) -> Result<(), SerdeError> {
         let before = out.len();
-        if self.framing == Framing::Registry {
-            let Some(id) = self.schema.wire.get() else {
-                let message = format!("the schema {} has no id in the registry yet", self.schema.name);
-                return Err(SerdeError::value("", message));
-            };
+        let id = match self.framing {
+            Framing::None => None,
+            Framing::Internal => Some(self.schema.id),
+            Framing::Registry => {
+                let unannounced = || SerdeError::Unannounced(Box::new(self.schema.name.clone()));
+                Some(*self.schema.wire.get().ok_or_else(unannounced)?)
+            }
+        };
+        if let Some(id) = id {
             out.push(MAGIC);
             out.extend_from_slice(&id.to_be_bytes());
+        }
+        if let (writer::Write::Bytes, Value::Bytes(bytes), Some(_)) = (&self.write, value, id) {
+            // Alone, without its length: as Confluent's serializers write it.
+            out.extend_from_slice(bytes);
+            return Ok(());
         }
         encode::write(&self.write, value, out).inspect_err(|_| out.truncate(before))
     }

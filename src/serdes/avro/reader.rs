@@ -6,22 +6,32 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
-use super::{GUID_MAGIC, MAGIC, Schema, SharedSchema, plan};
+use super::{GUID_MAGIC, MAGIC, Schema, SharedSchema, Type, plan};
 use crate::record::{Fields, Value};
-use crate::serdes::cursor::Cursor;
+use crate::serdes::cursor::{Cursor, put_zigzag};
 use crate::serdes::error::{AwaitedSchema, Incompatible, Problem, SerdeError, UnusableSchema};
 use crate::serdes::remote::{Lookup, RemoteRegistry, WriterId};
 
 /// The most plans that are found without a lock; topics have few writers.
 const MAX_LINKS: usize = 1_000;
 
-type Plan = Result<plan::Node, SerdeError>;
+/// How what a writer wrote becomes a value.
+#[derive(Clone, Debug)]
+struct Plan {
+    read: Result<Arc<plan::Node>, SerdeError>,
+    /// Whether the writer's type is `bytes`. Confluent's serializers write these alone, without their length, where they
+    /// are the whole value (AbstractKafkaAvroSerializer).
+    is_bare: bool,
+}
 
 /// How payloads say which schema they were written with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::serdes) enum Framing {
-    /// By an id in front of the value.
+    /// By an id in front of the value: the registry's where there is one, else the one that derives from the schema.
     Registry,
+    /// By the id that derives from the schema, whatever a registry calls it: so what the application keeps for itself has
+    /// the same bytes for as long as the schema is the same.
+    Internal,
     /// Not at all: all are written with the reader's schema.
     None,
 }
@@ -88,10 +98,13 @@ impl Plans {
 
     /// Makes the plan for a writer, once.
     pub(in crate::serdes) fn add(&self, id: WriterId, writer: &Schema) {
-        if self.linked(id).is_some() || self.further(id).is_some() {
-            return;
+        if self.linked(id).is_none() && self.further(id).is_none() {
+            self.keep(id, compile(writer, &self.schema, &self.fields));
         }
-        let plan = compile(writer, &self.schema, &self.fields);
+    }
+
+    /// Keeps a plan for good.
+    fn keep(&self, id: WriterId, plan: Plan) {
         if self.links.load(Ordering::Acquire) >= MAX_LINKS {
             self.more.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::new(plan));
             return;
@@ -123,7 +136,7 @@ impl Reader {
         writers: impl Iterator<Item = &'a Schema>,
         remote: Option<Arc<RemoteRegistry>>,
     ) -> Self {
-        let others = writers.filter(|writer| writer.id != schema.id && framing == Framing::Registry);
+        let others = writers.filter(|writer| writer.id != schema.id && framing != Framing::None);
         let others = others.map(|writer| (writer.id, compile(writer, schema, fields))).collect();
         let plans = Plans {
             schema: Arc::clone(schema),
@@ -138,6 +151,11 @@ impl Reader {
     /// Whether a registry knows the other writers.
     pub(in crate::serdes) fn is_remote(&self) -> bool {
         self.remote.is_some()
+    }
+
+    /// How many answers there have been of the registry.
+    pub(in crate::serdes) fn answers(&self) -> u64 {
+        self.remote.as_ref().map_or(0, |remote| remote.writers().answers())
     }
 
     /// Reads a payload. `header`: what stands in the header that names the schema, if there is one; then nothing stands
@@ -194,14 +212,16 @@ impl Reader {
                 Lookup::Awaited => {
                     return Err(SerdeError::Awaited(Box::new(AwaitedSchema { id: id.to_string() })));
                 }
-                // Written before there was a registry.
+                // Written before there was a registry. That stays so: it is not asked again.
                 Lookup::Missing => {
                     let plan = match id {
                         WriterId::Number(number) if number == self.plans.schema.id => Some(&self.own),
                         WriterId::Number(number) => self.others.get(&number),
                         WriterId::Guid(_) => None,
                     };
-                    return self.value(plan.ok_or_else(unknown)?, cursor, false);
+                    let plan = plan.ok_or_else(unknown)?;
+                    self.plans.keep(id, plan.clone());
+                    return self.value(plan, cursor, false);
                 }
             }
         }
@@ -212,21 +232,38 @@ impl Reader {
     }
 
     fn value(&self, plan: &Plan, cursor: &mut Cursor<'_>, is_own: bool) -> Result<Read, SerdeError> {
-        let value = plan.as_ref().map_err(SerdeError::clone)?.read(cursor)?;
+        let node = plan.read.as_ref().map_err(SerdeError::clone)?;
+        let value = match plan.is_bare && self.framing != Framing::None {
+            true => {
+                let whole = with_length(cursor)?;
+                node.read(&mut Cursor::new(&whole, 0))?
+            }
+            false => node.read(cursor)?,
+        };
         cursor.finish()?;
         Ok(Read { value, is_own })
     }
 }
 
+/// The bytes that are left, with their length in front.
+fn with_length(cursor: &mut Cursor<'_>) -> Result<Bytes, SerdeError> {
+    let bytes = cursor.take(cursor.remaining())?;
+    let mut whole = Vec::with_capacity(bytes.len() + 10);
+    put_zigzag(bytes.len().cast_signed() as i64, &mut whole);
+    whole.extend_from_slice(&bytes);
+    Ok(whole.into())
+}
+
 fn compile(writer: &Schema, reader: &Schema, fields: &Fields) -> Plan {
-    plan::compile(&writer.kind, &reader.kind, fields).map_err(|mismatch| {
+    let read = plan::compile(&writer.kind, &reader.kind, fields).map(Arc::new).map_err(|mismatch| {
         SerdeError::Incompatible(Box::new(Incompatible {
             writer: writer.name.clone(),
             reader: reader.name.clone(),
             path: mismatch.path.join("."),
             message: mismatch.message,
         }))
-    })
+    });
+    Plan { read, is_bare: matches!(writer.kind, Type::Bytes) }
 }
 
 fn writer_id(cursor: &mut Cursor<'_>) -> Result<WriterId, SerdeError> {

@@ -3,10 +3,14 @@
 use serde_json::{Value as Json, json};
 
 use super::transport::{Question, Refusal, Transport};
-use super::{RegistryError, RegistrySettings, Subject};
+use super::{RegistryError, RegistrySettings, Subject, WriterId};
 
 /// The codes by which a registry says that it does not have a subject, a version or a schema.
 const MISSING: [i64; 3] = [40401, 40402, 40403];
+
+/// The statuses by which a server says that it does not know a path, or not with such an id in it. Jersey, on which
+/// Confluent's registry stands, says so of an id that is no number of its own, and of paths that are younger than it is.
+const UNKNOWN_PATH: [u16; 5] = [400, 404, 405, 422, 501];
 
 /// The most schemas that one may be made of.
 const MAX_REFERENCES: usize = 100;
@@ -74,11 +78,47 @@ impl RegistryClient {
         self.get(&["schemas", "guids", guid], &format!("schema of id {guid}"))
     }
 
-    /// As [`RegistryClient::by_id`], without another attempt if the registry does not answer.
-    pub(super) fn fetch(&self, path: &[&str], what: &str) -> Result<SchemaText, RegistryError> {
-        let question = Question { path, query: &[], body: None };
-        let answer = self.transport.ask_once(question)?.map_err(|refusal| refused(refusal, what))?;
-        text_of(&answer, what)
+    /// The schema that a record names, without another attempt if the registry does not answer. Where a registry refuses
+    /// the question itself, there is no such schema: to go on asking would be waiting for ever.
+    pub(super) fn writer(&self, id: WriterId) -> Result<SchemaText, RegistryError> {
+        let (text, what) = (id.to_string(), format!("schema of id {id}"));
+        let kind = match id {
+            WriterId::Number(_) => "ids",
+            WriterId::Guid(_) => "guids",
+        };
+        match self.once(&["schemas", kind, &text], &[], &what) {
+            Ok(answer) => text_of(&answer, &what),
+            Err(RegistryError::Answered { status, message, .. })
+                if UNKNOWN_PATH.contains(&status) && self.is_registry() =>
+            {
+                Err(RegistryError::Missing { what, message })
+            }
+            Err(RegistryError::Malformed { detail, .. }) if kind == "guids" && self.is_registry() => {
+                Err(RegistryError::Missing { what, message: format!("it does not know such ids ({detail})") })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the URL that answered last is a registry's: a proxy or a wrong path answers questions about ids too.
+    fn is_registry(&self) -> bool {
+        let types = self.once(&["schemas", "types"], &[], "languages of schemas");
+        types.is_ok_and(|types| types.as_array().is_some_and(|types| types.iter().any(|language| language == "AVRO")))
+    }
+
+    /// Has the next question asked at the next URL.
+    pub(super) fn turn(&self) {
+        self.transport.turn();
+    }
+
+    /// How many URLs there are.
+    pub(super) fn urls(&self) -> usize {
+        self.transport.urls()
+    }
+
+    fn once(&self, path: &[&str], query: &[(&str, &str)], what: &str) -> Result<Json, RegistryError> {
+        let question = Question { path, query, body: None };
+        self.transport.ask_once(question)?.map_err(|refusal| refused(refusal, what))
     }
 
     fn get(&self, path: &[&str], what: &str) -> Result<SchemaText, RegistryError> {
@@ -128,7 +168,9 @@ impl RegistryClient {
     /// When the registry does not answer as it should.
     pub fn lookup(&self, subject: &Subject, text: &SchemaText) -> Result<Option<u32>, RegistryError> {
         let what = format!("such schema under `{subject}`");
-        match self.ask(&["subjects", subject.as_str()], &[], Some(&body(text)), &what) {
+        // What differs in its form alone is the same schema; registries that do not know the parameter pass over it.
+        let normalize = [("normalize", "true")];
+        match self.ask(&["subjects", subject.as_str()], &normalize, Some(&body(text)), &what) {
             Err(RegistryError::Missing { .. }) => Ok(None),
             answer => id_of(&answer?, &what).map(Some),
         }
@@ -150,9 +192,33 @@ impl RegistryClient {
     /// # Errors
     /// When the registry does not answer as it should.
     pub fn is_compatible(&self, subject: &Subject, text: &SchemaText) -> Result<Result<(), String>, RegistryError> {
+        match self.compare(subject, "", text) {
+            // Older registries compare with one version at a time.
+            Err(RegistryError::Answered { status: 404 | 405, .. } | RegistryError::Malformed { .. }) => {}
+            compared => return compared,
+        }
+        if !self.compatibility(subject)?.ends_with("_TRANSITIVE") {
+            return self.compare(subject, "latest", text);
+        }
+        for version in self.versions(subject)?.into_iter().rev() {
+            if let Err(said) = self.compare(subject, &version.to_string(), text)? {
+                return Ok(Err(said));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Compares with a version of a subject, or with all that its level asks for ("").
+    fn compare(
+        &self,
+        subject: &Subject,
+        version: &str,
+        text: &SchemaText,
+    ) -> Result<Result<(), String>, RegistryError> {
         let what = format!("subject `{subject}`");
-        let path = ["compatibility", "subjects", subject.as_str(), "versions", "latest"];
-        let answer = match self.ask(&path, &[("verbose", "true")], Some(&body(text)), &what) {
+        let path = ["compatibility", "subjects", subject.as_str(), "versions", version];
+        let path = if version.is_empty() { &path[..4] } else { &path[..] };
+        let answer = match self.ask(path, &[("verbose", "true")], Some(&body(text)), &what) {
             // Nothing stands there yet that it could break.
             Err(RegistryError::Missing { .. }) => return Ok(Ok(())),
             answer => answer?,
@@ -191,24 +257,16 @@ impl RegistryClient {
     /// When one is missing, there are too many, or the registry does not answer as it should.
     pub fn references(&self, text: &SchemaText) -> Result<Vec<(String, String)>, RegistryError> {
         let mut found = Vec::new();
-        self.follow(text, 0, &mut found)?;
+        let ask = |path: &[&str], query: &[(&str, &str)], what: &str| self.ask(path, query, None, what);
+        follow(text, 0, &mut found, &ask)?;
         Ok(found)
     }
 
-    fn follow(&self, text: &SchemaText, depth: usize, found: &mut Vec<(String, String)>) -> Result<(), RegistryError> {
-        for reference in &text.references {
-            if found.iter().any(|(name, _)| *name == reference.name) {
-                continue;
-            }
-            if found.len() >= MAX_REFERENCES || depth >= MAX_REFERENCES {
-                let message = format!("it refers to more than {MAX_REFERENCES} others");
-                return Err(RegistryError::Unusable { what: format!("the schema `{}`", reference.name), message });
-            }
-            let referred = self.version(&Subject::named(&*reference.subject), Some(reference.version))?;
-            self.follow(&referred.text, depth + 1, found)?;
-            found.push((reference.name.clone(), referred.text.schema));
-        }
-        Ok(())
+    /// As [`RegistryClient::references`], without another attempt if the registry does not answer.
+    pub(super) fn references_once(&self, text: &SchemaText) -> Result<Vec<(String, String)>, RegistryError> {
+        let mut found = Vec::new();
+        follow(text, 0, &mut found, &|path, query, what| self.once(path, query, what))?;
+        Ok(found)
     }
 
     fn ask(
@@ -229,6 +287,34 @@ impl SchemaText {
     }
 }
 
+/// Asks for what stands at a path, with a query; the last says what that is, for messages.
+type Ask<'a> = dyn Fn(&[&str], &[(&str, &str)], &str) -> Result<Json, RegistryError> + 'a;
+
+/// Adds the schemas that a schema names. Those that were deleted since are still what it was registered with.
+fn follow(
+    text: &SchemaText,
+    depth: usize,
+    found: &mut Vec<(String, String)>,
+    ask: &Ask<'_>,
+) -> Result<(), RegistryError> {
+    for Reference { name, subject, version } in &text.references {
+        if found.iter().any(|(known, _)| known == name) {
+            continue;
+        }
+        if found.len() >= MAX_REFERENCES || depth >= MAX_REFERENCES {
+            let message = format!("it refers to more than {MAX_REFERENCES} others");
+            return Err(RegistryError::Unusable { what: format!("the schema `{name}`"), message });
+        }
+        let what = format!("version {version} of subject `{subject}`");
+        let number = version.to_string();
+        let path = ["subjects", subject.as_str(), "versions", &number];
+        let referred = registered(&ask(&path, &[("deleted", "true")], &what)?, &what)?;
+        follow(&referred.text, depth + 1, found, ask)?;
+        found.push((name.clone(), referred.text.schema));
+    }
+    Ok(())
+}
+
 fn refused(refusal: Refusal, what: &str) -> RegistryError {
     let Refusal { url, status, code, message } = refusal;
     match (status, code) {
@@ -247,7 +333,11 @@ fn odd(what: &str, detail: &str) -> RegistryError {
 
 fn body(text: &SchemaText) -> Json {
     let reference = |reference: &Reference| json!({ "name": reference.name, "subject": reference.subject, "version": reference.version });
-    let mut body = json!({ "schema": text.schema, "schemaType": text.language });
+    let mut body = json!({ "schema": text.schema });
+    // Registries older than the other languages do not know the field.
+    if text.language != "AVRO" {
+        body["schemaType"] = text.language.as_str().into();
+    }
     if !text.references.is_empty() {
         body["references"] = text.references.iter().map(reference).collect();
     }

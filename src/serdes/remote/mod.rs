@@ -63,14 +63,12 @@ impl RemoteRegistry {
     ///
     /// # Errors
     /// [`RegistryError::Unregistered`] if it may not be registered, else what [`RegistryClient::register`] reports.
-    pub fn announce(&self, subject: &Subject, schema: &str, text: &str) -> Result<u32, RegistryError> {
-        let text = SchemaText::avro(text);
-        if self.settings.auto_register {
-            return self.client.register(subject, &text);
+    pub fn announce(&self, subject: &Subject, schema: &str, text: &SchemaText) -> Result<u32, RegistryError> {
+        match self.client.lookup(subject, text)? {
+            Some(id) => Ok(id),
+            None if self.settings.auto_register => self.client.register(subject, text),
+            None => Err(RegistryError::Unregistered { schema: schema.to_owned(), subject: subject.to_string() }),
         }
-        let (schema, unregistered) = (schema.to_owned(), subject.to_string());
-        let missing = || RegistryError::Unregistered { schema, subject: unregistered };
-        self.client.lookup(subject, &text)?.ok_or_else(missing)
     }
 
     /// The schemas that records wait for right now, the longest first. Empty: all is well.

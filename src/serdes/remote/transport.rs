@@ -9,14 +9,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::blocking::{Client, RequestBuilder, Response};
+use reqwest::header::LOCATION;
+use reqwest::redirect::Policy;
 use reqwest::{Certificate, Identity, StatusCode, Url};
 use serde_json::Value as Json;
 
 use super::{Authentication, RegistryError, RegistrySettings};
-use crate::time;
+use crate::time::{self, Clock, SystemClock};
 
 /// The most that is read of an answer.
-const MAX_ANSWER: u64 = 16 << 20;
+const MAX_ANSWER: usize = 16 << 20;
+/// How much of it is read at once.
+const PIECE: usize = 16 << 10;
 /// The most that is read of a file with certificates.
 const MAX_FILE: u64 = 1 << 20;
 /// The pause after the first attempt; it doubles.
@@ -34,6 +38,7 @@ pub(super) struct Transport {
     preferred: AtomicUsize,
     authentication: Authentication,
     attempts: usize,
+    timeout: Duration,
 }
 
 /// What is asked: the parts of the path, and what is sent.
@@ -66,6 +71,8 @@ impl Transport {
         let agent = concat!("signalstream/", env!("CARGO_PKG_VERSION"));
         let mut builder =
             Client::builder().timeout(settings.timeout).connect_timeout(settings.timeout).user_agent(agent);
+        // A redirected POST would become a GET, another question.
+        builder = builder.redirect(Policy::none());
         // Those of the system are looked for only where they are needed: not every machine has some.
         if let Some(path) = &settings.ca_file {
             let found = Certificate::from_pem_bundle(&file(path, "schema_registry.ca_file")?);
@@ -90,7 +97,8 @@ impl Transport {
             RegistryError::Setting(format!("connections to the schema registry cannot be made: {}", explain(&error)))
         })?;
         let (authentication, attempts) = (settings.authentication.clone(), settings.attempts.max(1));
-        Ok(Transport { client, urls, preferred: AtomicUsize::new(0), authentication, attempts })
+        let timeout = settings.timeout;
+        Ok(Transport { client, urls, preferred: AtomicUsize::new(0), authentication, attempts, timeout })
     }
 
     /// Asks, with pauses in between, until there is an answer or the attempts are used up.
@@ -109,25 +117,48 @@ impl Transport {
         }
     }
 
-    /// Asks at each URL once, beginning with the one that answered last, until one answers.
+    /// Has the next question asked at the next URL first.
+    pub(super) fn turn(&self) {
+        let next = (self.preferred.load(Ordering::Relaxed) + 1) % self.urls.len().max(1);
+        self.preferred.store(next, Ordering::Relaxed);
+    }
+
+    /// How many URLs there are.
+    pub(super) fn urls(&self) -> usize {
+        self.urls.len()
+    }
+
+    /// Asks at each URL once, beginning with the one that answered last, until one answers as a registry does. If none does
+    /// and one is away, that is what is reported: it may come back.
     pub(super) fn ask_once(&self, question: Question<'_>) -> Result<Result<Json, Refusal>, RegistryError> {
         let first = self.preferred.load(Ordering::Relaxed);
-        let mut away = Vec::new();
+        let (mut away, mut other, mut any_away) = (Vec::new(), None, false);
         for turn in 0..self.urls.len() {
             let number = (first + turn) % self.urls.len();
             let Some(base) = self.urls.get(number) else { continue };
             match self.ask_at(base, question) {
-                Err(RegistryError::Away(detail)) => away.push(detail),
+                Err(RegistryError::Away(detail)) => {
+                    any_away = true;
+                    away.push(detail);
+                }
+                Err(error) => {
+                    away.push(error.to_string());
+                    other.get_or_insert(error);
+                }
                 answered => {
                     self.preferred.store(number, Ordering::Relaxed);
                     return answered;
                 }
             }
         }
-        Err(RegistryError::Away(away.join("; ")))
+        Err(other.filter(|_| !any_away).unwrap_or_else(|| RegistryError::Away(away.join("; "))))
     }
 
     fn ask_at(&self, base: &Url, question: Question<'_>) -> Result<Result<Json, Refusal>, RegistryError> {
+        if let Some(part) = question.path.iter().find(|part| matches!(**part, "." | ".." | "")) {
+            let message = format!("a subject cannot be named `{part}`: no path of the schema registry leads there");
+            return Err(RegistryError::Setting(message));
+        }
         let mut url = base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(question.path);
@@ -140,8 +171,9 @@ impl Transport {
             Some(body) => self.client.post(url).header("Content-Type", CONTENT_TYPE).body(body.to_string()),
         };
         let request = self.authenticated(request.header("Accept", format!("{CONTENT_TYPE}, application/json")));
-        let response = request.send().map_err(|error| RegistryError::Away(format!("{base}: {}", explain(&error))))?;
-        answer(base.as_str(), response)
+        let response =
+            request.send().map_err(|error| RegistryError::Away(format!("{}: {}", shown(base), explain(&error))))?;
+        self.answer(&shown(base), response)
     }
 
     fn authenticated(&self, request: RequestBuilder) -> RequestBuilder {
@@ -151,40 +183,76 @@ impl Transport {
             Authentication::Bearer(token) => request.bearer_auth(token.reveal()),
         }
     }
+
+    /// Reads what a registry said.
+    fn answer(&self, url: &str, mut response: Response) -> Result<Result<Json, Refusal>, RegistryError> {
+        let status = response.status();
+        if let StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN = status {
+            return Err(RegistryError::Refused { url: url.to_owned(), status: status.as_u16() });
+        }
+        if status.is_redirection() {
+            let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
+            let to = Url::parse(to).map_or_else(|_| "elsewhere".to_owned(), |to| format!("to {}", shown(&to)));
+            let detail = format!("it redirects {to} (status {status}), which is not followed");
+            return Err(RegistryError::Malformed { url: url.to_owned(), detail });
+        }
+        let bytes = self.body(url, &mut response)?;
+        let json = serde_json::from_slice::<Json>(&bytes);
+        if status.is_success() {
+            let malformed = |error: serde_json::Error| RegistryError::Malformed {
+                url: url.to_owned(),
+                detail: format!("its answer is not JSON: {error}"),
+            };
+            return match json.map_err(malformed)? {
+                answer @ (Json::Object(_) | Json::Array(_)) => Ok(Ok(answer)),
+                _ => {
+                    let detail = "its answer is neither an object nor a list".to_owned();
+                    Err(RegistryError::Malformed { url: url.to_owned(), detail })
+                }
+            };
+        }
+        let busy = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+        if busy || status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
+            return Err(RegistryError::Away(format!("{url}: status {status}{}", said(&bytes))));
+        }
+        // Who answers without a registry's error is a proxy, or some other server.
+        let json = json.unwrap_or_default();
+        let (Some(code), message) = (json["error_code"].as_i64(), json["message"].as_str()) else {
+            let detail = format!("status {status}{}", said(&bytes));
+            return Err(RegistryError::Malformed { url: url.to_owned(), detail });
+        };
+        let message = message.unwrap_or_default().to_owned();
+        Ok(Err(Refusal { url: url.to_owned(), status: status.as_u16(), code, message }))
+    }
+
+    /// The whole of an answer. The client's own timeout is one for each piece of it.
+    fn body(&self, url: &str, response: &mut Response) -> Result<Vec<u8>, RegistryError> {
+        let clock = SystemClock::new();
+        let mut bytes = Vec::new();
+        let mut piece = vec![0; PIECE];
+        loop {
+            let read = response.read(&mut piece);
+            let count = read.map_err(|error| RegistryError::Away(format!("{url}: the answer broke off: {error}")))?;
+            bytes.extend_from_slice(piece.get(..count).unwrap_or_default());
+            if bytes.len() > MAX_ANSWER {
+                return Err(RegistryError::TooLarge { url: url.to_owned(), limit: MAX_ANSWER as u64 });
+            }
+            if count == 0 {
+                return Ok(bytes);
+            }
+            if clock.elapsed() > self.timeout {
+                return Err(RegistryError::Away(format!("{url}: the answer does not end")));
+            }
+        }
+    }
 }
 
-/// Reads what a registry said.
-fn answer(url: &str, mut response: Response) -> Result<Result<Json, Refusal>, RegistryError> {
-    let status = response.status();
-    if let StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN = status {
-        return Err(RegistryError::Refused { url: url.to_owned(), status: status.as_u16() });
-    }
-    let mut bytes = Vec::new();
-    let read = response.by_ref().take(MAX_ANSWER + 1).read_to_end(&mut bytes);
-    read.map_err(|error| RegistryError::Away(format!("{url}: the answer broke off: {error}")))?;
-    if bytes.len() as u64 > MAX_ANSWER {
-        return Err(RegistryError::TooLarge { url: url.to_owned(), limit: MAX_ANSWER });
-    }
-    let json = serde_json::from_slice::<Json>(&bytes);
-    if status.is_success() {
-        let malformed = |error: serde_json::Error| RegistryError::Malformed {
-            url: url.to_owned(),
-            detail: format!("its answer is not JSON: {error}"),
-        };
-        return json.map(Ok).map_err(malformed);
-    }
-    let busy = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
-    if busy || status.is_server_error() {
-        return Err(RegistryError::Away(format!("{url}: status {status}{}", said(&bytes))));
-    }
-    // Who answers without a registry's error is a proxy, or some other server.
-    let json = json.unwrap_or_default();
-    let (Some(code), message) = (json["error_code"].as_i64(), json["message"].as_str()) else {
-        let detail = format!("status {status}{}", said(&bytes));
-        return Err(RegistryError::Malformed { url: url.to_owned(), detail });
-    };
-    let message = message.unwrap_or_default().to_owned();
-    Ok(Err(Refusal { url: url.to_owned(), status: status.as_u16(), code, message }))
+/// A URL without what may be secret in it.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string()
 }
 
 /// The beginning of what a server said, for messages.

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
@@ -21,13 +23,25 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts to fetch a schema that a record waits for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// After how long nobody waits any more for a schema that nobody has asked for.
-const FORGOTTEN: Duration = Duration::from_secs(300);
+const FORGOTTEN: Duration = Duration::from_secs(60);
+/// Who waits says so at least this often.
+const RENEWED: Duration = Duration::from_secs(10);
 /// Time between two lines of the log about a schema that does not come.
 const REPORT_INTERVAL: Duration = Duration::from_secs(30);
 /// The most ids that are remembered as ones that the registry does not have; each is a record that lies.
 const MAX_MISSES: usize = 10_000;
+/// How often a registry has to say that it does not have an id, each time at its next URL, before that counts: another
+/// node than the one that a producer registered its schema at may hear of it a little later.
+const MISSED: usize = 3;
+/// The pause after the first time; it doubles.
+const MISSED_PAUSE: Duration = Duration::from_millis(500);
+/// For how long something that is missing counts as such at least.
+const SHORTEST_MISS: Duration = Duration::from_secs(1);
 /// How many versions of a subject are fetched ahead.
 const PREFETCHED: usize = 20;
+
+/// The largest number that a registry gives a schema.
+const LARGEST_ID: u32 = i32::MAX as u32;
 
 /// What ends the waiting of a thread.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
@@ -89,13 +103,15 @@ struct Inner {
     miss_ttl: Duration,
     state: Mutex<State>,
     changed: Condvar,
+    /// How often an answer has ended a wait.
+    answers: AtomicU64,
 }
 
 #[derive(Default)]
 struct State {
     known: HashMap<WriterId, Lookup>,
-    /// Until when an id counts as missing.
-    misses: HashMap<WriterId, Duration>,
+    /// What was said of ids that is not the last word, and until when it counts.
+    misses: HashMap<WriterId, (Lookup, Duration)>,
     awaited: HashMap<WriterId, Waiting>,
     wakers: Vec<Waker>,
     /// Whether the thread that asks runs.
@@ -111,31 +127,51 @@ struct Waiting {
     /// When it is asked for next.
     due: Duration,
     pause: Duration,
+    /// How often it was said to be missing.
+    missed: usize,
     reported: Option<Duration>,
     problem: Option<String>,
     /// Who reads with it: plans are made for them before they go on.
     readers: Vec<Arc<Plans>>,
 }
 
+/// What an answer of the registry says of an id.
+enum Answer {
+    /// This, for good.
+    Lasting(Lookup),
+    /// This, for now: something is missing that may come.
+    Passing(Lookup),
+}
+
 impl WriterSchemas {
     /// Knows nothing yet. An id that the registry does not have is asked for again after `miss_ttl`.
     pub(super) fn new(client: Arc<RegistryClient>, clock: Arc<dyn Clock>, miss_ttl: Duration) -> WriterSchemas {
-        let (state, changed) = (Mutex::default(), Condvar::new());
-        WriterSchemas(Arc::new(Inner { client, clock, miss_ttl, state, changed }))
+        let (state, changed, answers) = (Mutex::default(), Condvar::new(), AtomicU64::new(0));
+        // A miss that is over before it is looked at would be asked for without end.
+        let miss_ttl = miss_ttl.max(SHORTEST_MISS);
+        WriterSchemas(Arc::new(Inner { client, clock, miss_ttl, state, changed, answers }))
+    }
+
+    /// How often an answer has ended a wait: who waits need not look before this has changed.
+    pub(in crate::serdes) fn answers(&self) -> u64 {
+        self.0.answers.load(Ordering::Acquire)
     }
 
     /// What an id stands for. If that is not known, it is asked for, and a plan for `reader` is made when it comes. Does
     /// not wait.
     pub(in crate::serdes) fn lookup(&self, id: WriterId, reader: &Arc<Plans>) -> Lookup {
         let inner = &self.0;
+        if matches!(id, WriterId::Number(number) if number > LARGEST_ID) {
+            return Lookup::Missing;
+        }
         let now = inner.clock.elapsed();
         let mut state = inner.lock();
         if let Some(known) = state.known.get(&id) {
             return known.clone();
         }
-        if let Some(until) = state.misses.get(&id) {
+        if let Some((missing, until)) = state.misses.get(&id) {
             if now < *until {
-                return Lookup::Missing;
+                return missing.clone();
             }
             state.misses.remove(&id);
         }
@@ -168,7 +204,9 @@ impl WriterSchemas {
             since: now.saturating_sub(waiting.since),
             problem: waiting.problem.clone(),
         };
-        let mut waits: Vec<SchemaWait> = state.awaited.iter().map(wait).collect();
+        // A partition that was given up waits no more.
+        let renewed = |(_, waiting): &(&WriterId, &Waiting)| now.saturating_sub(waiting.wanted) < RENEWED;
+        let mut waits: Vec<SchemaWait> = state.awaited.iter().filter(renewed).map(wait).collect();
         waits.sort_by(|a, b| b.since.cmp(&a.since).then_with(|| a.id.cmp(&b.id)));
         waits
     }
@@ -188,9 +226,11 @@ impl WriterSchemas {
             if inner.lock().known.contains_key(&id) {
                 continue;
             }
-            let lookup = usable(&inner.client, id, &registered.text)?;
-            inner.lock().known.insert(id, lookup);
-            count += 1;
+            // What is not whole now is asked for when a record comes.
+            if let Answer::Lasting(lookup) = usable(&inner.client, id, &registered.text)? {
+                inner.lock().known.insert(id, lookup);
+                count += 1;
+            }
         }
         Ok(count)
     }
@@ -205,8 +245,8 @@ impl Drop for WriterSchemas {
 
 impl Waiting {
     fn new(now: Duration) -> Waiting {
-        let (pause, reported, problem) = (FIRST_PAUSE, None, None);
-        Waiting { since: now, wanted: now, due: now, pause, reported, problem, readers: Vec::new() }
+        let (pause, missed, reported, problem) = (FIRST_PAUSE, 0, None, None);
+        Waiting { since: now, wanted: now, due: now, pause, missed, reported, problem, readers: Vec::new() }
     }
 }
 
@@ -232,7 +272,15 @@ impl Inner {
             match next.map(|(id, waiting)| (*id, waiting.due)) {
                 Some((id, due)) if due <= now => {
                     drop(state);
-                    self.settle(id, self.fetch(id));
+                    // A schema that nothing is prepared for must not end the thread, nor be tried without end.
+                    let fetched = catch_unwind(AssertUnwindSafe(|| self.fetch(id)));
+                    self.settle(
+                        id,
+                        fetched.unwrap_or_else(|_| {
+                            let message = format!("the schema of id {id} cannot be used: reading it failed");
+                            Ok(Answer::Lasting(Lookup::Unusable(message.into())))
+                        }),
+                    );
                     state = self.lock();
                 }
                 next => {
@@ -244,31 +292,34 @@ impl Inner {
         }
     }
 
-    fn fetch(&self, id: WriterId) -> Result<Lookup, RegistryError> {
-        let text = id.to_string();
-        let path = match id {
-            WriterId::Number(_) => ["schemas", "ids", &text],
-            WriterId::Guid(_) => ["schemas", "guids", &text],
+    /// Asks for a schema, and makes plans with it for those who wait. That is done outside of the lock: a large one takes a
+    /// while.
+    fn fetch(&self, id: WriterId) -> Result<Answer, RegistryError> {
+        let answer = match self.client.writer(id) {
+            Ok(text) => usable(&self.client, id, &text)?,
+            Err(RegistryError::Missing { .. }) => Answer::Passing(Lookup::Missing),
+            Err(error @ RegistryError::TooLarge { .. }) => Answer::Lasting(Lookup::Unusable(error.to_string().into())),
+            Err(error) => return Err(error),
         };
-        match self.client.fetch(&path, &format!("schema of id {id}")) {
-            Ok(text) => usable(&self.client, id, &text),
-            Err(RegistryError::Missing { .. }) => Ok(Lookup::Missing),
-            Err(error @ RegistryError::TooLarge { .. }) => Ok(Lookup::Unusable(error.to_string().into())),
-            Err(error) => Err(error),
+        if let Answer::Lasting(Lookup::Found(schema)) = &answer {
+            let readers = self.lock().awaited.get(&id).map(|waiting| waiting.readers.clone()).unwrap_or_default();
+            readers.iter().for_each(|reader| reader.add(id, schema));
         }
+        Ok(answer)
     }
 
     /// Keeps what came of an attempt, and tells those who wait.
-    fn settle(&self, id: WriterId, fetched: Result<Lookup, RegistryError>) {
+    fn settle(&self, id: WriterId, fetched: Result<Answer, RegistryError>) {
         let now = self.clock.elapsed();
         let error = match fetched {
-            Ok(lookup) => {
-                // Plans are made outside of the lock: that of a large schema takes a while.
-                let readers = self.lock().awaited.get(&id).map(|waiting| waiting.readers.clone()).unwrap_or_default();
-                if let Lookup::Found(schema) = &lookup {
-                    readers.iter().for_each(|reader| reader.add(id, schema));
-                }
-                self.keep(id, lookup, now);
+            Ok(Answer::Passing(missing)) => {
+                self.missed(id, missing, now);
+                return;
+            }
+            Ok(Answer::Lasting(lookup)) => {
+                let mut state = self.lock();
+                state.known.insert(id, lookup);
+                self.answered(state, id, now);
                 return;
             }
             Err(error) => error,
@@ -287,27 +338,40 @@ impl Inner {
         }
     }
 
-    fn keep(&self, id: WriterId, lookup: Lookup, now: Duration) {
+    /// Notes that something is missing. Once that was said often enough, it counts for a while.
+    fn missed(&self, id: WriterId, missing: Lookup, now: Duration) {
+        self.client.turn();
         let mut state = self.lock();
+        if let Some(waiting) = state.awaited.get_mut(&id)
+            && waiting.missed + 1 < MISSED.max(self.client.urls())
+        {
+            let doubled = u32::try_from(waiting.missed).unwrap_or(u32::MAX).min(3);
+            waiting.due = now + MISSED_PAUSE * 2_u32.pow(doubled);
+            waiting.missed += 1;
+            waiting.problem = Some("the registry does not have it so far".to_owned());
+            return;
+        }
+        if state.misses.len() >= MAX_MISSES {
+            state.misses.retain(|_, (_, until)| now < *until);
+        }
+        if state.misses.len() >= MAX_MISSES {
+            state.misses.clear();
+        }
+        state.misses.insert(id, (missing, now + self.miss_ttl));
+        self.answered(state, id, now);
+    }
+
+    /// Ends the waiting for an id.
+    fn answered(&self, mut state: MutexGuard<'_, State>, id: WriterId, now: Duration) {
         if let Some(waiting) = state.awaited.remove(&id)
             && waiting.reported.is_some()
         {
             let seconds = now.saturating_sub(waiting.since).as_secs_f64();
             tracing::info!(%id, seconds, "the registry has answered; the records that waited go on");
         }
-        if let Lookup::Missing = lookup {
-            if state.misses.len() >= MAX_MISSES {
-                state.misses.retain(|_, until| now < *until);
-            }
-            if state.misses.len() >= MAX_MISSES {
-                state.misses.clear();
-            }
-            state.misses.insert(id, now + self.miss_ttl);
-        } else {
-            state.known.insert(id, lookup);
-        }
         let wakers = state.wakers.clone();
         drop(state);
+        self.answers.fetch_add(1, Ordering::Release);
         wakers.iter().for_each(|wake| wake());
     }
 }
@@ -322,19 +386,23 @@ impl Drop for Working<'_> {
 }
 
 /// A schema made usable, with those that it names.
-fn usable(client: &RegistryClient, id: WriterId, text: &SchemaText) -> Result<Lookup, RegistryError> {
+fn usable(client: &RegistryClient, id: WriterId, text: &SchemaText) -> Result<Answer, RegistryError> {
+    let unusable = |message: String| Lookup::Unusable(message.into());
     if text.language != "AVRO" {
         let message = format!("the schema of id {id} is one of {}; only Avro can be read", text.language);
-        return Ok(Lookup::Unusable(message.into()));
+        return Ok(Answer::Lasting(unusable(message)));
     }
-    let references = match client.references(text) {
-        Err(error @ (RegistryError::Missing { .. } | RegistryError::Unusable { .. })) => {
-            return Ok(Lookup::Unusable(format!("the schema of id {id} refers to others: {error}").into()));
+    let references = match client.references_once(text) {
+        Err(error @ RegistryError::Missing { .. }) => {
+            return Ok(Answer::Passing(unusable(format!("the schema of id {id} refers to others: {error}"))));
+        }
+        Err(error @ RegistryError::Unusable { .. }) => {
+            return Ok(Answer::Lasting(unusable(format!("the schema of id {id} refers to others: {error}"))));
         }
         references => references?,
     };
-    Ok(match SchemaRegistry::standalone(&format!("id {id}"), &text.schema, &references) {
+    Ok(Answer::Lasting(match SchemaRegistry::standalone(&format!("id {id}"), &text.schema, &references) {
         Ok(schema) => Lookup::Found(schema),
-        Err(error) => Lookup::Unusable(format!("the schema of id {id} cannot be used: {}", error.message).into()),
-    })
+        Err(error) => unusable(format!("the schema of id {id} cannot be used: {}", error.message)),
+    }))
 }

@@ -56,6 +56,15 @@ impl Planner<'_> {
             }
             if let Verb::Sink(sink) = &mut verb {
                 sink.topic.note_read(|topic| read.contains(topic));
+                let meets_others = |name: &Arc<str>| {
+                    let reader = parts.iter().find(|part| part.sources.iter().any(|source| source.topic == *name));
+                    reader.is_some_and(|part| {
+                        !part.patterns.is_empty() || part.sources.iter().any(|source| !source.internal)
+                    })
+                };
+                if !sink.topic.names().any(meets_others) {
+                    sink.partition_key = None;
+                }
             }
             let node = Node { name: node.name, verb, on_process_error: node.on_process_error, outputs };
             parts.get_mut(*part)?.nodes.push(node);

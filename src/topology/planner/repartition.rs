@@ -10,6 +10,7 @@ use crate::state::StoreKind;
 use crate::topology::plan::{
     Asks, Encoding, KeyMapping, OffsetReset, OnError, Sink, SinkTopic, StoreId, Topic, TopicRole, Verb,
 };
+use crate::topology::spec::scalars::FormatSpec;
 use crate::yaml::Diagnostic;
 use crate::yaml::Span;
 
@@ -55,6 +56,14 @@ impl Planner<'_> {
         }
     }
 
+    /// Writes keys as others write them, where these are other bytes than those inside the application.
+    fn partition_key(&mut self, shape: &Shape, format: &Format, span: &Span) -> Option<Serializer> {
+        if !matches!(format, Format::Avro(_)) || self.options.registry.remote().is_none() {
+            return None;
+        }
+        self.serde(&FormatSpec { format: format.clone(), span: span.clone() })?.serializer(shape.required()).ok()
+    }
+
     /// A key computed by an expression.
     pub(super) fn key_mapping(&mut self, expression: Expression, span: &Span) -> Option<KeyMapping> {
         let format = key_format(expression.shape());
@@ -90,6 +99,7 @@ impl Planner<'_> {
                 None => return flow,
             },
         };
+        let partition_key = self.partition_key(&flow.key.shape, &format, what.span);
         let config = TopicConfig::new(what.partitions.unwrap_or(0));
         let role = TopicRole::Repartition;
         // Its records have the timestamps of events, so that a retention would delete what is still to be read.
@@ -104,6 +114,7 @@ impl Planner<'_> {
             map: None,
             value: Encoding::Internal(flow.value.clone()),
             on_produce_error: OnError::Fail,
+            partition_key,
             drops_null_keys: !what.keeps_null_keys,
             partition,
         });

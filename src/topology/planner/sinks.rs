@@ -59,6 +59,7 @@ impl Planner<'_> {
             map,
             value: Encoding::Serde(serializer),
             on_produce_error: policies.produce,
+            partition_key: None,
             drops_null_keys: false,
             partition: None,
         });
@@ -100,7 +101,9 @@ impl Planner<'_> {
 
     /// How keys are written. `Some(None)`: they are already.
     fn sink_key(&mut self, flow: &Flow, spec: &FormatSpec) -> Option<Option<Serializer>> {
-        if spec.format == flow.key.format && !flow.is_unknown() {
+        // Inside the application keys do not carry a registry's ids.
+        let has_id = matches!(spec.format, Format::Avro(_)) && self.options.registry.remote().is_some();
+        if spec.format == flow.key.format && !has_id && !flow.is_unknown() {
             return Some(None);
         }
         let serde = self.serde(spec)?;

@@ -167,8 +167,8 @@ impl Planner<'_> {
         Some(expression)
     }
 
-    /// The serde of a format that needs no schema, or whose schema has been used before.
+    /// The serde of keys inside the application, whose format needs no schema or one that has been used before.
     pub(super) fn serde_of(&mut self, format: &Format, span: &Span) -> Option<Serde> {
-        self.serde(&FormatSpec { format: format.clone(), span: span.clone() })
+        Some(self.serde(&FormatSpec { format: format.clone(), span: span.clone() })?.internal())
     }
 }

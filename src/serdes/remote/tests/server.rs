@@ -67,6 +67,11 @@ impl Server {
         self.told.lock().unwrap().requests.iter().filter(|seen| *seen == request).count()
     }
 
+    /// How many requests have come.
+    pub(super) fn requests(&self) -> usize {
+        self.told.lock().unwrap().requests.len()
+    }
+
     /// The header by which the last request said who asks.
     pub(super) fn authorization(&self) -> Option<String> {
         self.told.lock().unwrap().authorization.clone()

@@ -1,0 +1,175 @@
+//! Answers of registries that lag, do not know a question, or are none.
+
+use super::*;
+
+/// What Jersey says of a path that it does not know, or of an id that is no number of its own.
+fn no_such_path() -> Json {
+    json!({ "error_code": 404, "message": "HTTP 404 Not Found" })
+}
+
+#[test]
+fn an_id_that_no_registry_gives_is_not_asked_for() {
+    let server = Server::start();
+    let (remote, serde, _) = reader(settings(&[&server.url()]), Arc::new(SystemClock::new()));
+    let reader = serde.deserializer(&Fields::All);
+    for id in [1 << 31, u32::MAX] {
+        let error = reader.deserialize(&framed(id, b"")).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Skip, "{error}");
+    }
+    assert_eq!((server.requests(), remote.waits()), (0, Vec::new()));
+}
+
+#[test]
+fn a_registry_that_does_not_know_the_question_has_no_such_schema() {
+    let server = Server::start();
+    let guid = "GET /schemas/guids/07070707-0707-0707-0707-070707070707";
+    server.says(guid, 404, no_such_path());
+    server.says("GET /schemas/ids/5", 404, no_such_path());
+    server.says("GET /schemas/types", 200, json!(["JSON", "AVRO"]));
+    let clock = ManualClock::default();
+    let (_remote, serde, _) = reader(settings(&[&server.url()]), Arc::new(clock.clone()));
+    let reader = serde.deserializer(&Fields::All);
+    for payload in [framed(5, b""), [&[1][..], &[7; 16]].concat().into()] {
+        let error = settled(&reader, &payload, &clock).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Skip, "{error}");
+    }
+}
+
+#[test]
+fn a_path_that_leads_to_no_registry_says_nothing_of_ids() {
+    let server = Server::start();
+    server.says("GET /schemas/ids/5", 404, no_such_path());
+    server.says("GET /schemas/types", 404, no_such_path());
+    let (remote, serde, _) = reader(settings(&[&server.url()]), Arc::new(SystemClock::new()));
+    let reader = serde.deserializer(&Fields::All);
+    while server.count("GET /schemas/ids/5") < 4 {
+        assert!(reader.deserialize(&framed(5, b"")).unwrap_err().is_awaited());
+        pause(Duration::from_millis(5));
+    }
+    assert!(remote.waits()[0].problem.as_ref().unwrap().contains("404"));
+}
+
+#[test]
+fn a_node_that_has_not_heard_of_a_schema_yet_loses_no_record() {
+    let (lagging, leader) = (Server::start(), Server::start());
+    lagging.says("GET /schemas/ids/5", 404, missing());
+    leader.says("GET /schemas/ids/5", 200, schema(ORDER));
+    let urls = [&*lagging.url(), &leader.url()];
+    let (_remote, serde, _) = reader(settings(&urls), Arc::new(SystemClock::new()));
+    let reader = serde.deserializer(&Fields::All);
+    let clock = ManualClock::default();
+    let order = settled(&reader, &framed(5, &[4, b'o', b'1', 2]), &clock);
+    assert_eq!(shown(order), json!({ "id": "o1", "amount": 1 }));
+}
+
+#[test]
+fn what_was_written_before_there_was_a_registry_is_asked_for_once() {
+    let server = Server::start();
+    let mut schemas = SchemaRegistry::new();
+    schemas.add("Order.avsc", ORDER).unwrap();
+    let id = schemas.id("Order").unwrap();
+    let question = format!("GET /schemas/ids/{id}");
+    server.says(&question, 404, missing());
+    let clock = ManualClock::default();
+    let (remote, serde, _) = reader(settings(&[&server.url()]), Arc::new(clock.clone()));
+    let reader = serde.deserializer(&Fields::All);
+    let payload = framed(id, &[4, b'o', b'1', 2]);
+    assert_eq!(shown(settled(&reader, &payload, &clock)), json!({ "id": "o1", "amount": 1 }));
+    let asked = server.count(&question);
+    clock.advance(Duration::from_secs(3_600));
+    assert!(reader.deserialize(&payload).is_ok(), "the registry may be away by now");
+    assert_eq!((server.count(&question), remote.waits()), (asked, Vec::new()));
+}
+
+#[test]
+fn a_reference_that_is_missing_may_come() {
+    let server = Server::start();
+    let order = r#"{"type": "record", "name": "Order", "namespace": "shop", "fields": [
+        {"name": "id", "type": "string"}, {"name": "price", "type": "shop.Money"}]}"#;
+    let references = json!([{ "name": "shop.Money", "subject": "money", "version": 2 }]);
+    server.says("GET /schemas/ids/5", 200, json!({ "schema": order, "references": references }));
+    let money =
+        r#"{"type": "record", "name": "Money", "namespace": "shop", "fields": [{"name": "cents", "type": "long"}]}"#;
+    let question = "GET /subjects/money/versions/2?deleted=true";
+    for _ in 0..3 {
+        server.says_once(question, 404, missing());
+    }
+    server.says(question, 200, json!({ "id": 1, "version": 2, "schema": money }));
+    let clock = ManualClock::default();
+    let (_remote, serde, _) = reader(settings(&[&server.url()]), Arc::new(clock.clone()));
+    let reader = serde.deserializer(&Fields::All);
+    let payload = framed(5, &[4, b'o', b'1', 2]);
+    let error = settled(&reader, &payload, &clock).unwrap_err();
+    assert!(error.class() == ErrorClass::Skip && error.to_string().contains("refers to others"), "{error}");
+    clock.advance(Duration::from_secs(31));
+    assert_eq!(shown(settled(&reader, &payload, &clock)), json!({ "id": "o1", "amount": 7 }));
+}
+
+#[test]
+fn what_answers_without_being_a_registry_is_followed_by_the_next_url() {
+    let (page, closed, server) = (Server::start(), Server::start(), Server::start());
+    page.says("GET /schemas/ids/3", 200, json!("under maintenance"));
+    closed.says("GET /schemas/ids/3", 403, json!({}));
+    server.says("GET /schemas/ids/3", 200, schema("\"string\""));
+    let client = RegistryClient::new(&settings(&[&page.url(), &closed.url(), &server.url()])).unwrap();
+    for asked in 1..=2 {
+        assert_eq!(client.by_id(3).unwrap(), SchemaText::avro("\"string\""));
+        assert_eq!((closed.count("GET /schemas/ids/3"), server.count("GET /schemas/ids/3")), (1, asked));
+    }
+}
+
+#[test]
+fn a_level_that_asks_for_all_versions_is_checked_against_all() {
+    let (subject, text) = (Subject::named("s"), SchemaText::avro(ORDER));
+    let server = Server::start();
+    server.says(
+        "POST /compatibility/subjects/s/versions?verbose=true",
+        405,
+        json!({ "error_code": 405, "message": "" }),
+    );
+    server.says("GET /config/s?defaultToGlobal=true", 200, json!({ "compatibilityLevel": "FULL_TRANSITIVE" }));
+    server.says("GET /subjects/s/versions", 200, json!([1, 2]));
+    let version = |number| format!("POST /compatibility/subjects/s/versions/{number}?verbose=true");
+    server.says(&version(2), 200, json!({ "is_compatible": true }));
+    server.says(&version(1), 200, json!({ "is_compatible": false, "messages": ["amount: gone"] }));
+    assert_eq!(client(&server).is_compatible(&subject, &text).unwrap(), Err("amount: gone".to_owned()));
+}
+
+#[test]
+fn a_redirect_is_named_and_not_followed() {
+    let server = Server::start();
+    server.says("GET /schemas/ids/3", 302, json!({}));
+    let error = client(&server).by_id(3).unwrap_err().to_string();
+    assert!(error.contains("redirects"), "{error}");
+}
+
+#[test]
+fn what_may_be_secret_in_a_url_is_not_shown() {
+    let server = Server::start();
+    server.says("GET /schemas/ids/3?token=hunter2", 404, json!("no"));
+    let client = RegistryClient::new(&settings(&[&format!("{}?token=hunter2", server.url())])).unwrap();
+    let error = client.by_id(3).unwrap_err().to_string();
+    assert!(error.contains("404") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn bytes_that_are_the_whole_value_have_no_length() {
+    let server = Server::start();
+    server.says("GET /schemas/ids/5", 200, schema("\"bytes\""));
+    let remote = RemoteRegistry::open(settings(&[&server.url()]), Arc::new(SystemClock::new())).unwrap();
+    let mut schemas = SchemaRegistry::beside(remote);
+    schemas.add("Blob.avsc", "\"bytes\"").unwrap();
+    schemas.assign("Blob", 9);
+    let clock = ManualClock::default();
+    let serde = Serde::new(&Format::Avro("Blob".to_owned()), &schemas).unwrap();
+    let reader = serde.deserializer(&Fields::All);
+    for id in [5, 9] {
+        let value = settled(&reader, &framed(id, b"\x02ab"), &clock).unwrap();
+        assert_eq!(value, crate::record::Value::Bytes(Bytes::from_static(b"\x02ab")));
+        let written = serde.serializer(serde.shape()).unwrap().payload(&value, &mut Vec::new()).unwrap();
+        assert_eq!(written, framed(9, b"\x02ab"));
+    }
+    let raw = Serde::new(&Format::RawAvro("Blob".to_owned()), &schemas).unwrap().deserializer(&Fields::All);
+    let value = raw.deserialize(&Bytes::from_static(b"\x04ab")).unwrap();
+    assert_eq!(value, crate::record::Value::Bytes(Bytes::from_static(b"ab")));
+}

@@ -1,0 +1,162 @@
+//! A schema registry of a few lines, with the ids that a test wants: what a real one gives, it gives in its own order.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use serde_json::{Value as Json, json};
+
+#[derive(Default)]
+struct Kept {
+    first: u32,
+    /// The texts, from the first id on.
+    schemas: Vec<String>,
+    /// The ids of the versions of each subject.
+    subjects: BTreeMap<String, Vec<u32>>,
+}
+
+impl Kept {
+    fn id(&mut self, text: &str) -> u32 {
+        let known = self.schemas.iter().position(|schema| schema == text).unwrap_or_else(|| {
+            self.schemas.push(text.to_owned());
+            self.schemas.len() - 1
+        });
+        self.first + known as u32
+    }
+
+    fn text(&self, id: u32) -> Option<&String> {
+        self.schemas.get(usize::try_from(id.checked_sub(self.first)?).ok()?)
+    }
+
+    fn answer(&mut self, method: &str, path: &str, body: &Json) -> (u16, Json) {
+        let missing = (404, json!({ "error_code": 40403, "message": "there is none" }));
+        let path = path.split('?').next().unwrap_or_default();
+        let parts: Vec<&str> = path.split('/').skip(1).collect();
+        let text = body["schema"].as_str().unwrap_or_default().to_owned();
+        match (method, &parts[..]) {
+            ("GET", ["schemas", "ids", id]) => match id.parse().ok().and_then(|id| self.text(id)) {
+                Some(text) => (200, json!({ "schema": text })),
+                None => missing,
+            },
+            ("GET", ["subjects", subject, "versions"]) => match self.subjects.get(*subject) {
+                Some(ids) => (200, (1..=ids.len()).collect()),
+                None => missing,
+            },
+            ("GET", ["subjects", subject, "versions", version]) => {
+                let ids = self.subjects.get(*subject).cloned().unwrap_or_default();
+                let version = if *version == "latest" { ids.len() } else { version.parse().unwrap() };
+                match version.checked_sub(1).and_then(|index| ids.get(index)) {
+                    Some(id) => (200, json!({ "id": id, "version": version, "schema": self.text(*id) })),
+                    None => missing,
+                }
+            }
+            ("POST", ["subjects", subject]) => {
+                let ids = self.subjects.get(*subject).cloned().unwrap_or_default();
+                let known = ids.into_iter().find(|id| self.text(*id) == Some(&text));
+                known.map_or(missing, |id| (200, json!({ "id": id })))
+            }
+            ("POST", ["subjects", subject, "versions"]) => {
+                let id = self.id(&text);
+                let ids = self.subjects.entry((*subject).to_owned()).or_default();
+                if !ids.contains(&id) {
+                    ids.push(id);
+                }
+                (200, json!({ "id": id }))
+            }
+            _ => panic!("{method} {path}"),
+        }
+    }
+}
+
+/// It ends with its value.
+pub(crate) struct SmallRegistry {
+    port: u16,
+    kept: Arc<Mutex<Kept>>,
+    away: Arc<AtomicBool>,
+    stopping: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SmallRegistry {
+    /// One whose ids begin with `first`.
+    pub(crate) fn start(first: u32) -> SmallRegistry {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let kept = Arc::new(Mutex::new(Kept { first, ..Kept::default() }));
+        let (away, stopping) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let (keeping, is_away, ending) = (kept.clone(), away.clone(), stopping.clone());
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if ending.load(Ordering::SeqCst) {
+                    break;
+                }
+                let stream = stream.unwrap();
+                let (keeping, is_away) = (keeping.clone(), is_away.clone());
+                std::thread::spawn(move || serve(stream, &keeping, &is_away));
+            }
+        });
+        SmallRegistry { port, kept, away, stopping, thread: Some(thread) }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Whether it hangs up on whoever asks what an id stands for.
+    pub(crate) fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// Registers a schema, and returns its id.
+    pub(crate) fn register(&self, subject: &str, schema: &Json) -> u32 {
+        let body = json!({ "schema": schema.to_string() });
+        let (_, answer) = self.kept.lock().unwrap().answer("POST", &format!("/subjects/{subject}/versions"), &body);
+        u32::try_from(answer["id"].as_u64().unwrap()).unwrap()
+    }
+
+    /// The subjects that have schemas.
+    pub(crate) fn subjects(&self) -> Vec<String> {
+        self.kept.lock().unwrap().subjects.keys().cloned().collect()
+    }
+}
+
+impl Drop for SmallRegistry {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        // Wakes who accepts.
+        drop(TcpStream::connect(("127.0.0.1", self.port)));
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+/// Answers one request, then closes.
+fn serve(mut stream: TcpStream, kept: &Mutex<Kept>, away: &AtomicBool) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut line = String::new();
+    if reader.read_line(&mut line).unwrap_or(0) == 0 {
+        return;
+    }
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).unwrap();
+        let Some((name, value)) = header.trim().split_once(": ") else { break };
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let body = serde_json::from_slice(&body).unwrap_or(Json::Null);
+    let words: Vec<&str> = line.split(' ').collect();
+    if words[1].starts_with("/schemas/ids/") && away.load(Ordering::SeqCst) {
+        return;
+    }
+    let (status, answer) = kept.lock().unwrap().answer(words[0], words[1], &body);
+    let answer = answer.to_string();
+    let head = format!("HTTP/1.1 {status} -\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", answer.len());
+    drop(stream.write_all((head + &answer).as_bytes()));
+}
