@@ -4,12 +4,9 @@
 //! records. A plan leaves two things to the record: a symbol that the reader's enum does not have, and a branch of a union
 //! that the reader has nothing for. A check may not: some record will have it.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
-
-use apache_avro::Schema;
-use apache_avro::schema::{Alias, Name, RecordField};
+use std::sync::Arc;
 
 use super::avro::SharedSchema;
 use super::error::prefix;
@@ -99,7 +96,7 @@ impl fmt::Display for Break {
 #[derive(Clone, Debug)]
 pub struct SchemaVersion {
     schema: SharedSchema,
-    parsed: Schema,
+    canonical: Arc<str>,
     text: String,
 }
 
@@ -109,8 +106,8 @@ impl SchemaVersion {
     /// # Errors
     /// When it is none that can be used.
     pub fn new(origin: &str, text: &str, references: &[(String, String)]) -> Result<SchemaVersion, SchemaError> {
-        let (schema, text, parsed) = SchemaRegistry::version(origin, text, references)?;
-        Ok(SchemaVersion { schema, parsed, text })
+        let (schema, text, canonical) = SchemaRegistry::version(origin, text, references)?;
+        Ok(SchemaVersion { schema, canonical, text })
     }
 
     /// The schema with all that it refers to inside it.
@@ -120,7 +117,7 @@ impl SchemaVersion {
 
     /// Whether both are laid out alike, whatever else they say.
     pub fn is_same(&self, other: &SchemaVersion) -> bool {
-        self.parsed.canonical_form() == other.parsed.canonical_form()
+        self.canonical == other.canonical
     }
 
     /// Where this version does not fit an older one.
@@ -133,163 +130,8 @@ impl SchemaVersion {
 
 /// What of the writer's the reader cannot read.
 fn lost(writer: &SchemaVersion, reader: &SchemaVersion, direction: Direction) -> Vec<Break> {
-    if let Some((path, message)) = reader.schema.cannot_read(&writer.schema) {
-        return vec![Break { direction, path, message }];
-    }
-    let (mut writers, mut readers) = (HashMap::new(), HashMap::new());
-    collect(&writer.parsed, &mut writers);
-    collect(&reader.parsed, &mut readers);
-    let mut comparison =
-        Comparison { writers, readers, direction, seen: Vec::new(), path: Vec::new(), breaks: Vec::new() };
-    comparison.compare(&writer.parsed, &reader.parsed);
-    comparison.breaks
-}
-
-/// The named types of a schema.
-fn collect<'s>(schema: &'s Schema, found: &mut HashMap<String, &'s Schema>) {
-    match schema {
-        Schema::Array(array) => collect(&array.items, found),
-        Schema::Map(map) => collect(&map.types, found),
-        Schema::Union(union) => union.variants().iter().for_each(|branch| collect(branch, found)),
-        Schema::Record(record) => {
-            found.insert(record.name.name.clone(), schema);
-            record.fields.iter().for_each(|field| collect(&field.schema, found));
-        }
-        Schema::Enum(enumeration) => drop(found.insert(enumeration.name.name.clone(), schema)),
-        Schema::Fixed(fixed) => drop(found.insert(fixed.name.name.clone(), schema)),
-        _ => {}
-    }
-}
-
-struct Comparison<'s> {
-    writers: HashMap<String, &'s Schema>,
-    readers: HashMap<String, &'s Schema>,
-    direction: Direction,
-    /// The pairs of records that have been compared, by name: schemas may contain themselves.
-    seen: Vec<(String, String)>,
-    path: Vec<String>,
-    breaks: Vec<Break>,
-}
-
-impl<'s> Comparison<'s> {
-    fn compare(&mut self, writer: &'s Schema, reader: &'s Schema) {
-        let (writer, reader) = (followed(writer, &self.writers), followed(reader, &self.readers));
-        match (writer, reader) {
-            (Schema::Union(branches), _) => {
-                for branch in branches.variants() {
-                    let branch = followed(branch, &self.writers);
-                    match self.readable(branch, reader) {
-                        Some(wanted) => self.compare(branch, wanted),
-                        None => {
-                            let name = name_of(branch);
-                            self.note(format!("the writer may have {name}, for which the reader has nothing"));
-                        }
-                    }
-                }
-            }
-            (_, Schema::Union(_)) => {
-                if let Some(wanted) = self.readable(writer, reader) {
-                    self.compare(writer, wanted);
-                }
-            }
-            (Schema::Enum(written), Schema::Enum(wanted)) if wanted.default.is_none() => {
-                for symbol in written.symbols.iter().filter(|symbol| !wanted.symbols.contains(symbol)) {
-                    let name = &wanted.name.name;
-                    self.note(format!(
-                        "the reader's enum {name} has neither the writer's symbol `{symbol}` nor a default"
-                    ));
-                }
-            }
-            (Schema::Array(written), Schema::Array(wanted)) => self.within("[]", &written.items, &wanted.items),
-            (Schema::Map(written), Schema::Map(wanted)) => self.within("[]", &written.types, &wanted.types),
-            (Schema::Record(written), Schema::Record(wanted)) => {
-                let pair = (written.name.name.clone(), wanted.name.name.clone());
-                if self.seen.contains(&pair) {
-                    return;
-                }
-                self.seen.push(pair);
-                for field in &wanted.fields {
-                    if let Some(source) = source(&written.fields, field) {
-                        self.within(&field.name, &source.schema, &field.schema);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn within(&mut self, segment: &str, writer: &'s Schema, reader: &'s Schema) {
-        self.path.push(segment.to_owned());
-        self.compare(writer, reader);
-        self.path.pop();
-    }
-
-    fn note(&mut self, message: String) {
-        let path = self.path.join(".").replace(".[]", "[]");
-        self.breaks.push(Break { direction: self.direction, path, message });
-    }
-
-    /// What a branch of the writer's is read as: the reader itself, or the branch of it that fits.
-    fn readable(&self, writer: &Schema, reader: &'s Schema) -> Option<&'s Schema> {
-        match reader {
-            Schema::Union(branches) => {
-                let branches = || branches.variants().iter().map(|branch| followed(branch, &self.readers));
-                let same = branches().find(|branch| kind(branch) == kind(writer) && is_named_alike(writer, branch));
-                same.or_else(|| branches().find(|branch| promotes(writer, branch)))
-            }
-            reader if kind(reader) == kind(writer) && is_named_alike(writer, reader) => Some(reader),
-            reader => promotes(writer, reader).then_some(reader),
-        }
-    }
-}
-
-fn followed<'s>(schema: &'s Schema, named: &HashMap<String, &'s Schema>) -> &'s Schema {
-    match schema {
-        Schema::Ref { name } => named.get(&name.name).copied().unwrap_or(schema),
-        schema => schema,
-    }
-}
-
-fn kind(schema: &Schema) -> std::mem::Discriminant<Schema> {
-    std::mem::discriminant(schema)
-}
-
-/// Whether two types of one kind go by the same name, if they have names.
-fn is_named_alike(writer: &Schema, reader: &Schema) -> bool {
-    let alike = |writer: &Name, reader: &Name, aliases: &Option<Vec<Alias>>| {
-        writer.name == reader.name || aliases.iter().flatten().any(|alias| alias.name() == writer.name)
-    };
-    match (writer, reader) {
-        (Schema::Record(writer), Schema::Record(reader)) => alike(&writer.name, &reader.name, &reader.aliases),
-        (Schema::Enum(writer), Schema::Enum(reader)) => alike(&writer.name, &reader.name, &reader.aliases),
-        (Schema::Fixed(writer), Schema::Fixed(reader)) => alike(&writer.name, &reader.name, &reader.aliases),
-        _ => true,
-    }
-}
-
-/// Whether a value of one type may be read as one of another (Avro 1.12, "Schema Resolution").
-fn promotes(writer: &Schema, reader: &Schema) -> bool {
-    matches!(
-        (writer, reader),
-        (Schema::Int, Schema::Long | Schema::Float | Schema::Double)
-            | (Schema::Long, Schema::Float | Schema::Double)
-            | (Schema::Float, Schema::Double)
-            | (Schema::String, Schema::Bytes)
-            | (Schema::Bytes, Schema::String)
-    )
-}
-
-/// The writer's field that a reader's field is read from.
-fn source<'s>(fields: &'s [RecordField], wanted: &RecordField) -> Option<&'s RecordField> {
-    let named = |name: &str| fields.iter().find(|field| field.name == name);
-    named(&wanted.name).or_else(|| wanted.aliases.iter().flatten().find_map(|alias| named(alias)))
-}
-
-fn name_of(schema: &Schema) -> String {
-    match schema.name() {
-        Some(name) => name.name.clone(),
-        None => format!("{schema:?}").split([' ', '(', '{']).next().unwrap_or_default().to_lowercase(),
-    }
+    let found = reader.schema.cannot_read(&writer.schema).into_iter();
+    found.map(|(path, message)| Break { direction, path, message }).collect()
 }
 
 #[cfg(test)]

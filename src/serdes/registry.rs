@@ -136,17 +136,14 @@ impl SchemaRegistry {
         })
     }
 
-    /// As [`SchemaRegistry::standalone`], with its whole text and as the library has it.
+    /// As [`SchemaRegistry::standalone`], with its whole text and its canonical form.
     pub(super) fn version(
         origin: &str,
         text: &str,
         references: &[(String, String)],
-    ) -> Result<(SharedSchema, String, apache_avro::Schema), SchemaError> {
-        let Registered { schema, text, .. } = SchemaRegistry::alone(origin, text, references)?;
-        let mut json = read(origin, &text)?;
-        put_aside(&mut json);
-        let (parsed, _) = parse(&json).map_err(|message| SchemaError::whole(origin, message))?;
-        Ok((schema, text.to_string(), parsed))
+    ) -> Result<(SharedSchema, String, Arc<str>), SchemaError> {
+        let Registered { schema, text, canonical, .. } = SchemaRegistry::alone(origin, text, references)?;
+        Ok((schema, text.to_string(), canonical))
     }
 
     fn alone(origin: &str, text: &str, references: &[(String, String)]) -> Result<Registered, SchemaError> {

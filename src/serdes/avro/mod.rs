@@ -9,6 +9,7 @@ mod choose;
 mod decode;
 mod default;
 mod encode;
+mod gaps;
 mod matching;
 mod plan;
 mod reader;
@@ -51,11 +52,14 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    /// Where values that another schema wrote cannot be read as this one's, and how the two part; `None`: they can, symbols
-    /// and branches of unions aside, which are a matter of each value.
-    pub(super) fn cannot_read(&self, writer: &Schema) -> Option<(String, String)> {
-        let mismatch = plan::compile(&writer.kind, &self.kind, &Fields::All).err()?;
-        Some((mismatch.path.join(".").replace(".[]", "[]"), mismatch.message))
+    /// Where values that another schema wrote cannot be read as this one's, and how the two part: what no record fits, or
+    /// else what some records do not.
+    pub(super) fn cannot_read(&self, writer: &Schema) -> Vec<(String, String)> {
+        let found = match plan::compile(&writer.kind, &self.kind, &Fields::All) {
+            Err(mismatch) => vec![(mismatch.path, mismatch.message)],
+            Ok(plan) => gaps::of(&plan),
+        };
+        found.into_iter().map(|(path, message)| (path.join(".").replace(".[]", "[]"), message)).collect()
     }
 }
 
