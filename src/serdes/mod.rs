@@ -4,6 +4,7 @@
 //! for a schema and the [`Shape`] of what it will be given; per record they only run.
 
 mod avro;
+pub mod catalogue;
 mod cursor;
 mod error;
 mod inline;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 
 use crate::record::{Fields, Shape, Value};
 
+pub use catalogue::SchemaDescription;
 pub use error::{Incompatible, PayloadError, Problem, SerdeError, ShapeMismatch, UnknownSchema, ValueError};
 pub use registry::{SchemaError, SchemaRegistry};
 pub use topic::TopicSerde;

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use thiserror::Error;
 
 use super::avro::{Schema, SharedSchema, Type};
+use super::catalogue::{self, SchemaDescription};
 use super::error::{nearest, prefix, suggestion};
 use super::inline::{Definitions, PRIMITIVES};
 use super::names::wrong_name;
@@ -30,6 +31,8 @@ struct Registered {
     /// The schema's own full name, with its namespace; "" where it has none.
     full_name: String,
     canonical: Arc<str>,
+    /// What it says of itself.
+    description: Arc<SchemaDescription>,
 }
 
 /// A file that is not a usable schema.
@@ -163,9 +166,12 @@ impl SchemaRegistry {
             let message = format!("has the same id, {id}, as the schema {}; change either a little", other.schema.name);
             return Err(source.error(message));
         }
+        let description = catalogue::describe(name, source.file, &json)
+            .map_err(|(attribute, message)| source.error_at(&attribute, message))?;
         let full_name = parsed.name().map(|name| name.fullname(None)).unwrap_or_default();
         let schema = Arc::new(Schema { name: name.to_owned(), id, kind });
-        self.schemas.insert(name.to_owned(), Registered { schema, full_name, canonical });
+        self.schemas
+            .insert(name.to_owned(), Registered { schema, full_name, canonical, description: Arc::new(description) });
         Ok(())
     }
 
@@ -185,9 +191,18 @@ impl SchemaRegistry {
         self.schema(name).map(|schema| schema.id)
     }
 
+    /// What a schema says of itself, by its name or full name.
+    pub fn description(&self, name: &str) -> Option<&Arc<SchemaDescription>> {
+        self.registered(name).map(|registered| &registered.description)
+    }
+
     pub(super) fn schema(&self, name: &str) -> Option<&SharedSchema> {
+        self.registered(name).map(|registered| &registered.schema)
+    }
+
+    fn registered(&self, name: &str) -> Option<&Registered> {
         let by_full_name = || self.schemas.values().find(|registered| registered.full_name == name);
-        self.schemas.get(name).or_else(by_full_name).map(|registered| &registered.schema)
+        self.schemas.get(name).or_else(by_full_name)
     }
 
     pub(super) fn schemas(&self) -> impl Iterator<Item = &Schema> {
