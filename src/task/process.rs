@@ -59,6 +59,7 @@ impl Task {
                     node: source.name.clone(),
                     message: error.to_string(),
                     personal_data: source.personal_data,
+                    personal_keys: plan.personal_keys,
                 };
                 self.handle(source.on_decode_error, failure, &input, now)
             }
@@ -258,8 +259,9 @@ impl Task {
         if let OperatorError::State(source) = error {
             return Err(TaskError::State { task: self.id, source });
         }
-        let personal_data = input.personal_data;
-        let failure = Failure { class, node: plan.name.clone(), message: error.to_string(), personal_data };
+        let (personal_data, personal_keys) = (input.personal_data, subtopology.personal_keys);
+        let (node, message) = (plan.name.clone(), error.to_string());
+        let failure = Failure { class, node, message, personal_data, personal_keys };
         self.handle(policy, failure, input, now)
     }
 

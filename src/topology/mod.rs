@@ -16,6 +16,7 @@ mod schema;
 pub(crate) mod spec;
 pub mod stream_join;
 mod table_plan;
+pub mod taint;
 
 use crate::agents::Agents;
 use crate::expression::NativeFunctions;
