@@ -128,6 +128,16 @@ impl Taint {
         }
     }
 
+    /// The same of a value of which only these fields are there.
+    pub fn restricted(&self, fields: &Fields) -> Taint {
+        match fields {
+            Fields::Some(names) if !self.parts.contains_key(&Part::Element) => {
+                Taint::fields(names.iter().map(|(name, fields)| (name.as_str(), self.field(name).restricted(fields))))
+            }
+            Fields::Some(_) | Fields::All => self.clone(),
+        }
+    }
+
     /// Adds what `other` says; whether that says more than was known.
     pub fn join(&mut self, other: &Taint) -> bool {
         let more = self.join_within(other, MAX_DEPTH);
@@ -252,6 +262,9 @@ mod tests {
         assert_eq!(customer().read(&Fields::path(&["name"])), Some(Mark(1)));
         assert_eq!(customer().read(&Fields::path(&["city"])), None);
         assert_eq!(customer().read(&Fields::All), Some(Mark(1)));
+        assert_eq!(customer().restricted(&Fields::path(&["name"])), Taint::fields([("name", Taint::whole(Mark(1)))]));
+        assert_eq!(Taint::whole(Mark(1)).restricted(&Fields::path(&["a", "b"])).paths()[0].0.to_string(), ".a.b");
+        assert!(customer().restricted(&Fields::none()).is_clean());
         assert_eq!(Taint::elements(customer()).read(&Fields::path(&["name"])), Some(Mark(1)));
     }
 }

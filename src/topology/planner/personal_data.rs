@@ -10,7 +10,7 @@ use crate::serdes::{Format, SchemaRegistry, Serde};
 use crate::topology::plan::{Sink, Topology, Verb};
 use crate::topology::spec::{Name, PersonalDataSpec, PersonalField, SinkSpec, SourceSpec, TopologySpec};
 use crate::topology::taint::{Offence, Origins, Written, analyse};
-use crate::yaml::{Content, Diagnostic, Node, Problems, Span, suggest};
+use crate::yaml::{Content, Diagnostic, Node, Problems, Span, list, suggest};
 
 impl Planner<'_> {
     /// Whether records of a source may hold personal data: it says so, a schema does, or a sink that writes its topic.
@@ -95,9 +95,21 @@ pub(super) fn check(
 ) {
     let analysis = analyse(topology, &Origins::new(registry, spec));
     let report = Report { spec, root, sinks };
+    let mut found: Vec<(Span, Vec<&Offence>)> = Vec::new();
     for offence in &analysis.offences {
-        let problem = report.diagnostic(offence, problems);
-        problems.report(problem);
+        let place = report.place(offence);
+        let alike = |(other, group): &&mut (Span, Vec<&Offence>)| {
+            *other == place && group.iter().all(|first| (&first.node, &first.to) == (&offence.node, &offence.to))
+        };
+        match found.iter_mut().find(alike) {
+            Some((_, group)) => group.push(offence),
+            None => found.push((place, vec![offence])),
+        }
+    }
+    for (place, group) in found {
+        if let Some(problem) = report.diagnostic(place, &group, problems) {
+            problems.report(problem);
+        }
     }
     for part in &mut topology.subtopologies {
         if analysis.personal_keys.contains(&part.id) {
@@ -115,6 +127,9 @@ pub(super) fn check(
     topology.schemas = schemas.collect();
 }
 
+/// How many parts a message names.
+const MOST_PARTS: usize = 12;
+
 /// Where things stand in the file.
 struct Report<'a> {
     spec: &'a TopologySpec,
@@ -124,15 +139,18 @@ struct Report<'a> {
 }
 
 impl Report<'_> {
-    fn diagnostic(&self, offence: &Offence, problems: &Problems) -> Diagnostic {
-        let (part, way) = (&offence.part, self.way(offence, problems));
+    /// What goes from one node to one place, together.
+    fn diagnostic(&self, place: Span, group: &[&Offence], problems: &Problems) -> Option<Diagnostic> {
+        let offence = group.first()?;
+        let (part, way) = (parts(group), self.way(offence, problems));
+        let be = if group.len() == 1 { "is" } else { "are" };
         let (message, advice) = match &offence.to {
             Written::Undeclared(topic) => (
-                format!("`{part}` is personal data, and the topic `{topic}` is not declared for it"),
+                format!("{part} {be} personal data, and the topic `{topic}` is not declared for it"),
                 "leave it out, redact it before, or declare the topic with `personal_data: true` on this sink",
             ),
             Written::Unmarked(file) => (
-                format!("`{part}` is personal data, and {file} does not mark it"),
+                format!("{part} {be} personal data, and {file} does not mark it so"),
                 "leave it out, redact it before, or mark the field with `\"pii\": true`, so that readers know",
             ),
             Written::TopicName => (
@@ -140,15 +158,16 @@ impl Report<'_> {
                 "name topics after what is no personal data",
             ),
             Written::Log => (
-                format!("`peek` would write `{part}` to the log of the process, and it is personal data"),
+                format!("`peek` would write personal data to the log of the process: {part}"),
                 "show what holds none: `- peek: key`, or what `redact` leaves",
             ),
             Written::Agent(agent) => (
-                format!("the agent `{agent}` would be given `{part}`, which is personal data"),
+                format!("the agent `{agent}` would be given personal data: {part}"),
                 "ask the agent `pii` first, and give it what that has redacted, or `redact(...)`",
             ),
         };
-        Diagnostic::new(self.place(offence), message).help(format!("it comes from {way}: {advice}"))
+        let which = if group.len() == 1 { "it" } else { "the first" };
+        Some(Diagnostic::new(place, message).help(format!("{which} comes from {way}: {advice}")))
     }
 
     /// The way that it took, with the lines of the steps.
@@ -181,6 +200,15 @@ impl Report<'_> {
         };
         let (key, body) = owner("streams").or_else(|| owner("tables"))?;
         Some(verb(body, step).unwrap_or_else(|| key.span.clone()))
+    }
+}
+
+/// The parts, the first few by name.
+fn parts(group: &[&Offence]) -> String {
+    let names: Vec<&str> = group.iter().take(MOST_PARTS).map(|offence| offence.part.as_str()).collect();
+    match group.len().saturating_sub(MOST_PARTS) {
+        0 => list(&names),
+        more => format!("`{}` and {more} more", names.join("`, `")),
     }
 }
 

@@ -83,7 +83,10 @@ impl<'t> Run<'t> {
             topology.topics.iter().map(|topic| (topic.name.as_str(), (&topic.key, topic.value.as_ref()))).collect();
         let mut of = |source: &Source, formats: Option<(&Format, &Format)>| match formats {
             Some(formats) if !source.internal => {
-                origins.of_source(&source.name, &source.topic, formats, &written, &mut known)
+                let mut all = origins.of_source(&source.name, &source.topic, formats, &written, &mut known);
+                // What nobody reads is not decoded.
+                all.value = all.value.restricted(&source.fields);
+                all
             }
             _ => Contents::default(),
         };
