@@ -1,6 +1,7 @@
 //! Personal data: what of an expression's result, and of what each verb hands on, comes from it (two tables), what becomes
 //! of real records (soundness: what comes out was foreseen), and what is said of it.
 
+mod dead_letters;
 mod expressions;
 mod reports;
 mod soundness;

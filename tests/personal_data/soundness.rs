@@ -288,7 +288,7 @@ fn topology(decisions: &[u8]) -> String {
     draft.finish(&mut choices)
 }
 
-fn record(topic: &str, key: &str, at: i64) -> InputRecord {
+pub(crate) fn record(topic: &str, key: &str, at: i64) -> InputRecord {
     let value = serde_json::json!({
         "id": "1", "name": SENTINEL, "email": SENTINEL, "age": 41, "score": 0.5, "member": true, "born": 5, "photo": "eA==",
         "nicknames": [SENTINEL, SENTINEL], "scores": [1.0], "orders": [{"sku": "s", "note": SENTINEL}],
