@@ -217,3 +217,35 @@ fn merged(base: Taint, with: Option<&Taint>, node: &Node) -> Taint {
         _ => base.joined(&with),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expression::native::NativeFunction;
+    use crate::expression::{Mark, Scope};
+    use crate::record::Fields;
+
+    fn flow(function: NativeFunction, given: Taint) -> Taint {
+        let fields = [("name", Shape::String), ("city", Shape::String)];
+        let scope = Scope::new().with("value", Binding::Value, Shape::structure("", fields));
+        let scope = scope.with_functions([("f".to_owned(), function)].into_iter().collect());
+        let expression = Expression::compile("{'x': f(value), 'y': value.city}", &scope).unwrap();
+        expression.flow(&Given { value: given, ..Given::default() })
+    }
+
+    fn function() -> NativeFunction {
+        NativeFunction::new(1, Shape::Any, |_| Ok(Value::Null))
+    }
+
+    #[test]
+    fn a_function_of_rust_gives_what_it_reads_unless_it_says_otherwise() {
+        let name = || Taint::fields([("name", Taint::whole(Mark(1)))]);
+        let shown = |taint: Taint| taint.paths().iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>();
+        assert_eq!(shown(flow(function(), name())), [".x"]);
+        assert_eq!(shown(flow(function(), Taint::whole(Mark(1)))), [".x", ".y"]);
+        let reading = |field: &str| function().taking(0, Shape::Any, Fields::path(&[field]));
+        assert_eq!(shown(flow(reading("name"), name())), [".x"]);
+        assert_eq!(shown(flow(reading("city"), name())), Vec::<String>::new());
+        assert_eq!(shown(flow(function().clearing_personal_data(), name())), Vec::<String>::new());
+    }
+}

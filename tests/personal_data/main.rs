@@ -3,6 +3,7 @@
 
 mod dead_letters;
 mod expressions;
+mod processors;
 mod reports;
 mod soundness;
 mod verbs;
