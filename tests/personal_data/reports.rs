@@ -1,8 +1,11 @@
 //! What is said: of a leak, with the way that it took, and of a topology's data.
 
 use std::fs;
+use std::path::Path;
 
-use signalstream::topology::{DescribeFormat, describe};
+use signalstream::agents::Agents;
+use signalstream::serdes::SchemaRegistry;
+use signalstream::topology::{DescribeFormat, PlanOptions, describe, load};
 
 use super::{directory, plan};
 
@@ -75,4 +78,28 @@ fn mistakes_in_what_is_declared_are_shown() {
     assert_eq!(source("['a..b']", "json"), said("`a..b` is not the path of a field"));
     assert_eq!(source("{name: true}", "json"), said("expected true, false or a list of fields, found a mapping"));
     assert_eq!(source("false", person), said("`personal_data` is false, and the schema marks fields as personal data"));
+}
+
+/// The product's promise (`docs/dsl.md`, and the comments of the topology): one topic keeps what was found, and nothing else
+/// holds any of it.
+#[test]
+fn the_support_topology_keeps_personal_data_in_one_topic() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut schemas = SchemaRegistry::new();
+    schemas.load_directory(&top.join("schemas")).expect("the schemas are valid");
+    let text = fs::read_to_string(top.join("topologies/support-intelligence.yaml")).expect("the topology is there");
+    let plan = |text: &str| {
+        let agents = Agents::local();
+        load("support.yaml", text, &PlanOptions { registry: &schemas, agents: &agents, projection: true })
+    };
+    let planned = plan(&text).unwrap_or_else(|found| panic!("{found}"));
+    let origins: Vec<(&str, &str)> =
+        planned.personal_data.origins.iter().map(|origin| (origin.topic.as_str(), origin.part.as_str())).collect();
+    assert_eq!(origins, [("support.messages.raw", "value.message")]);
+    let places: Vec<(&str, &[String])> =
+        planned.personal_data.places.iter().map(|place| (place.name.as_str(), place.parts.as_slice())).collect();
+    assert_eq!(places, [("support.ai.pii", &["value.entities[].value".to_owned()][..])]);
+    // The check bites: without the redaction, everything after it is refused.
+    let without = text.replace("text: value.pii.redacted", "text: value.message");
+    assert!(plan(&without).is_err_and(|found| found.count() >= 4));
 }

@@ -348,7 +348,7 @@ fn parts_with_sentinel(outputs: &[OutputRecord]) -> Vec<&'static str> {
 #[test]
 fn what_comes_out_was_foreseen() {
     let (leaked, clean, cautious) = (Cell::new(0_u32), Cell::new(0_u32), Cell::new(0_u32));
-    let mut runner = TestRunner::new(Config { cases: 250, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&prop::collection::vec(any::<u8>(), 0..120), |decisions| {
         let text = topology(&decisions);
         let planned = plan(&text).map_err(|found| TestCaseError::fail(format!("{text}\n{}", found.render(false))))?;
@@ -383,6 +383,7 @@ fn what_comes_out_was_foreseen() {
     });
     outcome.unwrap_or_else(|error| panic!("{error}"));
     println!("leaked {}, clean {}, foreseen and not found {}", leaked.get(), clean.get(), cautious.get());
-    assert!(leaked.get() > 50 && clean.get() > 5, "both happen often enough to say something");
-    assert!(cautious.get() < 100, "what is refused is mostly what would leak");
+    let all = leaked.get() + clean.get() + cautious.get();
+    assert!(leaked.get() > all / 5 && clean.get() > all / 10, "both happen often enough to say something");
+    assert!(cautious.get() < all / 3, "what is refused is mostly what would leak");
 }
