@@ -98,7 +98,7 @@ impl TypeDescription {
 /// Reads what a schema says of itself. Names in it are defined in it, once each.
 ///
 /// # Errors
-/// An attribute that cannot be understood: its name, and what is wrong with it.
+/// An attribute that cannot be understood: the path of the field that has it, "" for the schema itself, and what is wrong.
 pub(super) fn describe(name: &str, file: &str, schema: &Json) -> Result<SchemaDescription, (String, String)> {
     let mut definitions = BTreeMap::new();
     collect(schema, "", 0, &mut definitions);
@@ -186,18 +186,27 @@ impl<'a> Reader<'a> {
         self.open.push(full.clone());
         let mut fields = Vec::new();
         for field in object.get("fields").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_object) {
-            let mut kind = self.read(field.get("type").unwrap_or(&Json::Null), &inner)?;
-            kind.personal_data |= is_personal(field)?;
-            let name = field.get("name").and_then(Json::as_str).unwrap_or_default().to_owned();
-            fields.push(FieldDescription {
-                name,
-                doc: text(field, "doc")?.unwrap_or_default(),
-                tags: tags(field)?,
-                kind,
+            let name = field.get("name").and_then(Json::as_str).unwrap_or_default();
+            let described = self.field(field, name, &inner).map_err(|(path, message)| match path.as_str() {
+                "" => (name.to_owned(), message),
+                inner => (format!("{name}.{inner}"), message),
             });
+            fields.push(described?);
         }
         self.open.pop();
         Ok(TypeDescription { name: short(&full).to_owned(), personal_data: false, parts: Parts::Fields(fields) })
+    }
+
+    fn field(
+        &mut self,
+        field: &'a Map<String, Json>,
+        name: &str,
+        namespace: &str,
+    ) -> Result<FieldDescription, (String, String)> {
+        let mut kind = self.read(field.get("type").unwrap_or(&Json::Null), namespace)?;
+        kind.personal_data |= is_personal(field)?;
+        let (doc, tags) = (text(field, "doc")?.unwrap_or_default(), tags(field)?);
+        Ok(FieldDescription { name: name.to_owned(), doc, tags, kind })
     }
 }
 
@@ -218,23 +227,21 @@ fn union(mut types: Vec<TypeDescription>) -> TypeDescription {
 
 /// Whether a type or field is marked.
 fn is_personal(object: &Map<String, Json>) -> Result<bool, (String, String)> {
-    let wrong = |name: &str, message: String| Err((name.to_owned(), message));
+    let wrong = |message: String| Err((String::new(), message));
     if let Some(other) = object.keys().find(|name| name.as_str() != PII && name.eq_ignore_ascii_case(PII)) {
-        return wrong(other, format!("`{other}` is written `{PII}`"));
+        return wrong(format!("`{other}` is written `{PII}`"));
     }
     let tagged = tags(object)?.iter().any(|tag| tag.eq_ignore_ascii_case(PII));
     match object.get(PII) {
         None => Ok(tagged),
-        Some(Json::Bool(false)) if tagged => {
-            wrong(PII, format!("`{PII}` is false, and the tag `PII` says the opposite"))
-        }
+        Some(Json::Bool(false)) if tagged => wrong(format!("`{PII}` is false, and the tag `PII` says the opposite")),
         Some(Json::Bool(marked)) => Ok(*marked || tagged),
-        Some(other) => wrong(PII, format!("`{PII}` is true or false, and this is {other}")),
+        Some(other) => wrong(format!("`{PII}` is true or false, and this is {other}")),
     }
 }
 
 fn tags(object: &Map<String, Json>) -> Result<Vec<String>, (String, String)> {
-    let wrong = || (TAGS.to_owned(), format!("`{TAGS}` is a list of words, and this is none"));
+    let wrong = || (String::new(), format!("`{TAGS}` is a list of words, and this is none"));
     match object.get(TAGS) {
         None => Ok(Vec::new()),
         Some(Json::Array(tags)) => tags.iter().map(|tag| Ok(tag.as_str().ok_or_else(wrong)?.to_owned())).collect(),
@@ -248,7 +255,7 @@ fn text(object: &Map<String, Json>, name: &str) -> Result<Option<String>, (Strin
         Some(Json::String(text)) => Ok(Some(text.clone())),
         // Nobody but people reads documentation, and Avro's own tools take anything here.
         Some(_) if name == "doc" => Ok(None),
-        Some(_) => Err((name.to_owned(), format!("`{name}` is text, and this is none"))),
+        Some(_) => Err((String::new(), format!("`{name}` is text, and this is none"))),
     }
 }
 
@@ -363,21 +370,23 @@ mod tests {
 
     #[test]
     fn a_mark_that_cannot_be_understood_is_refused() {
-        for (attributes, at, said) in [
-            (r#""pii": "yes""#, "pii", "`pii` is true or false, and this is \"yes\""),
-            (r#""PII": true"#, "PII", "`PII` is written `pii`"),
-            (r#""confluent:tags": "PII""#, "confluent:tags", "`confluent:tags` is a list of words, and this is none"),
-            (
-                r#""pii": false, "confluent:tags": ["PII"]"#,
-                "pii",
-                "`pii` is false, and the tag `PII` says the opposite",
-            ),
+        for (attributes, said) in [
+            (r#""pii": "yes""#, "`pii` is true or false, and this is \"yes\""),
+            (r#""PII": true"#, "`PII` is written `pii`"),
+            (r#""confluent:tags": "PII""#, "`confluent:tags` is a list of words, and this is none"),
+            (r#""pii": false, "confluent:tags": ["PII"]"#, "`pii` is false, and the tag `PII` says the opposite"),
         ] {
-            let schema = format!(
-                r#"{{"type": "record", "name": "R", "fields": [{{"name": "f", "type": "string", {attributes}}}]}}"#
-            );
-            assert_eq!(read(&schema), Err((at.to_owned(), said.to_owned())));
+            let record = |kind: &str, attributes: &str| {
+                let name = if kind == "\"string\"" { "note" } else { "orders" };
+                let field = format!(r#"{{"name": "{name}", "type": {kind}{attributes}}}"#);
+                format!(r#"{{"type": "record", "name": "Of{name}", "fields": [{field}]}}"#)
+            };
+            let inner = record("\"string\"", &format!(", {attributes}"));
+            assert_eq!(read(&inner), Err(("note".to_owned(), said.to_owned())));
+            assert_eq!(read(&record(&inner, "")), Err(("orders.note".to_owned(), said.to_owned())));
         }
+        let owner = read(r#"{"type": "record", "name": "R", "owner": 5, "fields": []}"#);
+        assert_eq!(owner, Err((String::new(), "`owner` is text, and this is none".to_owned())));
     }
 
     #[test]

@@ -166,8 +166,11 @@ impl SchemaRegistry {
             let message = format!("has the same id, {id}, as the schema {}; change either a little", other.schema.name);
             return Err(source.error(message));
         }
-        let description = catalogue::describe(name, source.file, &json)
-            .map_err(|(attribute, message)| source.error_at(&attribute, message))?;
+        let description =
+            catalogue::describe(name, source.file, &json).map_err(|(path, message)| match path.as_str() {
+                "" => source.error(message),
+                path => source.error_at(path.rsplit('.').next().unwrap_or_default(), prefix(path) + &message),
+            })?;
         let full_name = parsed.name().map(|name| name.fullname(None)).unwrap_or_default();
         let schema = Arc::new(Schema { name: name.to_owned(), id, kind });
         self.schemas
@@ -410,6 +413,24 @@ mod tests {
         }
         let text = format!(r#"{{"type": "record", "name": "Top", "fields": [{}]}}"#, fields.join(","));
         assert!(refused(&text).contains("more than 20000 types"));
+    }
+
+    #[test]
+    fn a_mark_that_cannot_be_understood_is_refused_at_its_field() {
+        let marked = |mark: &str| {
+            format!(
+                "{{\"type\": \"record\", \"name\": \"R\", \"fields\": [\n{{\"name\": \"a\", \"type\": \"string\", \"pii\": true}},\n\
+                 {{\"name\": \"b\", \"type\": \"string\", {mark}}}]}}"
+            )
+        };
+        assert_eq!(refused(&marked("\"pii\": 1")), "Bad.avsc:3:10: b: `pii` is true or false, and this is 1");
+        let mut registry = SchemaRegistry::new();
+        registry.add("R.avsc", &marked("\"pii\": false")).unwrap();
+        assert!(registry.description("R").is_some_and(|schema| schema.holds_personal_data()));
+        let unmarked = marked("\"doc\": \"\"").replace(", \"pii\": true", "");
+        let mut other = SchemaRegistry::new();
+        other.add("R.avsc", &unmarked).unwrap();
+        assert_eq!(other.id("R"), registry.id("R"), "marks do not change what a schema is");
     }
 
     #[test]
