@@ -27,7 +27,7 @@ COPY --from=build /usr/local/bin/signalstream /usr/local/bin/signalstream
 COPY --chown=root:root schemas /usr/share/signalstream/schemas
 COPY --chown=root:root topologies /usr/share/signalstream/topologies
 COPY LICENSE /usr/share/doc/signalstream/LICENSE
-USER signalstream
+USER 10001
 WORKDIR /usr/share/signalstream
 # State and the embedded log: `run --embedded /var/lib/signalstream` on a volume.
 VOLUME /var/lib/signalstream

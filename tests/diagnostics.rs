@@ -144,10 +144,15 @@ sources:
   customers: {topic: customers, kind: table}
 ";
 
+/// The cases that [`SINGLE_MISTAKES`] holds.
+fn cases() -> impl Iterator<Item = &'static str> {
+    SINGLE_MISTAKES.split("\n---\n").filter(|case| !case.trim().is_empty())
+}
+
 #[test]
 fn each_mistake_is_reported_where_it_is() {
     let mut wrong = Vec::new();
-    for case in SINGLE_MISTAKES.split("\n---\n").filter(|case| !case.trim().is_empty()) {
+    for case in cases() {
         let (text, expected) = taken_apart(case);
         let found = mistakes(&text);
         let reported: Vec<String> = found
@@ -181,4 +186,107 @@ fn taken_apart(case: &str) -> (String, Vec<String>) {
         }
     }
     (text, expected)
+}
+
+mod verbs {
+    //! Every verb of the language has a mistake that is made in it.
+
+    use std::collections::BTreeSet;
+
+    use saphyr_parser::{Event, Parser};
+    use serde_json::Value as Json;
+    use signalstream::topology::json_schema;
+
+    use super::{Diagnostics, cases, mistakes, taken_apart};
+
+    /// A line and a column, from 1.
+    type Place = (usize, usize);
+
+    /// What the language has names for: the steps, the kinds of windows, the fields of streams, tables and what they
+    /// consist of; the aggregates with a parenthesis.
+    fn all() -> BTreeSet<String> {
+        let schema = json_schema();
+        let definitions = &schema["$defs"];
+        let fields =
+            |of: &str| -> Vec<String> { definitions[of]["properties"].as_object().unwrap().keys().cloned().collect() };
+        let steps = definitions["Step"]["anyOf"].as_array().unwrap().iter();
+        let steps = steps.filter_map(|step| Some(step["required"][0].as_str()?.to_owned()));
+        let windows = definitions["Window"]["anyOf"].as_array().unwrap().iter().map(|kind| {
+            let name = kind["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+            definitions[name]["required"][0].as_str().unwrap().to_owned()
+        });
+        let parts = ["Stream", "Table", "Join", "Cogroup", "Fold", "Suppress", "Source", "Sink", "Topic", "Defaults"];
+        let aggregates = definitions["AggregateCall"]["pattern"].as_str().unwrap();
+        let aggregates = aggregates.trim_start_matches("^(").split(')').next().unwrap().split('|');
+        let aggregates = aggregates.map(|name| format!("{name}("));
+        steps.chain(windows).chain(aggregates).chain(parts.iter().flat_map(|of| fields(of))).collect()
+    }
+
+    /// Everything that has a name in a file, with where it begins and ends: keys with their values, and steps that are
+    /// words.
+    fn named(text: &str) -> Vec<(String, Place, Place)> {
+        /// An open list, or an open mapping with the key that waits for its value.
+        enum Open {
+            List,
+            Mapping(Option<(String, Place)>),
+        }
+        let (mut found, mut open) = (Vec::new(), Vec::new());
+        for event in Parser::new_from_str(text) {
+            let Ok((event, span)) = event else { break };
+            let begin = (span.start.line(), span.start.col() + 1);
+            let end = (span.end.line(), span.end.col() + 1);
+            match event {
+                Event::MappingStart(..) => open.push(Open::Mapping(None)),
+                Event::SequenceStart(..) => open.push(Open::List),
+                Event::Scalar(word, ..) => match open.last_mut() {
+                    Some(Open::Mapping(key @ None)) => *key = Some((word.into_owned(), begin)),
+                    Some(Open::Mapping(key)) => found.extend(key.take().map(|(name, begin)| (name, begin, end))),
+                    Some(Open::List) => found.push((word.into_owned(), begin, end)),
+                    None => {}
+                },
+                Event::MappingEnd | Event::SequenceEnd => {
+                    open.pop();
+                    if let Some(Open::Mapping(key)) = open.last_mut() {
+                        found.extend(key.take().map(|(name, begin)| (name, begin, end)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_verb_has_a_mistake() {
+        let mut without = all();
+        for case in cases() {
+            let (text, _) = taken_apart(case);
+            let named = named(&text);
+            for mistake in mistakes(&text).iter().flat_map(Diagnostics::iter) {
+                let place = (mistake.line(), mistake.column());
+                for (name, ..) in named.iter().filter(|(_, begin, end)| (begin..=end).contains(&&place)) {
+                    without.remove(name);
+                }
+                without.retain(|verb| !verb.ends_with('(') || !text.contains(verb));
+                without.retain(|verb| !mistake.message().contains(&format!("`{verb}`")));
+            }
+        }
+        assert!(without.is_empty(), "single-mistakes.txt has no mistake in {without:?}");
+    }
+
+    /// Every field of every definition refuses what it does not know, in whatever mapping it stands.
+    #[test]
+    fn every_mapping_of_the_language_is_closed() {
+        let schema = json_schema();
+        let open: Vec<&String> = schema["$defs"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(_, definition)| definition.get("properties").is_some_and(Json::is_object))
+            .filter(|(_, definition)| definition["additionalProperties"] != false)
+            .map(|(name, _)| name)
+            .collect();
+        // The names of branches are the author's.
+        assert_eq!(open, ["Branches"]);
+    }
 }

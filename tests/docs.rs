@@ -202,6 +202,31 @@ fn code(directory: &Path, text: &mut String) {
     }
 }
 
+/// Rows of the table of what differs from Kafka Streams that name no test, or one that is not there.
+fn differences_without_a_test(architecture: &str, code: &str) -> Vec<String> {
+    let (_, table) = architecture.split_once("| what | why | shown by |\n|---|---|---|\n").unwrap();
+    let mut wrong = Vec::new();
+    let mut rows = 0;
+    for row in table.lines().take_while(|line| line.starts_with("| ")) {
+        rows += 1;
+        let shown = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let names: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        let is_there = |name: &&str| match (name.split_once(".test.yaml: "), name.strip_prefix("parity/")) {
+            (Some((file, case)), _) => ["tests/scenarios", "tests/process/scenarios"].iter().any(|directory| {
+                let cases = fs::read_to_string(top().join(directory).join(format!("{file}.test.yaml")));
+                cases.is_ok_and(|cases| cases.contains(&format!("- name: {case}\n")))
+            }),
+            (None, Some(scenario)) => top().join(format!("tests/parity/scenarios/{scenario}.yaml")).exists(),
+            (None, None) => code.contains(&format!("#[test]\nfn {name}(")) || code.contains(&format!("    fn {name}(")),
+        };
+        if names.is_empty() || !names.iter().all(is_there) {
+            wrong.push(format!("docs/architecture.md: nothing shows: {row}"));
+        }
+    }
+    assert!(rows >= 30, "only {rows} differences are found");
+    wrong
+}
+
 #[test]
 fn tests_and_settings_that_pages_name_exist() {
     let mut all = String::new();
@@ -216,6 +241,7 @@ fn tests_and_settings_that_pages_name_exist() {
             missing.push(format!("docs/architecture.md: `{name}`"));
         }
     }
+    missing.extend(differences_without_a_test(&architecture, &all));
     let operations = fs::read_to_string(top().join("docs/operations.md")).unwrap();
     for metric in METRICS {
         let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use harness::command::{Finished, run};
 use harness::workspace::Workspace;
-use harness::{Cluster, Process, eventually};
+
+use harness::{Cluster, Fault, Options, Process, eventually};
 use serde_json::Value as Json;
 
 /// Longer than any command takes on a busy machine.
@@ -150,4 +151,55 @@ fn several_topics_and_patterns_are_read_headers_travel_and_sinks_choose_their_to
     for part in ["`nowhere` is no topic that this sink may write to", "the limit is 19872"] {
         assert_eq!(failed.iter().filter(|line| said(line).contains(part)).count(), 1, "{part}: {failed:?}");
     }
+}
+
+/// Copies what comes; what a topic does not take is a dead letter.
+const COPIED: &str = r"
+topology: copied
+defaults: {key: string, value: json, dlq: failed}
+sources:
+  orders: {topic: orders}
+sinks:
+  - {from: orders, topic: copies, on_error: {produce: dlq}}
+";
+
+/// While answers of the broker are lost, records are sent again and their transaction is done again, and none is written
+/// twice. A record that no attempt would help goes where the sink says, at once.
+#[test]
+fn what_comes_of_the_network_is_tried_again_and_what_a_record_is_to_blame_for_is_a_dead_letter() {
+    let cluster = Cluster::with(Options::brokers(1).proxied());
+    let machine = Machine::of(&cluster);
+    fs::write(machine.workspace.join("copied.yaml"), COPIED).unwrap();
+    cluster.create_topic("orders", 1, &[]);
+    cluster.create_topic("copies", 1, &[("max.message.bytes", "20000")]);
+    cluster.create_topic("failed", 1, &[]);
+    let record = |number: usize| match number % 5_000 {
+        2_500 => (number.to_string(), format!("\"{}\"", "x".repeat(30_000))),
+        _ => (number.to_string(), number.to_string()),
+    };
+    cluster.kcat().write("orders", (0..20_000).map(record));
+
+    let log = machine.workspace.join("instance.err");
+    let mut command = machine.command(
+        "run copied.yaml --state-dir ./state --set fetch_records=50 --set transaction_timeout=10s \
+         --set delivery_timeout=2s --set retry_backoff=50ms",
+    );
+    let mut instance = Process::spawn("signalstream", &mut command, &log);
+    eventually("something is copied", WITHIN, || (!cluster.kcat().read("copies").is_empty()).then_some(()));
+    cluster.proxy(1).set(Fault::AnswersLost);
+    eventually("somebody has waited in vain", WITHIN, || (!lines_of(&log).is_empty()).then_some(()));
+    cluster.proxy(1).set(Fault::None);
+    cluster.proxy(1).cut();
+    eventually("all is copied, or told", WITHIN, || {
+        (cluster.kcat().read("copies").len() == 19_996 && cluster.kcat().read("failed").len() == 4).then_some(())
+    });
+    instance.assert_running();
+    assert!(instance.terminate(Duration::from_secs(60)).success(), "{}", lines_of(&log));
+    let copied: Vec<usize> =
+        cluster.kcat().read("copies").iter().map(|seen| seen.key_text().parse().unwrap()).collect();
+    let expected: Vec<usize> = (0..20_000).filter(|number| number % 5_000 != 2_500).collect();
+    assert_eq!(copied, expected, "each once, in order; the instance said:\n{}", lines_of(&log));
+    let failed = cluster.kcat().read("failed");
+    let failed: Vec<&str> = failed.iter().map(|seen| seen.key_text()).collect();
+    assert_eq!(failed, ["2500", "7500", "12500", "17500"]);
 }

@@ -22,13 +22,17 @@ pub(super) type Shared = Rc<RefCell<Draft>>;
 pub(super) struct Draft {
     /// The application id.
     pub(super) application: String,
+    /// What it does, for people.
+    pub(super) description: Option<String>,
     /// Defaults, as `defaults` has them.
     pub(super) defaults: BTreeMap<&'static str, Tree>,
     /// Topics, as `topics` has them.
     pub(super) topics: BTreeMap<String, Tree>,
+    /// Rows that are to be read as types that they are not of, which the planner does not see.
+    pub(super) misread: Vec<Misread>,
     nodes: Vec<Node>,
     sinks: Vec<Tree>,
-    functions: Vec<(&'static str, NativeFunction)>,
+    functions: Vec<(String, NativeFunction)>,
     processors: Processors,
 }
 
@@ -36,6 +40,8 @@ pub(super) struct Draft {
 struct Node {
     name: Option<String>,
     on_error: Option<Tree>,
+    /// Whether the step that follows is the other half of what was asked for.
+    half: bool,
     kind: Kind,
 }
 
@@ -58,6 +64,14 @@ enum Kind {
     },
 }
 
+/// Rows of a table that cannot be read as a type, and why.
+#[derive(Clone)]
+pub(super) struct Misread {
+    pub(super) table: String,
+    pub(super) row: &'static str,
+    pub(super) reason: String,
+}
+
 /// The text of a topology, and which of its names nobody has given.
 pub(super) struct Written {
     pub(super) yaml: String,
@@ -71,8 +85,10 @@ impl Draft {
     pub(super) fn new(application: &str) -> Self {
         Draft {
             application: application.to_owned(),
+            description: None,
             defaults: BTreeMap::new(),
             topics: BTreeMap::new(),
+            misread: Vec::new(),
             nodes: Vec::new(),
             sinks: Vec::new(),
             functions: Vec::new(),
@@ -81,7 +97,7 @@ impl Draft {
     }
 
     fn add(&mut self, name: Option<String>, kind: Kind) -> NodeId {
-        self.nodes.push(Node { name, on_error: None, kind });
+        self.nodes.push(Node { name, on_error: None, half: false, kind });
         self.nodes.len() - 1
     }
 
@@ -95,6 +111,15 @@ impl Draft {
         self.add(None, Kind::Step { of, step: Tree::map([(verb, argument)]) })
     }
 
+    /// The first of two steps that are one to whoever asks for it.
+    pub(super) fn half_step(&mut self, of: NodeId, verb: &str, argument: Tree) -> NodeId {
+        let id = self.step(of, verb, argument);
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.half = true;
+        }
+        id
+    }
+
     /// A stream that starts from several others.
     pub(super) fn stream(&mut self, name: Option<&str>, fields: Tree) -> NodeId {
         self.add(name.map(str::to_owned), Kind::Stream(fields))
@@ -106,15 +131,29 @@ impl Draft {
     }
 
     /// A step that is a processor. It stands in a stream of this name, after which its stores are named.
-    pub(super) fn processor(&mut self, of: NodeId, name: &str, supplier: impl ProcessorSupplier + 'static) -> NodeId {
+    pub(super) fn processor(
+        &mut self,
+        of: NodeId,
+        name: &str,
+        supplier: impl ProcessorSupplier + 'static,
+        stores: Option<Tree>,
+    ) -> NodeId {
         self.processors.add(supplier);
-        let step = Tree::map([("process", Tree::map([("processor", Tree::text(name))]))]);
+        let step = Tree::map([("process", Tree::map([("processor", Tree::text(name))]).with("stores", stores))]);
         self.add(Some(name.to_owned()), Kind::Step { of, step })
     }
 
     /// What an output of a step sends.
     pub(super) fn output(&mut self, of: NodeId, name: &str) -> NodeId {
         self.add(None, Kind::Branch { of, name: name.to_owned() })
+    }
+
+    /// Says what becomes of records that fail where nothing else is said.
+    pub(super) fn default_policy(&mut self, policy: Tree) {
+        let policies = self.defaults.entry("on_error").or_insert_with(|| Tree::map([]));
+        if let Tree::Map(fields) = policy {
+            fields.into_iter().for_each(|(name, word)| policies.set(&name, word));
+        }
     }
 
     /// Adds a branch to a step that is `branch`, and gives what it sends.
@@ -142,16 +181,24 @@ impl Draft {
         }
     }
 
-    /// Says what becomes of records on which a node fails.
+    /// Says what becomes of records on which a node fails, or the half before it.
     pub(super) fn on_error(&mut self, node: NodeId, policy: Tree) {
+        let before = match self.nodes.get(node) {
+            Some(Node { kind: Kind::Step { of, .. }, .. }) => *of,
+            _ => node,
+        };
+        let before = self.nodes.get_mut(before).filter(|before| before.half);
+        if let Some(before) = before {
+            before.on_error = Some(policy.clone());
+        }
         if let Some(node) = self.nodes.get_mut(node) {
             node.on_error = Some(policy);
         }
     }
 
     /// Takes a function in; gives a call of it.
-    pub(super) fn call(&mut self, verb: &'static str, arguments: &str, function: NativeFunction) -> Tree {
-        self.functions.push((verb, function));
+    pub(super) fn call(&mut self, verb: &str, arguments: &str, function: NativeFunction) -> Tree {
+        self.functions.push((verb.to_owned(), function));
         Tree::Call { function: self.functions.len() - 1, arguments: arguments.to_owned() }
     }
 
@@ -181,10 +228,11 @@ impl Draft {
         }
         let [sources, streams, tables] = sections.map(Tree::Map);
         let mut all = vec![("topology".to_owned(), Tree::text(&self.application))];
+        all.extend(self.description.as_ref().map(|text| ("description".to_owned(), Tree::text(text))));
         let owned = |(name, tree): (&&str, &Tree)| ((*name).to_owned(), tree.clone());
         let defaults = Tree::Map(self.defaults.iter().map(owned).collect());
         let topics = Tree::Map(self.topics.iter().map(|(name, tree)| (name.clone(), tree.clone())).collect());
-        let sinks = Tree::List(self.sinks.clone());
+        let sinks = Tree::List(self.sinks.iter().map(|sink| self.written_sink(sink, &plan, &mut functions)).collect());
         for (name, section) in [
             ("defaults", defaults),
             ("topics", topics),
@@ -206,27 +254,55 @@ impl Draft {
         }
     }
 
+    /// A sink whose functions have names, after what it writes.
+    fn written_sink(&self, sink: &Tree, plan: &Plan, named: &mut BTreeMap<String, NativeFunction>) -> Tree {
+        let mut sink = sink.clone();
+        let from = match sink.get("from") {
+            Some(Tree::Reference(from)) => plan.names.get(from).map_or("", String::as_str),
+            _ => "",
+        };
+        self.name_functions(&mut sink, &format!("{from}-sink"), named);
+        sink
+    }
+
     /// Names the functions that a stream or table calls after it, so that a call is the same call after a change
     /// elsewhere: what is kept is compared with the topology at the start, expressions too.
     fn name_functions(&self, tree: &mut Tree, owner: &str, named: &mut BTreeMap<String, NativeFunction>) {
         match tree {
             Tree::Call { function, arguments } => {
-                let Some((verb, function)) = self.functions.get(*function) else { return };
-                let owner: String = owner.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-                let mut name = format!("{verb}_{owner}");
-                let mut number = 1;
-                while named.contains_key(&name) {
-                    number += 1;
-                    name = format!("{verb}_{owner}_{number}");
-                }
-                let call = Tree::Text(format!("{name}({arguments})"));
-                named.insert(name, function.clone());
-                *tree = call;
+                let Some(call) = self.named_call(*function, arguments, owner, named) else { return };
+                *tree = Tree::Text(call);
+            }
+            Tree::Aggregate { name, call, limit } => {
+                let Tree::Call { function, arguments } = call.as_ref() else { return };
+                let Some(call) = self.named_call(*function, arguments, owner, named) else { return };
+                *tree = Tree::aggregate(name, &call, limit.as_deref());
             }
             Tree::List(items) => items.iter_mut().for_each(|item| self.name_functions(item, owner, named)),
             Tree::Map(fields) => fields.iter_mut().for_each(|(_, field)| self.name_functions(field, owner, named)),
             Tree::Text(_) | Tree::Plain(_) | Tree::Reference(_) => {}
         }
+    }
+
+    /// A call of a function under a name that no other has.
+    fn named_call(
+        &self,
+        function: usize,
+        arguments: &str,
+        owner: &str,
+        named: &mut BTreeMap<String, NativeFunction>,
+    ) -> Option<String> {
+        let (verb, function) = self.functions.get(function)?;
+        let base = format!("{verb}_{owner}").replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let mut name = base.clone();
+        let mut number = 1;
+        while named.contains_key(&name) {
+            number += 1;
+            name = format!("{base}_{number}");
+        }
+        let call = format!("{name}({arguments})");
+        named.insert(name, function.clone());
+        Some(call)
     }
 
     /// A table whose stream's steps are its own, where nobody else reads them.
@@ -346,7 +422,8 @@ fn absorbed(draft: &Draft) -> BTreeSet<NodeId> {
         let Some(before) = draft.nodes.get(read) else { continue };
         let Kind::Step { step, .. } = &before.kind else { continue };
         let alone = readers.get(read) == Some(&1) && before.name.is_none();
-        if alone && before.on_error.is_none() && node.on_error.is_none() && step.get("branch").is_none() {
+        let unruled = before.on_error.is_none() && node.on_error.is_none();
+        if alone && (before.half || unruled) && step.get("branch").is_none() {
             absorbed.insert(read);
         }
     }

@@ -1,12 +1,13 @@
 //! Joins of streams: with streams, tables and global tables. Every join has a name: the internal topics and stores that
 //! it needs are named after it.
 
+use std::time::Duration;
+
 use super::data::Data;
-use super::function::native_of;
+use super::function::{of_record, of_values};
 use super::handle::Handle;
 use super::stream::KStream;
 use super::table::{GlobalKTable, KTable};
-use super::trace;
 use super::windows::JoinWindows;
 use super::yaml::Tree;
 use crate::expression::NativeFunction;
@@ -26,10 +27,7 @@ impl Join<'_> {
     /// The fields of the stream or table.
     pub(super) fn fields(self) -> Tree {
         let inputs = Tree::map([("left", self.left.reference()), ("right", self.right.reference())]);
-        let mut join = Tree::map([("kind", Tree::text(self.kind)), ("inputs", inputs)]);
-        if let Tree::Map(more) = self.more {
-            more.into_iter().for_each(|(name, field)| join.insert(&name, field));
-        }
+        let join = Tree::map([("kind", Tree::text(self.kind)), ("inputs", inputs)]).and(self.more);
         let value = self.left.call("join", "left, right", self.value);
         Tree::map([("join", join), ("map_values", value)])
     }
@@ -38,12 +36,6 @@ impl Join<'_> {
         let left = self.left.clone();
         left.stream(Some(name), self.fields())
     }
-}
-
-/// The value of an inner join.
-pub(super) fn inner<V: Data, O: Data, R: Data>(join: impl Fn(V, O) -> R + Send + Sync + 'static) -> NativeFunction {
-    let (shape, reads) = trace::read_by::<O>();
-    native_of::<V, _>(2, 0, move |given| Ok(join(given.get(0)?, given.get(1)?))).taking(1, shape, reads)
 }
 
 impl<K: Data, V: Data> KStream<K, V> {
@@ -55,7 +47,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         windows: JoinWindows,
         join: impl Fn(V, O) -> R + Send + Sync + 'static,
     ) -> KStream<K, R> {
-        self.with_stream(other, name, "inner", &windows, inner(join))
+        self.with_stream(other, name, "inner", &windows, of_values(join))
     }
 
     /// The same, and each record of this stream that no other matches, once its window is over.
@@ -66,7 +58,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         windows: JoinWindows,
         join: impl Fn(V, Option<O>) -> R + Send + Sync + 'static,
     ) -> KStream<K, R> {
-        self.with_stream(other, name, "left", &windows, inner(join))
+        self.with_stream(other, name, "left", &windows, of_values(join))
     }
 
     /// The same, and each record of either stream that no other matches, once its window is over.
@@ -77,7 +69,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         windows: JoinWindows,
         join: impl Fn(Option<V>, Option<O>) -> R + Send + Sync + 'static,
     ) -> KStream<K, R> {
-        self.with_stream(other, name, "outer", &windows, inner(join))
+        self.with_stream(other, name, "outer", &windows, of_values(join))
     }
 
     /// Each record with the table's row of its key; one without a row is dropped.
@@ -87,7 +79,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         name: &str,
         join: impl Fn(V, O) -> R + Send + Sync + 'static,
     ) -> KStream<K, R> {
-        self.with_table(&table.handle, name, "inner", Tree::map([]), inner(join))
+        self.with_table(&table.handle, name, "inner", Tree::map([]), of_values(join))
     }
 
     /// Each record with the table's row of its key, if there is one.
@@ -97,7 +89,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         name: &str,
         join: impl Fn(V, Option<O>) -> R + Send + Sync + 'static,
     ) -> KStream<K, R> {
-        self.with_table(&table.handle, name, "left", Tree::map([]), inner(join))
+        self.with_table(&table.handle, name, "left", Tree::map([]), of_values(join))
     }
 
     /// As [`KStream::join_table`] with a versioned table: each record with the row as it was at the record's time, once
@@ -106,10 +98,22 @@ impl<K: Data, V: Data> KStream<K, V> {
         &self,
         table: &KTable<K, O>,
         name: &str,
-        grace: std::time::Duration,
+        grace: Duration,
         join: impl Fn(V, O) -> R + Send + Sync + 'static,
     ) -> KStream<K, R> {
-        self.with_table(&table.handle, name, "inner", Tree::map([("grace", Tree::duration(grace))]), inner(join))
+        self.with_table(&table.handle, name, "inner", Tree::map([("grace", Tree::duration(grace))]), of_values(join))
+    }
+
+    /// As [`KStream::left_join_table`] with a versioned table: each record with the row as it was at the record's time, if
+    /// there was one, once the stream has come so much further.
+    pub fn left_join_table_with_grace<O: Data, R: Data>(
+        &self,
+        table: &KTable<K, O>,
+        name: &str,
+        grace: Duration,
+        join: impl Fn(V, Option<O>) -> R + Send + Sync + 'static,
+    ) -> KStream<K, R> {
+        self.with_table(&table.handle, name, "left", Tree::map([("grace", Tree::duration(grace))]), of_values(join))
     }
 
     /// Each record with the row that `key` names in a global table; one without a row is dropped.
@@ -121,7 +125,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         join: impl Fn(V, O) -> R + Send + Sync + 'static,
     ) -> KStream<K, R> {
         let more = self.looked_up(key);
-        self.with_table(&table.handle, name, "inner", more, inner(join))
+        self.with_table(&table.handle, name, "inner", more, of_values(join))
     }
 
     /// Each record with the row that `key` names in a global table, if there is one.
@@ -133,12 +137,11 @@ impl<K: Data, V: Data> KStream<K, V> {
         join: impl Fn(V, Option<O>) -> R + Send + Sync + 'static,
     ) -> KStream<K, R> {
         let more = self.looked_up(key);
-        self.with_table(&table.handle, name, "left", more, inner(join))
+        self.with_table(&table.handle, name, "left", more, of_values(join))
     }
 
     fn looked_up<GK: Data>(&self, key: impl Fn(&K, &V) -> GK + Send + Sync + 'static) -> Tree {
-        let function = native_of::<V, _>(2, 1, move |given| Ok(key(&given.get(0)?, &given.get(1)?)));
-        Tree::map([("on", self.handle.call("on", "key, left", function))])
+        Tree::map([("on", self.handle.call("on", "key, left", of_record(key)))])
     }
 
     fn with_stream<O: Data, R: Data>(

@@ -49,19 +49,24 @@
 //! [`Application`](crate::runtime::Application) runs a plan: `Application::embedded` on a log in a directory,
 //! `Application::kafka` on Kafka.
 
+mod aggregates;
 mod cogrouped;
+mod context;
 mod data;
 mod draft;
 mod error;
+mod fold;
 mod function;
 mod grouped;
 mod handle;
+mod joined;
 mod joins;
 mod options;
 mod process;
 mod read;
 mod stream;
 mod table;
+mod topics;
 mod trace;
 mod windows;
 mod write;
@@ -70,7 +75,6 @@ mod yaml;
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
 
 use crate::agents::Agents;
 use crate::serdes::SchemaRegistry;
@@ -79,51 +83,38 @@ use draft::{Draft, Shared};
 use handle::Handle;
 use yaml::Tree;
 
+pub use aggregates::Aggregates;
 pub use cogrouped::CogroupedKStream;
+pub use context::{HeaderChanges, RecordContext};
 pub use data::{Data, Windowed};
 pub use error::{SchemaErrors, TopologyError};
-pub use grouped::{KGroupedStream, KGroupedTable, SessionWindowedKStream, TimeWindowedKStream};
+pub use fold::Fold;
+pub use grouped::{KGroupedStream, KGroupedTable, SessionWindowedKStream, TimeWindowedKStream, WindowedKStream};
+pub use joined::JoinedTables;
 pub use options::{Consumed, Emit, Materialized, OnError, Produced, Serde, Serdes, Suppressed};
-pub use process::Outputs;
+pub use process::{Outputs, StateStore};
 pub use stream::{KStream, Split};
 pub use table::{GlobalKTable, KTable};
+pub use topics::{TopicSettings, Topics};
 pub use windows::{JoinWindows, SessionWindows, Windows};
 
 /// Builds a topology. See the [module](self).
+///
+/// ```
+/// use signalstream::builder::{Consumed, OnError, Produced, Serdes, StreamsBuilder};
+///
+/// let builder = StreamsBuilder::new("greetings").description("Greets").dead_letters("dead").on_error(OnError::DeadLetter);
+/// builder
+///     .stream("names", Consumed::with(Serdes::string(), Serdes::string()))
+///     .map_values(|name| format!("Hello {name}"))
+///     .to("greetings", Produced::with(Serdes::string(), Serdes::string()));
+/// assert!(builder.to_yaml().contains("map_values_names_unnamed_1(value)"));
+/// assert_eq!(builder.build()?.name, "greetings");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct StreamsBuilder {
     shared: Shared,
     schemas: SchemaRegistry,
-}
-
-/// How a topic is created where it is missing.
-#[derive(Clone, Debug, Default)]
-pub struct TopicSettings {
-    fields: Vec<(&'static str, Tree)>,
-}
-
-impl TopicSettings {
-    /// Nothing is said yet.
-    pub fn new() -> Self {
-        TopicSettings::default()
-    }
-
-    /// How many partitions it has; 1, if nothing is said.
-    pub fn partitions(mut self, partitions: u16) -> Self {
-        self.fields.push(("partitions", Tree::number(partitions)));
-        self
-    }
-
-    /// How long records are kept, by their own timestamps; for ever, if nothing is said.
-    pub fn retention(mut self, retention: Duration) -> Self {
-        self.fields.push(("retention", Tree::duration(retention)));
-        self
-    }
-
-    /// Only the last record of each key is kept.
-    pub fn compacted(mut self) -> Self {
-        self.fields.push(("cleanup", Tree::text("compact")));
-        self
-    }
 }
 
 impl StreamsBuilder {
@@ -159,19 +150,45 @@ impl StreamsBuilder {
     /// What happens to records on which a closure fails, where nothing else is said: dead letters where there is a topic
     /// for them, else the task stops.
     pub fn on_error(self, policy: OnError) -> Self {
-        self.shared.borrow_mut().defaults.insert("on_error", policy.tree("process"));
+        self.default_policy("process", policy)
+    }
+
+    /// What happens to records that cannot be read, where nothing else is said: dead letters where there is a topic for
+    /// them, else the task stops.
+    pub fn on_decode_error(self, policy: OnError) -> Self {
+        self.default_policy("decode", policy)
+    }
+
+    /// What happens to records that cannot be written, where nothing else is said: the task stops.
+    pub fn on_produce_error(self, policy: OnError) -> Self {
+        self.default_policy("produce", policy)
+    }
+
+    fn default_policy(self, what: &str, policy: OnError) -> Self {
+        self.shared.borrow_mut().default_policy(policy.tree(what));
+        self
+    }
+
+    /// How many partitions topics get that nothing is said of; 1, if this is not said either.
+    pub fn default_partitions(self, partitions: u16) -> Self {
+        self.shared.borrow_mut().defaults.insert("partitions", Tree::number(partitions));
+        self
+    }
+
+    /// What the topology does, for people.
+    pub fn description(self, text: &str) -> Self {
+        self.shared.borrow_mut().description = Some(text.to_owned());
         self
     }
 
     /// How a topic is created where it is missing.
     pub fn topic(&self, name: &str, settings: TopicSettings) {
-        let fields = settings.fields.into_iter().map(|(name, field)| (name.to_owned(), field)).collect();
-        self.shared.borrow_mut().topics.insert(name.to_owned(), Tree::Map(fields));
+        self.shared.borrow_mut().topics.insert(name.to_owned(), settings.tree());
     }
 
-    /// The records of a topic.
-    pub fn stream<K: Data, V: Data>(&self, topic: &str, how: Consumed<K, V>) -> KStream<K, V> {
-        KStream::at(self.source(topic, &how, "stream", None))
+    /// The records of a topic, of several, or of those whose names match: see [`Topics`].
+    pub fn stream<K: Data, V: Data>(&self, topics: impl Into<Topics>, how: Consumed<K, V>) -> KStream<K, V> {
+        KStream::at(self.source(topics, &how, "stream", None))
     }
 
     /// The last value of each key of a topic; a null value deletes.
@@ -192,12 +209,18 @@ impl StreamsBuilder {
         GlobalKTable::at(self.source(topic, &how, "global_table", None))
     }
 
-    fn source<K: Data, V: Data>(&self, topic: &str, how: &Consumed<K, V>, kind: &str, store: Option<Tree>) -> Handle {
-        let call = |extract| self.shared.borrow_mut().call("timestamp", "key, value", extract);
-        let timestamp = how.timestamp.clone().map(call);
-        let fields = how.tree(topic).with("timestamp", timestamp).with("store", store);
+    fn source<K: Data, V: Data>(
+        &self,
+        topics: impl Into<Topics>,
+        how: &Consumed<K, V>,
+        kind: &str,
+        store: Option<Tree>,
+    ) -> Handle {
+        let topics = topics.into();
+        // The node is made of its fields, whose functions are taken in by a handle of the builder.
+        let fields = how.source(&topics, &Handle::new(&self.shared, 0)).with("store", store);
         let fields = fields.with("kind", (kind != "stream").then(|| Tree::text(kind)));
-        let node = self.shared.borrow_mut().source(&how.name_or(topic), fields);
+        let node = self.shared.borrow_mut().source(&how.name_of(&topics), fields);
         Handle::new(&self.shared, node)
     }
 
@@ -210,8 +233,12 @@ impl StreamsBuilder {
     ///
     /// # Errors
     /// [`TopologyError::Mistakes`] with all that makes no sense, such as a stream that nobody reads, or a join of topics
-    /// with different numbers of partitions; [`TopologyError::Unnamed`] where a store would have no name of its own.
+    /// with different numbers of partitions; [`TopologyError::Unnamed`] where a store would have no name of its own;
+    /// [`TopologyError::Row`] where the type that was named for rows is not theirs.
     pub fn build(&self) -> Result<Topology, TopologyError> {
+        if let Some(draft::Misread { table, row, reason }) = self.shared.borrow().misread.first().cloned() {
+            return Err(TopologyError::Row { table, row, reason });
+        }
         let written = self.shared.borrow().write();
         let agents = Agents::local();
         let options = PlanOptions { registry: &self.schemas, agents: &agents, projection: true };

@@ -1,93 +1,114 @@
 //! Tables: the last value of each key.
 
-use std::marker::PhantomData;
+use std::fmt::Display;
 
 use super::data::Data;
-use super::function::native_of;
+use super::function::{of_keyed, of_record, of_value, of_values, try_of_record, try_of_value};
 use super::grouped::KGroupedTable;
-use super::handle::Handle;
-use super::joins::{Join, inner};
-use super::options::{Materialized, OnError, Suppressed};
+use super::handle::{Handle, named, typed};
+use super::joins::Join;
+use super::options::{Materialized, Suppressed};
 use super::stream::KStream;
 use super::yaml::Tree;
 use crate::expression::NativeFunction;
 
-/// A table with keys of type `K` and rows of type `V`. What it hands on are changes; closures never see a deletion,
-/// which stays one.
-///
-/// A table that is joined, and has no store yet, gets one, named after it: give it a name ([`KTable::named`]), so that
-/// its changelog keeps it. [`build`](super::StreamsBuilder::build) refuses a store without a name of its own.
-pub struct KTable<K, V> {
-    pub(super) handle: Handle,
-    types: PhantomData<fn() -> (K, V)>,
+typed! {
+    /// A table with keys of type `K` and rows of type `V`. What it hands on are changes; closures never see a deletion,
+    /// which stays one.
+    ///
+    /// A table that is joined, and has no store yet, gets one, named after it: give it a name ([`KTable::named`]), so that
+    /// its changelog keeps it. [`build`](super::StreamsBuilder::build) refuses a store without a name of its own.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use signalstream::builder::{Consumed, Produced, Serdes, StreamsBuilder};
+    /// # use signalstream::testing::TopologyTestDriver;
+    ///
+    /// let builder = StreamsBuilder::new("balances");
+    /// let longs = || Consumed::with(Serdes::string(), Serdes::long());
+    /// let balances = builder.table("balances", longs());
+    /// let limits = builder.table("limits", longs()).filter(|_, limit| *limit > 0).named("real-limits");
+    /// balances
+    ///     .left_join(&limits, "left-to-spend", |balance, limit| balance + limit.unwrap_or(0))
+    ///     .to_stream()
+    ///     .to("left", Produced::with(Serdes::string(), Serdes::long()));
+    /// # let mut driver = TopologyTestDriver::new(&Arc::new(builder.build()?), builder.schemas())?;
+    /// # driver.pipe("limits", "ada", &100, 0)?;
+    /// # driver.pipe("balances", "ada", &5, 1)?;
+    /// # assert_eq!(driver.read::<String, i64>("left")?, [("ada".to_owned(), 105)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    KTable
 }
 
-impl<K, V> Clone for KTable<K, V> {
-    fn clone(&self) -> Self {
-        KTable::at(self.handle.clone())
-    }
+named! {
+    /// Names the table. Its store, if it gets one, is named after it.
+    KTable
 }
 
-impl<K, V> KTable<K, V> {
-    pub(super) fn at(handle: Handle) -> Self {
-        KTable { handle, types: PhantomData }
-    }
-}
-
-/// A table of which every process keeps all rows. Streams look it up.
-pub struct GlobalKTable<K, V> {
-    pub(super) handle: Handle,
-    types: PhantomData<fn() -> (K, V)>,
-}
-
-impl<K, V> GlobalKTable<K, V> {
-    pub(super) fn at(handle: Handle) -> Self {
-        GlobalKTable { handle, types: PhantomData }
-    }
+typed! {
+    /// A table of which every process keeps all rows. Streams look it up, by any key:
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use signalstream::builder::{Consumed, Produced, Serdes, StreamsBuilder};
+    /// # use signalstream::testing::TopologyTestDriver;
+    ///
+    /// let builder = StreamsBuilder::new("regions");
+    /// let names = builder.global_table("regions", Consumed::with(Serdes::long(), Serdes::string()));
+    /// builder
+    ///     .stream("orders", Consumed::with(Serdes::string(), Serdes::long()))
+    ///     .join_global(&names, "placed", |_, region| *region, |_, name: String| name)
+    ///     .to("placed", Produced::with(Serdes::string(), Serdes::string()));
+    /// # let mut driver = TopologyTestDriver::new(&Arc::new(builder.build()?), builder.schemas())?;
+    /// # driver.pipe("regions", &7, "North", 0)?;
+    /// # driver.pipe("orders", "o1", &7, 1)?;
+    /// # assert_eq!(driver.read::<String, String>("placed")?, [("o1".to_owned(), "North".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    GlobalKTable
 }
 
 impl<K: Data, V: Data> KTable<K, V> {
-    /// Names the table.
-    pub fn named(self, name: &str) -> Self {
-        self.handle.name(name);
-        self
-    }
-
-    /// Says what happens to records on which this table fails; the builder's defaults, if nothing is said.
-    pub fn on_error(self, policy: OnError) -> Self {
-        self.handle.shared.borrow_mut().on_error(self.handle.node, policy.tree("process"));
-        self
-    }
-
     /// The rows for which the condition holds. One that passes no more is deleted.
     pub fn filter(&self, condition: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
-        let function = native_of::<V, _>(2, 1, move |given| Ok(condition(&given.get(0)?, &given.get(1)?)));
-        self.derived("filter", self.handle.call_with_key("filter", function))
+        KTable::at(self.handle.derived("filter", self.handle.call_with_key("filter", of_record(condition))))
     }
 
     /// The rows for which the condition does not hold.
     pub fn filter_not(&self, condition: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
-        let function = native_of::<V, _>(2, 1, move |given| Ok(condition(&given.get(0)?, &given.get(1)?)));
-        self.derived("filter_not", self.handle.call_with_key("filter_not", function))
+        KTable::at(self.handle.derived("filter_not", self.handle.call_with_key("filter_not", of_record(condition))))
+    }
+
+    /// As [`KTable::filter`], with a condition that may fail.
+    pub fn try_filter<E: Display>(
+        &self,
+        condition: impl Fn(&K, &V) -> Result<bool, E> + Send + Sync + 'static,
+    ) -> Self {
+        KTable::at(self.handle.derived("filter", self.handle.call_with_key("filter", try_of_record(condition))))
     }
 
     /// A new value for each row.
     pub fn map_values<R: Data>(&self, map: impl Fn(V) -> R + Send + Sync + 'static) -> KTable<K, R> {
-        let function = native_of::<V, _>(1, 0, move |given| Ok(map(given.get(0)?)));
-        self.derived("map_values", self.handle.call("map_values", "value", function))
+        KTable::at(self.handle.derived("map_values", self.handle.call("map_values", "value", of_value(map))))
+    }
+
+    /// As [`KTable::map_values`], with a closure that may fail.
+    pub fn try_map_values<R: Data, E: Display>(
+        &self,
+        map: impl Fn(V) -> Result<R, E> + Send + Sync + 'static,
+    ) -> KTable<K, R> {
+        KTable::at(self.handle.derived("map_values", self.handle.call("map_values", "value", try_of_value(map))))
     }
 
     /// A new value for each row, which depends on the key too.
     pub fn map_values_with_key<R: Data>(&self, map: impl Fn(&K, V) -> R + Send + Sync + 'static) -> KTable<K, R> {
-        let function = native_of::<V, _>(2, 1, move |given| Ok(map(&given.get(0)?, given.get(1)?)));
-        self.derived("map_values", self.handle.call_with_key("map_values", function))
+        KTable::at(self.handle.derived("map_values", self.handle.call_with_key("map_values", of_keyed(map))))
     }
 
     /// Keeps the rows in a store.
     pub fn materialize(&self, store: &str) -> Self {
-        let store = Tree::map([("name", Tree::text(store))]);
-        let fields = Tree::map([("from", self.handle.reference()), ("store", store)]);
-        KTable::at(self.handle.table(None, fields))
+        KTable::at(self.handle.derived("store", Tree::map([("name", Tree::text(store))])))
     }
 
     /// Holds changes back: of each key, only the last one goes on. What is held back is kept in a store, after this
@@ -110,8 +131,7 @@ impl<K: Data, V: Data> KTable<K, V> {
 
     /// Groups rows by another key.
     pub fn group_by<K2: Data>(&self, key: impl Fn(&K, &V) -> K2 + Send + Sync + 'static) -> KGroupedTable<K2, V> {
-        let function = native_of::<V, _>(2, 1, move |given| Ok(key(&given.get(0)?, &given.get(1)?)));
-        let key = self.handle.call_with_key("group_by", function);
+        let key = self.handle.call_with_key("group_by", of_record(key));
         KGroupedTable::new(self.handle.clone().rekeyed(), key, None)
     }
 
@@ -121,10 +141,8 @@ impl<K: Data, V: Data> KTable<K, V> {
         key: impl Fn(&K, &V) -> K2 + Send + Sync + 'static,
         value: impl Fn(&K, V) -> R + Send + Sync + 'static,
     ) -> KGroupedTable<K2, R> {
-        let function = native_of::<V, _>(2, 1, move |given| Ok(key(&given.get(0)?, &given.get(1)?)));
-        let key = self.handle.call_with_key("group_by", function);
-        let function = native_of::<V, _>(2, 1, move |given| Ok(value(&given.get(0)?, given.get(1)?)));
-        let value = self.handle.call_with_key("group_value", function);
+        let key = self.handle.call_with_key("group_by", of_record(key));
+        let value = self.handle.call_with_key("group_value", of_keyed(value));
         KGroupedTable::new(self.handle.clone().rekeyed(), key, Some(value))
     }
 
@@ -135,7 +153,7 @@ impl<K: Data, V: Data> KTable<K, V> {
         table: impl Into<Materialized>,
         join: impl Fn(V, O) -> R + Send + Sync + 'static,
     ) -> KTable<K, R> {
-        self.joined("inner", &other.handle, &table.into(), Tree::map([]), inner(join))
+        self.joined("inner", &other.handle, &table.into(), Tree::map([]), of_values(join))
     }
 
     /// The rows of this table, each with the other's of its key, if there is one.
@@ -145,7 +163,7 @@ impl<K: Data, V: Data> KTable<K, V> {
         table: impl Into<Materialized>,
         join: impl Fn(V, Option<O>) -> R + Send + Sync + 'static,
     ) -> KTable<K, R> {
-        self.joined("left", &other.handle, &table.into(), Tree::map([]), inner(join))
+        self.joined("left", &other.handle, &table.into(), Tree::map([]), of_values(join))
     }
 
     /// The rows of both tables, those of one key together.
@@ -155,7 +173,7 @@ impl<K: Data, V: Data> KTable<K, V> {
         table: impl Into<Materialized>,
         join: impl Fn(Option<V>, Option<O>) -> R + Send + Sync + 'static,
     ) -> KTable<K, R> {
-        self.joined("outer", &other.handle, &table.into(), Tree::map([]), inner(join))
+        self.joined("outer", &other.handle, &table.into(), Tree::map([]), of_values(join))
     }
 
     /// The rows of this table, each with the other's row that it names.
@@ -167,7 +185,7 @@ impl<K: Data, V: Data> KTable<K, V> {
         join: impl Fn(V, O) -> R + Send + Sync + 'static,
     ) -> KTable<K, R> {
         let on = self.named_by(foreign_key);
-        self.joined("inner", &other.handle, &table.into(), on, inner(join))
+        self.joined("inner", &other.handle, &table.into(), on, of_values(join))
     }
 
     /// The rows of this table, each with the other's row that it names, if there is one.
@@ -179,12 +197,12 @@ impl<K: Data, V: Data> KTable<K, V> {
         join: impl Fn(V, Option<O>) -> R + Send + Sync + 'static,
     ) -> KTable<K, R> {
         let on = self.named_by(foreign_key);
-        self.joined("left", &other.handle, &table.into(), on, inner(join))
+        self.joined("left", &other.handle, &table.into(), on, of_values(join))
     }
 
     fn named_by<FK: Data>(&self, foreign_key: impl Fn(&V) -> FK + Send + Sync + 'static) -> Tree {
-        let function = native_of::<V, _>(1, 0, move |given| Ok(foreign_key(&given.get(0)?)));
-        Tree::map([("on", self.handle.call("on", "left", function))])
+        let foreign_key = of_value(move |row: V| foreign_key(&row));
+        Tree::map([("on", self.handle.call("on", "left", foreign_key))])
     }
 
     fn joined<R: Data>(
@@ -197,10 +215,5 @@ impl<K: Data, V: Data> KTable<K, V> {
     ) -> KTable<K, R> {
         let fields = Join { kind, left: &self.handle, right: other, more, value }.fields();
         KTable::at(self.handle.table(Some(&table.name), table.add_to(fields)))
-    }
-
-    fn derived<R: Data>(&self, field: &str, call: Tree) -> KTable<K, R> {
-        let fields = Tree::map([("from", self.handle.reference()), (field, call)]);
-        KTable::at(self.handle.table(None, fields))
     }
 }

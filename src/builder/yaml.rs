@@ -22,6 +22,15 @@ pub(super) enum Tree {
         /// What it is given.
         arguments: String,
     },
+    /// An aggregate of what a call gives, perhaps with a limit: `top_k(call, 3)`.
+    Aggregate {
+        /// The aggregate.
+        name: &'static str,
+        /// What it is of.
+        call: Box<Tree>,
+        /// What comes after it.
+        limit: Option<String>,
+    },
     /// A list.
     List(Vec<Tree>),
     /// Fields, in order.
@@ -65,7 +74,20 @@ impl Tree {
         }
     }
 
-    /// Adds a field.
+    /// The text of an aggregate.
+    pub(super) fn aggregate(name: &str, of: &str, limit: Option<&str>) -> Tree {
+        Tree::Text(format!("{name}({of}{})", limit.map(|limit| format!(", {limit}")).unwrap_or_default()))
+    }
+
+    /// Adds a field, or gives it another value.
+    pub(super) fn set(&mut self, name: &str, tree: Tree) {
+        match self.get_mut(name) {
+            Some(field) => *field = tree,
+            None => self.insert(name, tree),
+        }
+    }
+
+    /// Adds a field. Of two of one name, the planner tells.
     pub(super) fn insert(&mut self, name: &str, tree: Tree) {
         if let Tree::Map(fields) = self {
             fields.push((name.to_owned(), tree));
@@ -87,6 +109,14 @@ impl Tree {
         self
     }
 
+    /// The same with these fields, too.
+    pub(super) fn and(mut self, more: Tree) -> Tree {
+        if let Tree::Map(more) = more {
+            more.into_iter().for_each(|(name, field)| self.insert(&name, field));
+        }
+        self
+    }
+
     /// Whether there is nothing in it.
     pub(super) fn is_empty(&self) -> bool {
         match self {
@@ -102,7 +132,7 @@ impl Tree {
             Tree::Reference(node) => show(*node),
             Tree::List(items) => items.iter().for_each(|item| item.references(show)),
             Tree::Map(fields) => fields.iter().for_each(|(_, field)| field.references(show)),
-            Tree::Text(_) | Tree::Plain(_) | Tree::Call { .. } => {}
+            Tree::Text(_) | Tree::Plain(_) | Tree::Call { .. } | Tree::Aggregate { .. } => {}
         }
     }
 
@@ -156,6 +186,7 @@ impl Tree {
         match self {
             Tree::Text(text) => quoted(text),
             Tree::Call { arguments, .. } => quoted(arguments),
+            Tree::Aggregate { call, .. } => call.leaf(names),
             Tree::Plain(text) => text.clone(),
             Tree::Reference(node) => quoted(names.get(node).map_or("", String::as_str)),
             Tree::List(_) => "[]".to_owned(),

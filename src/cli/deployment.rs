@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Args;
 
-use crate::config::{Config, CreateTopics, Effective, Flag, Origin, Sources};
+use crate::config::{Config, CreateTopics, Effective, Flag, Origin, SETTINGS, Sources};
 use crate::error::{Classified, ErrorClass};
 use crate::log::kafka::{KafkaLog, KafkaSettings};
 use crate::log::{Log, LogError};
@@ -283,6 +283,9 @@ fn kafka_settings(config: &Config, effective: &Effective) -> anyhow::Result<Kafk
         produce_queue_bytes: config.produce_queue_bytes,
         max_record_bytes: config.max_record_bytes,
         transaction_timeout: config.transaction_timeout,
+        delivery_timeout: config.delivery_timeout,
+        retry_backoff: config.retry_backoff,
+        retry_backoff_max: config.retry_backoff_max,
         session_timeout: config.session_timeout,
         max_poll_interval: config.max_poll_interval,
         request_timeout: config.request_timeout,
@@ -290,6 +293,9 @@ fn kafka_settings(config: &Config, effective: &Effective) -> anyhow::Result<Kafk
     };
     // A wrong setting is wrong usage, wherever it stands.
     settings.check().map_err(|error| match error {
+        LogError::Setting { property, detail } if SETTINGS.iter().any(|setting| setting.name() == property) => {
+            Usage::error(format!("{}: `{property}`: {detail}", effective.origin(&property)))
+        }
         LogError::Setting { property, detail } => {
             let origin = effective.origin(&format!("kafka.{property}"));
             Usage::error(format!("{origin}: property `{property}` of the Kafka client: {detail}"))

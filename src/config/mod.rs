@@ -86,6 +86,14 @@ setting::settings! {
         ["shutdown_timeout"] shutdown_timeout: Duration as Millis = Duration::from_secs(30);
         /// Kafka: after how long the brokers abort a transaction that nobody decides (`transaction.timeout.ms`).
         ["transaction_timeout"] transaction_timeout: Duration as Millis = Duration::from_secs(10);
+        /// Kafka: how long a record that is sent is tried again until it counts as not written, and the transaction is
+        /// done again (`delivery.timeout.ms`). `none`: for `transaction_timeout`, which is also the most.
+        ["delivery_timeout"] delivery_timeout: Option<Duration> as Optional<Millis> = None;
+        /// Kafka: how long a request that failed waits before it is tried again (`retry.backoff.ms`); each time about twice
+        /// as long.
+        ["retry_backoff"] retry_backoff: Duration as Millis = Duration::from_millis(100);
+        /// Kafka: the longest that a request waits before it is tried again (`retry.backoff.max.ms`).
+        ["retry_backoff_max"] retry_backoff_max: Duration as Millis = Duration::from_secs(1);
         /// Kafka: after how long without a sign of life the tasks of a process go to others (`session.timeout.ms`).
         ["session_timeout"] session_timeout: Duration as Millis = Duration::from_secs(45);
         /// Kafka: after how long without coming round a thread leaves its group (`max.poll.interval.ms`).

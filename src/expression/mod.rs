@@ -37,6 +37,7 @@ use program::{Frame, Node};
 pub use call::{CallArgument, CallSyntax, split_call};
 pub use error::{EvaluationError, ExpressionError, Reason};
 pub use flow::Given;
+pub(crate) use native::unfit;
 pub use native::{NativeFunction, NativeFunctions};
 pub use projection::Projection;
 pub use taint::{Mark, Part, Path, Taint};

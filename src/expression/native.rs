@@ -70,7 +70,7 @@ impl NativeFunction {
 
     /// Why no value of a shape could be read as an argument; `None`: it may be, which is found record by record.
     pub(super) fn misfit(&self, position: usize, given: &Shape) -> Option<String> {
-        misfit(given, &self.parameters.get(position)?.shape, &mut Vec::new())
+        unfit(given, &self.parameters.get(position)?.shape)
     }
 
     /// How many arguments it takes.
@@ -79,7 +79,7 @@ impl NativeFunction {
     }
 
     /// The shape of what it gives.
-    pub(super) fn result(&self) -> &Shape {
+    pub(crate) fn result(&self) -> &Shape {
         &self.result
     }
 
@@ -93,6 +93,11 @@ impl fmt::Debug for NativeFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "NativeFunction({} arguments: {})", self.arity(), self.result)
     }
+}
+
+/// What keeps every value of one shape from being read as another; `None`: nothing that shows in the shapes.
+pub(crate) fn unfit(given: &Shape, expected: &Shape) -> Option<String> {
+    misfit(given, expected, &mut Vec::new())
 }
 
 /// What keeps every value of one shape from being read as another. A field that is not there may have a default.

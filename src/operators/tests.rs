@@ -245,3 +245,37 @@ sinks: [{{from: out, topic: out}}]"
         assert_eq!(dropped(&resolve), 3, "{kind}");
     }
 }
+
+/// Kafka Streams keeps quiet about an answer that says nothing new, as the one before it had said so; if that one was
+/// stale, nobody has said it.
+#[test]
+fn an_inner_join_takes_a_row_back_although_the_answer_that_said_so_first_was_stale() {
+    let Shape::Struct(shape) = foreign_key::answer_shape(Shape::Int) else { panic!("an answer is a structure") };
+    let text = "
+sources: {a: {topic: a, kind: table}, b: {topic: b, kind: table}}
+tables: {out: {join: {inputs: {l: a, r: b}, on: string(l)}, map_values: l + r}}
+sinks: [{from: out, topic: out}]";
+    let row = |value: Value| Record { value, ..record("k", 5) };
+    let mut subscribe = Bench::open(text, "out/subscribe");
+    // The row changes from naming 1 over naming 2 to naming 3.
+    let mut asks = |old: Value, new: i64| {
+        let asked = subscribe.process(&Record { old: Some(old), ..row(Value::Int(new)) }).concat();
+        match &asked.last().unwrap().value {
+            Value::Struct(parts) => parts.values()[1].clone(),
+            other => panic!("{other:?} is no subscription"),
+        }
+    };
+    let hashes = [asks(Value::Null, 1), asks(Value::Int(1), 2), asks(Value::Int(2), 3)];
+    let mut resolve = Bench::open(text, "out/join");
+    let rows = resolve.stores.specs().position(|spec| spec.name == "a").unwrap();
+    let mut answer = |now: i64, hash: &Value, right: Value, quiet: bool| {
+        resolve.stores.put(rows, b"k", Some(StateValue { timestamp: 5, value: Value::Int(now) }));
+        let parts = [hash.clone(), right, Value::Bool(quiet), Value::Int(0)];
+        let rows = resolve.process(&row(Value::Struct(StructValue::new(shape.clone(), parts.into()))));
+        rows.concat().into_iter().map(|row| row.value).collect::<Vec<_>>()
+    };
+    assert_eq!(answer(1, &hashes[0], Value::Int(10), false), [Value::Int(11)]);
+    assert_eq!(answer(3, &hashes[1], Value::Null, false), [], "it names 3 by now");
+    assert_eq!(answer(3, &hashes[2], Value::Null, true), [Value::Null], "the row that was handed on is gone");
+    assert_eq!(answer(3, &hashes[2], Value::Null, true), [], "and has been taken back");
+}

@@ -38,7 +38,18 @@ pub struct TopologyTestDriver {
 impl TopologyTestDriver {
     /// A driver whose wall clock stands at 0. The schemas are those that the topology was made with.
     pub fn new(topology: &Arc<Topology>, schemas: &SchemaRegistry) -> Result<Self, TestDriverError> {
-        let options = DriverOptions { caching: false, ..DriverOptions::default() };
+        TopologyTestDriver::with_partitions(topology, schemas, [])
+    }
+
+    /// The same, where these topics have so many partitions: others have one. A topic that matches a pattern of the
+    /// topology is there because it is named here.
+    pub fn with_partitions<const N: usize>(
+        topology: &Arc<Topology>,
+        schemas: &SchemaRegistry,
+        partitions: [(&str, i32); N],
+    ) -> Result<Self, TestDriverError> {
+        let partitions = partitions.into_iter().map(|(topic, partitions)| (topic.to_owned(), partitions)).collect();
+        let options = DriverOptions { caching: false, partitions, ..DriverOptions::default() };
         Ok(TopologyTestDriver { driver: TopologyDriver::new(topology.clone(), schemas, options)?, outputs: Vec::new() })
     }
 

@@ -2,9 +2,13 @@
 
 mod aggregates;
 mod application;
+mod calls;
+mod coverage;
 mod harness;
 mod joins;
+mod named;
 mod process;
 mod stateless;
 mod tables;
+mod topics;
 mod types;

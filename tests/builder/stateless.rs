@@ -1,15 +1,25 @@
 //! Verbs that keep nothing, and what fails.
 
-use signalstream::builder::{Consumed, KStream, OnError, Produced, Serdes, StreamsBuilder, TopologyError};
+use std::sync::Arc;
 
-use crate::harness::{Input, assert_same, built, driven};
+use signalstream::builder::{Consumed, KStream, OnError, Serdes, StreamsBuilder, TopologyError};
+use signalstream::testing::TopologyTestDriver;
+
+use crate::harness::{Case, Input, SECOND, assert_same, built, driven, json, longs};
+
+/// The comparisons of this file.
+pub(crate) const CASES: &[fn()] = &[
+    filters_and_maps,
+    flat_maps_and_new_keys,
+    branches_merges_and_repartitioning,
+    a_stream_that_is_used_twice_goes_two_ways,
+    closures_may_fail,
+    what_is_shown_and_seen_goes_on,
+    what_is_alike_is_dropped,
+];
 
 fn numbers(builder: &StreamsBuilder) -> KStream<String, i64> {
     builder.stream("in", Consumed::with(Serdes::string(), Serdes::json()).named("numbers"))
-}
-
-fn json<K: signalstream::builder::Data, V: signalstream::builder::Data>() -> Produced<K, V> {
-    Produced::with(Serdes::json(), Serdes::json())
 }
 
 const NUMBERS: [Input<'_>; 4] =
@@ -98,7 +108,7 @@ sinks:
         let even = parts.branch("even", |_, number| number % 2 == 0);
         let rest = parts.default_branch("rest");
         let all = small.merge(&rest).repartition_to("again", 3);
-        all.deduplicate("once", std::time::Duration::from_secs(1)).to("out", json());
+        all.deduplicate("once", SECOND).to("out", json());
         even.peek(|_, number| assert_eq!(number % 2, 0)).to("even", json());
     };
     let lines = assert_same(yaml, build, &NUMBERS);
@@ -124,6 +134,107 @@ sinks:
         big.map_values(|number| number + 1).to("more", json());
     };
     assert_eq!(assert_same(yaml, build, &NUMBERS).len(), 4);
+}
+
+/// A policy is that of what was asked for last: what fails before it stops the application here.
+#[test]
+fn closures_may_fail() {
+    let yaml = "
+topology: app
+defaults: {key: json, value: json, on_error: {process: fail}}
+sources: {numbers: {topic: in, key: string, value: long}}
+streams:
+  small: {from: numbers, steps: [{filter: value < 9}]}
+  filtered: {from: small, steps: [{filter: 10 / value > 3}], on_error: {process: skip}}
+  mapped: {from: small, steps: [{map_values: 10 / value}], on_error: {process: skip}}
+  moved: {from: small, steps: [{map: {key: string(10 / value), value: value}}], on_error: {process: skip}}
+  parts:
+    from: small
+    steps: [{flat_map: '[1, 2].map(i, {\"key\": i, \"value\": 10 / value})'}]
+    on_error: {process: skip}
+  values: {from: small, steps: [{flat_map_values: '[10 / value, value]'}], on_error: {process: skip}}
+sinks:
+  - {from: filtered, topic: filtered}
+  - {from: mapped, topic: mapped}
+  - {from: moved, topic: moved}
+  - {from: parts, topic: parts}
+  - {from: values, topic: values}
+";
+    let build = |builder: &StreamsBuilder| {
+        let of = |number: i64| 10_i64.checked_div(number).ok_or("nothing goes into zero");
+        let small = builder.stream("in", longs("numbers")).filter(|_, number| *number < 9);
+        let skip = OnError::Skip;
+        small.try_filter(move |_, number| of(*number).map(|tenth| tenth > 3)).on_error(skip).to("filtered", json());
+        small.try_map_values(of).on_error(skip).to("mapped", json());
+        let moved = small.try_map(move |_, number| of(number).map(|part| (part.to_string(), number)));
+        moved.on_error(skip).to("moved", json());
+        let parts = small.try_flat_map(move |_, number| of(number).map(|part| vec![(1_i64, part), (2, part)]));
+        parts.on_error(skip).to("parts", json());
+        let values = small.try_flat_map_values(move |number| of(number).map(|part| vec![part, number]));
+        values.on_error(skip).to("values", json());
+    };
+    let input = [("in", r#""a""#, "1", 0), ("in", r#""b""#, "0", 1), ("in", r#""c""#, "5", 2)];
+    let fail = |builder: StreamsBuilder| builder.on_error(OnError::Fail);
+    let out = Case::new(yaml, &input).settings(fail).assert_same(build);
+    assert_eq!(out.len(), 1 + 2 + 2 + 4 + 4, "{out:?}");
+}
+
+/// Of a step that is written as two, both have the policy, and what comes before has not.
+#[test]
+fn a_policy_is_that_of_one_step() {
+    let builder = StreamsBuilder::new("app");
+    numbers(&builder)
+        .try_map_values(|number| if number == 2 { Err("two is too much") } else { Ok(number) })
+        .try_map(|key, number| if number == 1 { Err("one is not enough") } else { Ok((key, number)) })
+        .on_error(OnError::Skip)
+        .to("out", json());
+    let mut driver = TopologyTestDriver::new(&Arc::new(built(&builder)), builder.schemas()).unwrap();
+    driver.pipe("in", "a", &1, 0).unwrap();
+    driver.pipe("in", "a", &3, 0).unwrap();
+    assert_eq!(driver.read::<String, i64>("out").unwrap(), [("a".to_owned(), 3)]);
+    let error = driver.pipe("in", "a", &2, 0).unwrap_err();
+    assert!(format!("{error:#}").contains("two is too much"), "{error}");
+}
+
+/// The verb `peek` writes to the log of the process; what comes out is the same.
+#[test]
+fn what_is_shown_and_seen_goes_on() {
+    let yaml = "
+topology: app
+defaults: {key: json, value: json}
+sources: {numbers: {topic: in, key: string}}
+streams:
+  shown: {from: numbers, steps: [{peek: {message: key + string(int(value))}}, {map_values: key + string(int(value))}]}
+sinks: [{from: shown, topic: out}]
+";
+    let build = |builder: &StreamsBuilder| {
+        let both = |key: &String, number: i64| format!("{key}{number}");
+        numbers(builder).print(move |key, number| both(key, *number)).map_values_with_key(both).to("out", json());
+    };
+    assert_eq!(assert_same(yaml, build, &NUMBERS)[3], r#"out "c"="c4" @40"#);
+}
+
+#[test]
+fn what_is_alike_is_dropped() {
+    let yaml = "
+topology: app
+defaults: {key: json, value: json}
+sources: {numbers: {topic: in, key: string}}
+streams:
+  once: {from: numbers, steps: [{deduplicate: {by: int(value) % 2, within: 25ms, name: parity}}]}
+  moved: {from: numbers, steps: [{select_key: key + '!'}, {repartition: {name: again}}]}
+sinks:
+  - {from: once, topic: once}
+  - {from: moved, topic: moved}
+";
+    let build = |builder: &StreamsBuilder| {
+        let (numbers, within) = (numbers(builder), std::time::Duration::from_millis(25));
+        numbers.deduplicate_by("parity", within, |_, number| number % 2).to("once", json());
+        numbers.select_key(|key, _| format!("{key}!")).repartition("again").to("moved", json());
+    };
+    let lines = assert_same(yaml, build, &NUMBERS);
+    let once: Vec<&String> = lines.iter().filter(|line| line.starts_with("once")).collect();
+    assert_eq!(once, [r#"once "a"=1 @10"#, r#"once "b"=2 @20"#]);
 }
 
 #[test]

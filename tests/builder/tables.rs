@@ -2,16 +2,26 @@
 
 use std::time::Duration;
 
-use signalstream::builder::{Consumed, Data, KTable, Produced, Serdes, StreamsBuilder, Suppressed, TopologyError};
+use serde::{Deserialize, Serialize};
+use signalstream::builder::{
+    Fold, JoinedTables, KTable, Materialized, OnError, StreamsBuilder, Suppressed, TopologyError,
+};
 
-use crate::harness::{Input, assert_same};
+use crate::harness::{Input, assert_same, json, longs};
+
+/// The comparisons of this file.
+pub(crate) const CASES: &[fn()] = &[
+    rows_are_filtered_mapped_and_kept,
+    a_row_on_which_a_closure_fails_goes_where_the_table_says,
+    tables_are_joined_by_their_keys,
+    tables_are_joined_at_once,
+    rows_name_rows_of_another_table,
+    rows_join_and_leave_groups,
+    a_stream_becomes_a_table_and_changes_are_held_back,
+];
 
 fn table(builder: &StreamsBuilder, topic: &str) -> KTable<String, i64> {
-    builder.table(topic, Consumed::with(Serdes::string(), Serdes::long()))
-}
-
-fn json<K: Data, V: Data>() -> Produced<K, V> {
-    Produced::with(Serdes::json(), Serdes::json())
+    builder.table(topic, longs(topic))
 }
 
 const INPUT: [Input<'_>; 8] = [
@@ -59,6 +69,29 @@ sinks:
 }
 
 #[test]
+fn a_row_on_which_a_closure_fails_goes_where_the_table_says() {
+    let yaml = format!(
+        "{HEAD}
+tables:
+  odd: {{from: l, filter: 4 % (value - 3) == 0, on_error: {{process: skip}}}}
+  parts: {{from: r, map_values: 40 / (value - 20), on_error: {{process: skip}}}}
+sinks:
+  - {{from: odd, topic: odd}}
+  - {{from: parts, topic: parts}}
+"
+    );
+    let build = |builder: &StreamsBuilder| {
+        let rest = |_: &String, number: &i64| 4_i64.checked_rem(number - 3).map(|rest| rest == 0).ok_or("it is three");
+        table(builder, "l").try_filter(rest).on_error(OnError::Skip).to_stream().to("odd", json());
+        let parts = table(builder, "r").try_map_values(|number| 40_i64.checked_div(number - 20).ok_or("it is twenty"));
+        parts.on_error(OnError::Skip).to_stream().to("parts", json());
+    };
+    let lines = assert_same(&yaml, build, &INPUT);
+    assert!(lines.contains(&r#"parts "a"=-4 @100"#.to_owned()), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.starts_with("parts \"b\"")), "{lines:?}");
+}
+
+#[test]
 fn tables_are_joined_by_their_keys() {
     let yaml = format!(
         "{HEAD}
@@ -84,6 +117,55 @@ sinks:
     let lines = assert_same(&yaml, build, &INPUT);
     assert!(lines.contains(&r#"inner "a"=13 @400"#.to_owned()), "{lines:?}");
     assert!(lines.contains(&r#"inner "a"=null @500"#.to_owned()), "{lines:?}");
+}
+
+/// Any number of tables, whose rows are told apart by names.
+#[test]
+fn tables_are_joined_at_once() {
+    let yaml = format!(
+        "{HEAD}
+tables:
+  odd: {{from: l, filter: value % 2 == 1, store: {{name: odd}}}}
+  all: {{join: {{inputs: {{l: l, r: r, odd: odd}}}}}}
+  some: {{join: {{kind: left, inputs: {{l: l, r: r, odd: odd}}}}}}
+  any: {{join: {{kind: outer, inputs: {{l: l, r: r, odd: odd}}}}, store: {{name: kept}}}}
+sinks:
+  - {{from: all, topic: all}}
+  - {{from: some, topic: some}}
+  - {{from: any, topic: any}}
+"
+    );
+    #[derive(Serialize, Deserialize)]
+    struct Any {
+        l: Option<i64>,
+        r: Option<i64>,
+        odd: Option<i64>,
+    }
+    #[derive(Serialize, Deserialize)]
+    struct All {
+        l: i64,
+        r: i64,
+        odd: i64,
+    }
+    let build = |builder: &StreamsBuilder| {
+        let (l, r) = (table(builder, "l"), table(builder, "r"));
+        let odd = l.filter(|_, number| number % 2 == 1).materialize("odd").named("odd");
+        let all = JoinedTables::inner("l", &l).and("r", &r).and("odd", &odd).join::<All>("all");
+        all.to_stream().to("all", json());
+        let some = JoinedTables::left("l", &l).and("r", &r).and("odd", &odd).join::<Any>("some");
+        some.to_stream().to("some", json());
+        let any = JoinedTables::outer("l", &l).and("r", &r).and("odd", &odd);
+        any.join::<Any>(Materialized::named("any").store("kept")).to_stream().to("any", json());
+    };
+    let lines = assert_same(&yaml, build, &INPUT);
+    assert!(lines.contains(&r#"all "a"={"l":3,"r":10,"odd":3} @400"#.to_owned()), "{lines:?}");
+
+    let builder = StreamsBuilder::new("app");
+    let both = JoinedTables::left("l", &table(&builder, "l")).and("right", &table(&builder, "r"));
+    both.join::<All>("all").to_stream().to("all", json());
+    let error = builder.build().unwrap_err();
+    assert!(matches!(error, TopologyError::Row { .. }), "{error}");
+    assert!(error.to_string().contains("nothing gives its field `r`"), "{error}");
 }
 
 #[test]
@@ -123,10 +205,16 @@ tables:
     group_by: \"'all'\"
     group_value: \"key + string(value)\"
     fold: {{init: \"''\", add: acc + value, subtract: \"acc.replace(value, '')\"}}
+  shares:
+    from: l
+    group_by: value % 2
+    fold: {{init: 0, add: acc + 40 / (value - 2), subtract: acc - 40 / (value - 2), result: \"string(key) + ':' + string(acc)\"}}
+    on_error: {{process: skip}}
 sinks:
   - {{from: counts, topic: counts}}
   - {{from: sums, topic: sums}}
   - {{from: texts, topic: texts}}
+  - {{from: shares, topic: shares}}
 "
     );
     let build = |builder: &StreamsBuilder| {
@@ -143,6 +231,12 @@ sinks:
             )
             .to_stream()
             .to("texts", json());
+        let share = |number: i64| 40_i64.checked_div(number - 2).ok_or("two is no part");
+        let shares = Fold::try_new(|| 0, move |_: &i64, number, sum: i64| share(number).map(|share| sum + share))
+            .subtract(move |_, number, sum| sum - share(number).unwrap_or(0))
+            .result(|key, sum| format!("{key}:{sum}"));
+        let odd = l.group_by(|_, number| number % 2);
+        odd.fold("shares", shares).on_error(OnError::Skip).to_stream().to("shares", json());
     };
     let lines = assert_same(&yaml, build, &INPUT);
     assert!(lines.contains(&r#"texts "all"="a3z40" @60000"#.to_owned()), "{lines:?}");
@@ -162,7 +256,7 @@ streams:
 sinks: [{from: changes, topic: out}]
 ";
     let build = |builder: &StreamsBuilder| {
-        let numbers = builder.stream("l", Consumed::with(Serdes::string(), Serdes::long()).named("numbers"));
+        let numbers = builder.stream("l", longs("numbers"));
         let limit = Suppressed::until_time_limit(Duration::from_secs(10)).max_records(2).emit_early_when_full();
         numbers
             .filter(|_, number| *number < 30)

@@ -174,6 +174,18 @@ fn avro_is_read_and_written_and_checked_before_anything_runs() {
 }
 
 #[test]
+fn schemas_come_from_a_directory() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+    let builder = StreamsBuilder::new("app").schemas_in(&directory).unwrap();
+    let messages = Serdes::avro::<serde_json::Value>("MessageCreated");
+    let how = Consumed::with(Serdes::string(), messages.clone());
+    builder.stream("in", how).to("out", Produced::with(Serdes::string(), messages).personal_data());
+    built(&builder);
+    let nowhere = StreamsBuilder::new("app").schemas_in(&directory.join("nowhere")).err().unwrap();
+    assert!(matches!(nowhere, TopologyError::Schemas(_)), "{nowhere}");
+}
+
+#[test]
 fn only_the_fields_that_closures_read_are_decoded() {
     #[derive(Serialize, Deserialize)]
     struct Cents {

@@ -153,3 +153,18 @@ fn what_the_page_calls_left_out_is_refused() {
     }
     assert!(examples >= 10, "{examples}");
 }
+
+#[test]
+fn what_the_page_says_differs_has_its_cases() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/expressions.md")).unwrap();
+    let (_, rest) = page.split_once("## What differs").expect("a section of what differs");
+    let rows = rest.split("\n## ").next().unwrap().lines().filter_map(|line| line.strip_prefix("| "));
+    let rows = rows.filter(|row| !row.starts_with('|') && !row.starts_with("---"));
+    let documented: BTreeSet<String> = rows
+        .map(|row| row.split(" | ").next().unwrap().replace('`', ""))
+        .filter(|row| !row.trim().is_empty())
+        .collect();
+    let tried: BTreeSet<String> =
+        cases().iter().filter_map(|case| case.section.strip_prefix("departures: ").map(str::to_owned)).collect();
+    assert_eq!(documented, tried, "docs/expressions.md and tests/cel/departures.cel name the same");
+}

@@ -66,15 +66,19 @@ impl World {
         producer.commit().unwrap();
     }
 
-    /// Runs a topology until it has processed everything.
-    fn run(&self, text: &str) -> Result<(), RuntimeError> {
+    /// Starts a topology.
+    fn start(&self, text: &str) -> Result<Application, RuntimeError> {
         let topology = plan(text);
         let state = StateDirectory::open(self.disk.path(), "evo", StateOptions::default()).unwrap();
         let task = TaskOptions { caching: false, ..TaskOptions::default() };
         let options =
             ApplicationOptions { commit_interval: Duration::from_millis(10), task, ..ApplicationOptions::default() };
-        let clock = Arc::new(SystemClock::new());
-        let application = Application::start(&topology, self.log.clone(), state, clock, &options)?;
+        Application::start(&topology, self.log.clone(), state, Arc::new(SystemClock::new()), &options)
+    }
+
+    /// Runs a topology until it has processed everything.
+    fn run(&self, text: &str) -> Result<(), RuntimeError> {
+        let application = self.start(text)?;
         let started = Instant::now();
         application.wait_until_caught_up(|_| started.elapsed() < Duration::from_secs(30))?;
         let complete = application.progress()?.is_complete();

@@ -1,5 +1,7 @@
 //! What may not change, and what is said then.
 
+use std::time::{Duration, Instant};
+
 use signalstream::log::Log;
 
 use super::World;
@@ -346,4 +348,40 @@ fn what_binds_nobody_binds_a_start_beside_others() {
     assert!(world.evolution(&changed).waived && !world.evolution(PASSAGE).waived);
     drop(other);
     world.runs(&changed);
+}
+
+/// Two that start at the same time see nobody in the group. Who is described last has its way; the other, once it is a
+/// member, finds that out before it opens a task.
+#[test]
+fn a_start_that_others_have_overtaken_opens_no_task() {
+    let description = |text: &str| {
+        let world = World::new();
+        world.runs(text);
+        world.read("evo-tasks").pop().unwrap().1.to_string()
+    };
+    for (theirs, overtaken) in [(SUMMED, true), (COUNTED, false)] {
+        let world = World::new();
+        world.runs(COUNTED);
+        world.write("a", &[("k", r#"{"group": 1, "v": 2}"#, 1)]);
+        // Nobody else gets the task while this member has it.
+        let mut member = world.log.member("evo", None).unwrap();
+        member.subscribe(&["evo-tasks"]).unwrap();
+        let application = world.start(COUNTED).unwrap();
+        world.write("evo-tasks", &[("description", &description(theirs), 1)]);
+        drop(member);
+        let started = Instant::now();
+        application.wait_until_caught_up(|_| started.elapsed() < Duration::from_secs(30)).unwrap();
+        let end = application.stop();
+        match overtaken {
+            true => {
+                let error = end.unwrap_err().to_string();
+                assert!(error.contains("have started meanwhile with tasks that are not those of this one"), "{error}");
+                assert_eq!(world.out(), Vec::<String>::new(), "nothing was processed");
+            }
+            false => {
+                end.unwrap();
+                assert_eq!(world.out(), [r#"k={"n":1}"#]);
+            }
+        }
+    }
 }

@@ -35,7 +35,10 @@ impl Engine {
     /// Records that come out with one line are in order of topic, and in their own order within a topic. An error is a
     /// row of its own.
     pub(crate) fn run(&self, sequence: &Sequence) -> Vec<Json> {
-        let options = DriverOptions { caching: false, ..DriverOptions::default() };
+        // A pattern takes the topics that there are.
+        let partitions =
+            sequence.lines.iter().filter_map(|line| Some((line["topic"].as_str()?.to_owned(), 1))).collect();
+        let options = DriverOptions { caching: false, partitions, ..DriverOptions::default() };
         let mut driver = TopologyDriver::new(self.topology.clone(), &SchemaRegistry::new(), options).unwrap();
         let mut rows = Vec::new();
         for (at, line) in sequence.lines.iter().enumerate() {
@@ -47,6 +50,10 @@ impl Engine {
             };
             let done =
                 done.and_then(|()| if last { driver.finish() } else { driver.advance_wall_clock(Duration::ZERO) });
+            if let Err(error) = done {
+                rows.push(json!([at, "error", what_stopped(&error.to_string())]));
+                break;
+            }
             let mut outputs = driver.take_outputs();
             outputs.sort_by(|a, b| a.topic.cmp(&b.topic));
             for record in outputs {
@@ -56,13 +63,14 @@ impl Engine {
                 }
                 rows.push(row);
             }
-            if let Err(error) = done {
-                rows.push(json!([at, "error", error.to_string()]));
-                break;
-            }
         }
         rows
     }
+}
+
+/// What stops Kafka Streams, too, in the words of `Sequence.java`.
+fn what_stopped(error: &str) -> &str {
+    if error.contains("more changes are held back than `suppress` allows") { "the buffer is full" } else { error }
 }
 
 /// The rows that `signalstream drive` prints, in order of topic, without the numbers of the steps.

@@ -143,6 +143,18 @@ fn made(log: &EmbeddedLog) -> (usize, BTreeMap<String, i64>) {
     (read(log, "copies", 1).len(), counts)
 }
 
+/// Counts by the minute.
+const BY_MINUTE: &str = "
+topology: by-minute
+defaults: {key: string, value: json, dlq: failed}
+sources:
+  a: {topic: a}
+tables:
+  counts: {from: a, window: {tumbling: 1m}, aggregate: {n: count()}}
+sinks:
+  - {from: counts, topic: out}
+";
+
 /// Waits for what is going to come about.
 #[track_caller]
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
@@ -245,6 +257,24 @@ fn what_comes_after_the_first_start_at_the_latest_offset_is_read_at_the_second()
     write(&log, "a", 0, "2");
     run_to_the_end(&topology, &log, in_memory(&topology), &options());
     assert_eq!(read(&log, "out", 1).len(), 1);
+}
+
+#[test]
+fn a_record_from_days_ahead_is_a_dead_letter_and_makes_no_other_late() {
+    let (topology, log) = (plan(BY_MINUTE), log(&[("a", 1), ("out", 1), ("failed", 1)]));
+    let mut producer = log.transactional_producer("test").unwrap();
+    producer.begin().unwrap();
+    for timestamp in [NOW, NOW + DAY + 1, NOW + 1] {
+        let (key, value) = (Some("k".into()), Some("1".into()));
+        let headers = Headers::default();
+        producer.send(ProducerRecord { topic: "a".into(), partition: 0, timestamp, key, value, headers }).unwrap();
+    }
+    producer.commit().unwrap();
+    run_to_the_end(&topology, &log, in_memory(&topology), &options());
+    let counts = read(&log, "out", 1);
+    assert_eq!(counts.last().unwrap().value.as_deref(), Some(&br#"{"n":2}"#[..]));
+    assert_eq!(counts.last().unwrap().timestamp, NOW + 1);
+    assert_eq!(read(&log, "failed", 1).len(), 1);
 }
 
 #[test]

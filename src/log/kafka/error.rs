@@ -172,7 +172,7 @@ pub(super) fn not_delivered(partition: &TopicPartition, code: Code, timeout: Dur
                     .to_owned(),
         },
         Code::MessageTimedOut => LogError::Aborted(format!(
-            "a record for {partition} could not be written within {timeout:?} (`transaction_timeout`): {}",
+            "a record for {partition} could not be written within {timeout:?} (`delivery_timeout`): {}",
             outage.last().map_or_else(|| "the brokers did not answer".to_owned(), |(_, reason)| reason)
         )),
         Code::TopicAuthorizationFailed => {

@@ -155,7 +155,7 @@ impl KafkaProducer {
     fn undelivered(&self) -> Option<LogError> {
         let (slot, code) = self.client.context().deliveries().failed?;
         let partition = self.slots.get(slot)?;
-        let timeout = self.shared.settings.transaction_timeout;
+        let timeout = self.shared.settings.delivery_timeout();
         if code == Code::UnknownTopicOrPartition {
             self.shared.offsets.forget(&partition.topic);
         }

@@ -29,6 +29,12 @@ const OWNED: &[(&str, &str)] = &[
     ("enable.partition.eof", "the engine follows its position by it"),
     ("delivery.report.only.error", "the engine counts what was written"),
     ("transaction.timeout.ms", "it is the setting `transaction_timeout`"),
+    ("message.timeout.ms", "it is the setting `delivery_timeout`"),
+    ("delivery.timeout.ms", "it is the setting `delivery_timeout`"),
+    ("retries", "records are tried again for as long as the setting `delivery_timeout` says"),
+    ("message.send.max.retries", "records are tried again for as long as the setting `delivery_timeout` says"),
+    ("retry.backoff.ms", "it is the setting `retry_backoff`"),
+    ("retry.backoff.max.ms", "it is the setting `retry_backoff_max`"),
     ("session.timeout.ms", "it is the setting `session_timeout`"),
     ("max.poll.interval.ms", "it is the setting `max_poll_interval`"),
     ("message.max.bytes", "it is the setting `max_record_bytes`"),
@@ -40,6 +46,9 @@ const OWNED: &[(&str, &str)] = &[
 
 /// The longest time between two heartbeats of a member, unless `heartbeat.interval.ms` says another.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// The longest that librdkafka lets a request wait before it is tried again.
+const MAX_BACKOFF: Duration = Duration::from_secs(300);
 
 /// Which of librdkafka's properties are for consumers, or for producers, only: it warns about those that it is given
 /// for nothing. Prefixes.
@@ -80,6 +89,13 @@ pub struct KafkaSettings {
     pub max_record_bytes: usize,
     /// After how long the brokers abort a transaction that nobody decides (`transaction.timeout.ms`).
     pub transaction_timeout: Duration,
+    /// How long a record is tried again until it counts as not written (`delivery.timeout.ms`); `None`: for
+    /// `transaction_timeout`.
+    pub delivery_timeout: Option<Duration>,
+    /// How long a request that failed waits before it is tried again; each time about twice as long.
+    pub retry_backoff: Duration,
+    /// The longest that a request waits before it is tried again.
+    pub retry_backoff_max: Duration,
     /// After how long without a sign of life a member's partitions go to others (`session.timeout.ms`).
     pub session_timeout: Duration,
     /// After how long without a poll a member leaves its group (`max.poll.interval.ms`).
@@ -100,6 +116,9 @@ impl KafkaSettings {
             produce_queue_bytes: 32 << 20,
             max_record_bytes: 1_000_000,
             transaction_timeout: Duration::from_secs(10),
+            delivery_timeout: None,
+            retry_backoff: Duration::from_millis(100),
+            retry_backoff_max: Duration::from_secs(1),
             session_timeout: Duration::from_secs(45),
             max_poll_interval: Duration::from_secs(300),
             request_timeout: Duration::from_secs(15),
@@ -135,10 +154,37 @@ impl KafkaSettings {
                 return Err(LogError::Setting { property: property.clone(), detail });
             }
         }
+        self.check_retries()?;
         for role in [Role::Fetcher, Role::Member, Role::Producer] {
             self.config(role).create_native_config().map_err(refused_setting)?;
         }
         Ok(())
+    }
+
+    /// Checks the times of retries against each other, which librdkafka would tell under its own names.
+    fn check_retries(&self) -> Result<()> {
+        let wrong = |property: &str, detail: String| Err(LogError::Setting { property: property.to_owned(), detail });
+        let (first, longest) = (self.retry_backoff, self.retry_backoff_max);
+        if first.is_zero() || first > longest {
+            return wrong(
+                "retry_backoff",
+                format!("{first:?} is not between 1 ms and `retry_backoff_max`, {longest:?}"),
+            );
+        }
+        if longest > MAX_BACKOFF {
+            return wrong("retry_backoff_max", format!("{longest:?} is more than {MAX_BACKOFF:?}"));
+        }
+        let (patience, limit) = (self.delivery_timeout(), self.transaction_timeout);
+        if patience.is_zero() || patience > limit {
+            let detail = format!("{patience:?} is not between 1 ms and `transaction_timeout`, {limit:?}");
+            return wrong("delivery_timeout", detail);
+        }
+        Ok(())
+    }
+
+    /// How long a record is tried again until it counts as not written.
+    pub(super) fn delivery_timeout(&self) -> Duration {
+        self.delivery_timeout.unwrap_or(self.transaction_timeout)
     }
 
     /// What librdkafka is told for a client of this role.
@@ -154,6 +200,9 @@ impl KafkaSettings {
             }
         }
         config.set("bootstrap.servers", &self.bootstrap_servers).set("client.id", &self.client_id);
+        config
+            .set("retry.backoff.ms", millis(self.retry_backoff))
+            .set("retry.backoff.max.ms", millis(self.retry_backoff_max));
         // Who asks librdkafka for its debugging wants to see it.
         let debugs = config.get("debug").is_some();
         config.set_log_level(if debugs { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Warning });
@@ -172,6 +221,7 @@ impl KafkaSettings {
             }
             Role::Producer => {
                 config
+                    .set("delivery.timeout.ms", millis(self.delivery_timeout()))
                     .set("queue.buffering.max.kbytes", kilobytes(self.produce_queue_bytes))
                     .set("message.max.bytes", self.max_record_bytes.to_string());
             }
@@ -326,6 +376,32 @@ mod tests {
         for property in ["isolation.level", "consumer.isolation.level", "transactional.id"] {
             let error = with(property, "x").check().unwrap_err().to_string();
             assert!(error.contains(property) && error.contains("the engine"), "{error}");
+        }
+    }
+
+    #[test]
+    fn retries_are_settings_of_the_engine() {
+        let settings = KafkaSettings::new("localhost:9092");
+        let config = settings.config(Role::Producer);
+        assert_eq!(config.get("delivery.timeout.ms"), Some("10000"), "the time of a transaction");
+        assert_eq!((config.get("retry.backoff.ms"), config.get("retry.backoff.max.ms")), (Some("100"), Some("1000")));
+        let short = KafkaSettings { delivery_timeout: Some(Duration::from_secs(2)), ..settings.clone() };
+        assert_eq!(short.config(Role::Producer).get("delivery.timeout.ms"), Some("2000"));
+        assert!(short.check().is_ok());
+        let second = Duration::from_secs(1);
+        for (name, wrong) in [
+            ("delivery_timeout", KafkaSettings { delivery_timeout: Some(second * 11), ..settings.clone() }),
+            ("delivery_timeout", KafkaSettings { delivery_timeout: Some(Duration::ZERO), ..settings.clone() }),
+            ("retry_backoff", KafkaSettings { retry_backoff: second * 2, ..settings.clone() }),
+            ("retry_backoff", KafkaSettings { retry_backoff: Duration::ZERO, ..settings.clone() }),
+            ("retry_backoff_max", KafkaSettings { retry_backoff_max: second * 301, ..settings.clone() }),
+        ] {
+            let error = wrong.check().unwrap_err().to_string();
+            assert!(error.contains(&format!("`{name}`:")), "{error}");
+        }
+        for property in ["retries", "message.timeout.ms", "producer.delivery.timeout.ms", "retry.backoff.ms"] {
+            let error = with(property, "5").check().unwrap_err().to_string();
+            assert!(error.contains(property) && error.contains("setting `"), "{error}");
         }
     }
 

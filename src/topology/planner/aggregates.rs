@@ -190,7 +190,8 @@ impl Planner<'_> {
                 _ if call.name == "approx_quantile" => "approx_quantile(x, 0.95)".to_owned(),
                 _ => format!("{}(x, 10)", call.name),
             };
-            let message = format!("`{}` takes {expected} arguments, not {}", call.name, call.arguments.len());
+            let plural = if expected == 1 { "" } else { "s" };
+            let message = format!("`{}` takes {expected} argument{plural}, not {}", call.name, call.arguments.len());
             self.problems.report(Diagnostic::new(place.clone(), message).help(format!("write `{form}`")));
             return None;
         }

@@ -11,7 +11,7 @@ use crate::record::{Fields, Shape};
 use crate::state::StoreKind;
 use crate::topology::plan::{Aggregate, AggregateKind, Emit, Function, GroupBy, NEW, OLD, OnError, Verb};
 use crate::topology::spec::scalars::{Formula, Template};
-use crate::topology::spec::{Origins, TableSpec};
+use crate::topology::spec::{EmitKind, Origins, TableSpec};
 use crate::yaml::{Content, Diagnostic, Span};
 
 /// What a record has beside key and value. It is that of the change, so that nothing that depends on it can be computed
@@ -56,6 +56,11 @@ impl Planner<'_> {
         if let Some(window) = &table.window {
             let problem = Diagnostic::new(window.span.clone(), "the groups of a table have no windows");
             self.problems.report(problem.help("aggregate its changes: start the steps with `- to_stream`"));
+        }
+        if let Some(EmitKind::Every(interval)) = table.emit.as_ref().map(|emit| &emit.kind) {
+            let message = "the groups of a table are handed on as they change: there is no `every`";
+            let problem = Diagnostic::new(interval.span.clone(), message);
+            self.problems.report(problem.help("hold the changes back: `suppress: {until: 10s}`"));
         }
         let flow = self.with_exact_old_rows(name, table, flow, on_error);
         let scope = record_scope(&flow);
@@ -149,6 +154,10 @@ impl Planner<'_> {
             if fold.subtract.is_none() {
                 let problem = Diagnostic::new(fold.span.clone(), "the fold of a grouped table needs `subtract`");
                 self.problems.report(problem.help("say what the state is without a row that left its group"));
+            }
+            if let Some(merge) = &fold.merge {
+                let problem = Diagnostic::new(merge.0.label.clone(), "`merge` is for session windows");
+                self.problems.report(problem.help("the groups of a table have no windows; leave it out"));
             }
             if let Some(call) = &fold.call {
                 let message = "the fold of a grouped table cannot ask an agent";

@@ -61,6 +61,8 @@ struct Planner<'a> {
     graph: Graph,
     names: Names<'a>,
     topics: Topics,
+    /// Whether something is left out of the graph, for a reason that must be among the problems.
+    incomplete: bool,
 }
 
 /// What to do with failing records.
@@ -93,7 +95,18 @@ pub(super) fn plan(
     let application = spec.topology.as_ref().map(|name| name.text.clone()).unwrap_or_default();
     let topics = Topics::default();
     let (functions, graph) = (functions.clone(), Graph::default());
-    let mut planner = Planner { spec, options, processors, functions, problems, application, graph, names, topics };
+    let mut planner = Planner {
+        spec,
+        options,
+        processors,
+        functions,
+        problems,
+        application,
+        graph,
+        names,
+        topics,
+        incomplete: false,
+    };
     planner.declare_topics();
     for name in &order {
         planner.build_source(name);
@@ -106,7 +119,7 @@ pub(super) fn plan(
     }
     let dead_letters = planner.dead_letters();
     planner.report_unused(root);
-    if planner.problems.count() > 0 {
+    if planner.problems.count() > 0 || planner.incomplete {
         return None;
     }
     let sinks = planner.sink_nodes();
@@ -123,6 +136,7 @@ impl Planner<'_> {
             Some(Definition::Table(Some(table))) => self.table(name, table),
             _ => return,
         };
+        self.incomplete |= flow.is_unknown();
         self.names.built(name, flow);
     }
 

@@ -89,9 +89,17 @@ impl Planner<'_> {
             }
         }
         if let Some(store) = &source.store {
-            if source.kind != Some(SourceKind::Table) {
-                let problem = Diagnostic::new(store.span.clone(), "a stream has no store");
-                self.problems.report(problem.help("write `kind: table`, or leave it out"));
+            let refused = match source.kind {
+                Some(SourceKind::Table) => None,
+                Some(SourceKind::GlobalTable) => {
+                    Some(("the store of a global table has no settings", "leave it out, or write `kind: table`"))
+                }
+                Some(SourceKind::Stream) | None => {
+                    Some(("a stream has no store", "write `kind: table`, or leave it out"))
+                }
+            };
+            if let Some((message, help)) = refused {
+                self.problems.report(Diagnostic::new(store.span.clone(), message).help(help));
             }
             if let Some(retention) = &store.retention {
                 let problem =

@@ -44,7 +44,12 @@ impl Planner<'_> {
     fn works_on_tables(&mut self, step: &StepSpec, index: usize, place: &Place<'_>) -> bool {
         match step.step {
             Step::Filter(_) | Step::FilterNot(_) | Step::MapValues(_) | Step::ToTable(_) => true,
-            Step::ToStream(_) => index == 0,
+            Step::ToStream(_) if index == 0 => true,
+            Step::ToStream(_) => {
+                let problem = Diagnostic::new(place.span.clone(), "`to_stream` must be the first step");
+                self.problems.report(problem.help("put it first, or define a stream: `from` this table"));
+                false
+            }
             _ => {
                 let message = format!("`{}` works on streams, and this is a table", step.step.verb());
                 let help = "make a stream of its changes first: `- to_stream`";
@@ -212,9 +217,9 @@ impl Planner<'_> {
     }
 
     fn peek(&mut self, mut flow: Flow, message: &Message, place: &Place<'_>) -> Flow {
-        let whole = crate::yaml::Node::text("value", place.span.clone());
-        let node = message.0.as_ref().unwrap_or(&whole);
-        if let Some(message) = self.projection(node, &record_scope(&flow)) {
+        let whole = Template(crate::yaml::Node::text("value", place.span.clone()));
+        let shown = message.0.as_ref().unwrap_or(&whole);
+        if let Some(message) = self.template(shown, &record_scope(&flow)) {
             self.chain(&mut flow, Verb::Peek { message }, place);
         }
         flow

@@ -90,9 +90,8 @@ impl Planner<'_> {
 
     /// Notes that an external topic is read or written. All its users must agree on its formats.
     pub(super) fn use_topic(&mut self, name: &Name, role: TopicRole, key: &Format, value: &Format) {
-        if name.text.starts_with(&format!("{}-", self.application))
-            && (name.text.ends_with("-repartition") || name.text.ends_with("-changelog"))
-        {
+        let own = name.text.strip_prefix(&self.application).and_then(|rest| rest.strip_prefix('-'));
+        if own.is_some_and(|own| own == "tasks" || own.ends_with("-repartition") || own.ends_with("-changelog")) {
             let message = format!("`{}` is a name that the engine keeps for its own topics", name.text);
             self.problems.report(Diagnostic::new(name.span.clone(), message).help("choose another name"));
         }

@@ -214,6 +214,12 @@ macro_rules! mapping {
             $( $(#[doc = $field_doc])* pub(crate) $field: mapping!(@type $presence $type), )*
         }
 
+        impl $name {
+            /// The names of its fields.
+            #[allow(dead_code, reason = "of few definitions they are asked for elsewhere")]
+            pub(crate) const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
+        }
+
         impl $crate::topology::spec::lower::Lower for $name {
             fn lower(node: &$crate::yaml::Node, problems: &mut $crate::yaml::Problems) -> Option<Self> {
                 let definition = $crate::topology::spec::lower::Definition {

@@ -24,7 +24,7 @@ mapping! {
         /// What happens to a record on which a step fails.
         optional on_error: OnErrorSpec,
     }
-    later ["cogroup"]
+    later []
 }
 
 mapping! {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use saphyr_parser::ScalarStyle;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::lower::{Lower, Name, check_name};
+use super::lower::{Lower, Name, check_name, mapping};
 use crate::serdes::Format;
 use crate::time::{Timestamp, parse_duration};
 use crate::yaml::{Content, Node, Span};
@@ -25,6 +25,15 @@ macro_rules! leaf_schema {
     };
 }
 
+/// What to write instead of a word that is not supported yet, where something comes to the same.
+fn instead(word: &str) -> Option<&'static str> {
+    match word {
+        "right" => Some("swap the inputs, and write `left`"),
+        "cross" => Some("give the records of both inputs one key: `select_key: \"'all'\"`"),
+        _ => None,
+    }
+}
+
 /// Reports a word that is not one of the words that may stand there.
 pub(crate) fn refuse_word(node: &Node, what: &str, words: &[&str], later: &[&str], problems: &mut Problems) {
     let written = match &node.content {
@@ -33,12 +42,13 @@ pub(crate) fn refuse_word(node: &Node, what: &str, words: &[&str], later: &[&str
         Content::Sequence(_) => String::new(),
     };
     if later.contains(&written.as_str()) {
-        problems.report(Diagnostic::new(node.place(), format!("`{written}` is not supported yet")));
+        let problem = Diagnostic::new(node.place(), format!("`{written}` is not supported yet"));
+        problems.report(problem.help_if(instead(&written).map(str::to_owned)));
         return;
     }
-    let message = match node.scalar() {
-        Some(scalar) if !scalar.text.is_empty() => format!("`{written}` is not {what}"),
-        _ => format!("expected {what}, found {}", node.kind()),
+    let message = match written.is_empty() {
+        false => format!("`{written}` is not {what}"),
+        true => format!("expected {what}, found {}", node.kind()),
     };
     let help = match nearest(&written, words.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
@@ -137,16 +147,26 @@ leaf_schema!(Literal, "Anything", {"description": "Any value."});
 
 /// What to show of a record: nothing said, an expression, or `{message: ...}`.
 #[derive(Clone, Debug)]
-pub(crate) struct Message(pub(crate) Option<Node>);
+pub(crate) struct Message(pub(crate) Option<Template>);
+
+mapping! {
+    /// What is shown of each record.
+    PeekSpec = "`peek`" {
+        /// An expression, or a mapping or list of expressions; the value if not given.
+        optional message: Template,
+    }
+    later []
+}
 
 impl Lower for Message {
-    fn lower(node: &Node, _: &mut Problems) -> Option<Self> {
-        let message = match &node.content {
-            Content::Mapping(entries) if entries.len() == 1 => node.get("message").unwrap_or(node),
-            _ if node.is_null() => return Some(Message(None)),
-            _ => node,
-        };
-        Some(Message(Some(message.clone())))
+    fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match &node.content {
+            Content::Mapping(_) => PeekSpec::lower(node, problems).map(|peek| Message(peek.message)),
+            Content::Scalar(_) if node.is_null() => Some(Message(None)),
+            Content::Scalar(_) | Content::Sequence(_) => {
+                Formula::lower(node, problems).map(|formula| Message(Some(Template(formula.0))))
+            }
+        }
     }
 }
 
@@ -155,7 +175,8 @@ impl JsonSchema for Message {
         "Message".into()
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<Template>()
+        let ways = [generator.subschema_for::<Formula>(), generator.subschema_for::<PeekSpec>()];
+        json_schema!({"description": "An expression, or {message: ...}.", "anyOf": [ways[0], ways[1], {"type": "null"}]})
     }
 }
 
@@ -319,9 +340,12 @@ pub(crate) struct FormatSpec {
 impl Lower for FormatSpec {
     fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
         if let Content::Mapping(entries) = &node.content
-            && let [(key, value)] = entries.as_slice()
-            && key.text == "avro"
+            && let Some(value) = node.get("avro")
         {
+            for (key, _) in entries.iter().filter(|(key, _)| key.text != "avro") {
+                let problem = Diagnostic::new(key.span.clone(), format!("a format has no field `{}`", key.text));
+                problems.report(problem.help("write {avro: Name}"));
+            }
             let name = Name::lower(value, problems)?;
             return Some(FormatSpec { format: Format::Avro(name.text), span: name.span });
         }

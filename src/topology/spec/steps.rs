@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::lower::{Lower, Name, Named, check_name, mapping, verbs};
+use super::nodes::TableSpec;
 use super::scalars::{Count, FormatSpec, Formula, Literal, Message, Millis, Nothing, Template};
 use super::topics::HeadersSpec;
 use crate::yaml::{Content, Node, Span};
@@ -49,7 +50,7 @@ verbs! {
         /// Hands records to a processor, which is written in Rust.
         Process = "process"(ProcessSpec),
     }
-    later ["process_values", "suppress", "flat_transform", "transform", "cogroup", "print"]
+    later ["process_values", "flat_transform", "transform", "print"]
 }
 
 mapping! {
@@ -162,8 +163,9 @@ impl Lower for StepSpec {
             return None;
         }
         if !Step::VERBS.contains(&verb) {
+            let of_a_table = TableSpec::FIELDS.contains(&verb).then(|| format!("`{verb}` is a field of a table"));
             let problem = Diagnostic::new(span, format!("there is no step `{verb}`"));
-            problems.report(problem.help_if(suggest(verb, Step::VERBS.iter().copied())));
+            problems.report(problem.help_if(of_a_table.or_else(|| suggest(verb, Step::VERBS.iter().copied()))));
             return None;
         }
         let step = Step::lower_verb(verb, argument, problems)?;
@@ -203,7 +205,9 @@ impl Lower for BranchSpec {
     fn lower(node: &Node, problems: &mut Problems) -> Option<Self> {
         let entries = super::lower::entries(node, "branches and their conditions", problems)?;
         if entries.is_empty() {
-            problems.report(Diagnostic::new(node.place(), "`branch` needs at least one branch"));
+            let problem = Diagnostic::new(node.place(), "`branch` needs at least one branch");
+            problems.report(problem.help("write `{NAME: condition}`; `default: NAME` takes the rest"));
+            return None;
         }
         let mut spec = BranchSpec { branches: Named::default(), default: None };
         for (key, value) in entries {
@@ -215,11 +219,13 @@ impl Lower for BranchSpec {
             check_name(&name, problems);
             spec.branches.0.push((name, Formula::lower(value, problems)));
         }
-        if let Some(default) = &spec.default
-            && spec.branches.0.iter().any(|(name, _)| name.text == default.text)
+        if let Some((first, _)) =
+            spec.branches.0.iter().find(|(name, _)| spec.default.as_ref().is_some_and(|it| it.text == name.text))
+            && let Some(default) = spec.default.take()
         {
             let message = format!("the default branch `{}` has the name of another branch", default.text);
-            problems.report(Diagnostic::new(default.span.clone(), message));
+            let problem = Diagnostic::new(default.span, message);
+            problems.report(problem.related(first.span.clone(), "the other one"));
         }
         Some(spec)
     }

@@ -58,3 +58,42 @@ fn a_broker_that_is_killed_and_comes_back_is_waited_for() {
     assert_eq!(seen, read(&*log, "a", 0));
     assert!(log.ping(SOON).is_ok());
 }
+
+/// A broker that is paused answers nothing and closes nothing.
+#[test]
+fn a_record_is_tried_again_until_the_delivery_timeout_and_then_its_transaction_is() {
+    let mut cluster = Cluster::start(1);
+    let mut settings = KafkaSettings::new(cluster.bootstrap_servers());
+    (settings.transaction_timeout, settings.request_timeout) = (Duration::from_secs(60), Duration::from_secs(60));
+    let patient = KafkaLog::open(settings.clone()).unwrap();
+    settings.delivery_timeout = Some(Duration::from_secs(3));
+    let hasty = KafkaLog::open(settings.clone()).unwrap();
+    create(&*patient, "a", 1);
+    let mut producers = [(&patient, "patient"), (&hasty, "hasty")].map(|(log, id)| {
+        let mut producer = log.transactional_producer(id).unwrap();
+        producer.begin().unwrap();
+        producer.send(record("a", 0, "k", id)).unwrap();
+        producer.commit().unwrap();
+        producer
+    });
+
+    cluster.process(1).pause();
+    for (producer, value) in producers.iter_mut().zip(["waited", "lost"]) {
+        producer.begin().unwrap();
+        producer.send(record("a", 0, "k", value)).unwrap();
+    }
+    let [mut patient, mut hasty] = producers;
+    let error = hasty.commit().unwrap_err();
+    assert!(matches!(error, LogError::Aborted(_)), "{error}");
+    assert!(error.to_string().contains("within 3s (`delivery_timeout`)"), "{error}");
+    // By now the other one has waited as long.
+    cluster.process(1).resume();
+    patient.commit().unwrap();
+    hasty.abort().unwrap();
+    hasty.begin().unwrap();
+    hasty.send(record("a", 0, "k", "again")).unwrap();
+    hasty.commit().unwrap();
+    drop((patient, hasty));
+    let log = KafkaLog::open(settings).unwrap();
+    assert_eq!(values(&*log, "a"), ["patient", "hasty", "waited", "again"]);
+}

@@ -45,6 +45,7 @@ final class JoinScenarios {
         scenarios.add("foreign_key_left", builder -> write(
                 a(builder).<JsonNode, String, JsonNode>leftJoin(b(builder), Values::k, Values::pair), "out"));
         scenarios.add("join_versioned", JoinScenarios::versioned);
+        scenarios.add("join_versioned_filtered", JoinScenarios::versionedFiltered);
         scenarios.add("join_versioned_grace", JoinScenarios::versionedWithGrace);
         scenarios.add("join_versioned_tables", JoinScenarios::versionedTables);
     }
@@ -144,6 +145,12 @@ final class JoinScenarios {
         KTable<String, JsonNode> table = versionedTable(builder, "b");
         stream.join(table, Values::pair).to("inner");
         stream.leftJoin(table, Values::pair).to("left");
+    }
+
+    private static void versionedFiltered(StreamsBuilder builder) {
+        KStream<String, JsonNode> stream = builder.stream("a");
+        KTable<String, JsonNode> kept = versionedTable(builder, "b").filter((key, value) -> Values.n(value) > 0);
+        stream.leftJoin(kept, (JsonNode left, JsonNode right) -> pair(left, right)).to("left");
     }
 
     /** Kafka Streams 4.3.1 fails on null keys here, so none come. */

@@ -18,6 +18,7 @@ final class Scenarios {
         StreamScenarios.register(scenarios);
         TableScenarios.register(scenarios);
         AggregateScenarios.register(scenarios);
+        NamedAggregateScenarios.register(scenarios);
         WindowScenarios.register(scenarios);
         SessionScenarios.register(scenarios);
         JoinScenarios.register(scenarios);

@@ -34,6 +34,9 @@ final class StreamJoinScenarios {
                 a(builder).outerJoin(b(builder), Values::pair, ASYMMETRIC).to("out"));
         scenarios.add("join_streams_after_only", builder ->
                 a(builder).outerJoin(b(builder), Values::pair, AFTER_ONLY).to("out"));
+        scenarios.add("join_streams_zero", builder -> a(builder)
+                .join(b(builder), Values::pair, JoinWindows.ofTimeDifferenceWithNoGrace(ofSeconds(0)))
+                .to("out"));
         scenarios.add("join_streams_self", StreamJoinScenarios::self);
         scenarios.add("join_streams_rekeyed", StreamJoinScenarios::rekeyed);
         scenarios.add("join_streams_fold", StreamJoinScenarios::folded);

@@ -8,6 +8,7 @@ import static signalstream.parity.Values.s;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.regex.Pattern;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.Headers;
 import org.apache.kafka.common.header.internals.RecordHeaders;
@@ -29,6 +30,7 @@ final class StreamScenarios {
         scenarios.add("merge_branch", StreamScenarios::mergeBranch);
         scenarios.add("repartition", StreamScenarios::repartition);
         scenarios.add("headers_topics", StreamScenarios::headersTopics);
+        scenarios.add("topics_pattern", StreamScenarios::topicsPattern);
     }
 
     private static void filter(StreamsBuilder builder) {
@@ -81,6 +83,15 @@ final class StreamScenarios {
         marked.filter((key, value) -> value != null).to((key, value, context) -> n(value) > 2 ? "high" : "low");
         marked.selectKey((key, value) -> k(value)).repartition().to("rerouted");
         marked.groupByKey().count().toStream().mapValues(Values::counted).to("counted");
+    }
+
+    /** All topics whose names match, as one stream. */
+    private static void topicsPattern(StreamsBuilder builder) {
+        KStream<String, JsonNode> in = builder.stream(Pattern.compile("[ab]"));
+        in.processValues(Marking::new).to("marked");
+        Values.write(
+                in.groupByKey().aggregate(Values::empty, (key, value, state) -> Values.add(state, value)), "texts");
+        in.join(Values.table(builder, "c"), Values::pair).to("joined");
     }
 
     /** Sets the headers `trace` and `from`, and removes `secret`. */
