@@ -179,10 +179,16 @@ fn what_comes_of_the_network_is_tried_again_and_what_a_record_is_to_blame_for_is
     };
     cluster.kcat().write("orders", (0..20_000).map(record));
 
+    // A whole batch that is too large is nobody's fault alone: it is no use to try it again, and the setting helps.
+    let refused = machine.run("run copied.yaml --state-dir ./state --until-end");
+    let said = lines_of(&refused.errors);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("set `kafka.batch.size` below it"), "{said}");
+
     let log = machine.workspace.join("instance.err");
     let mut command = machine.command(
-        "run copied.yaml --state-dir ./state --set fetch_records=50 --set transaction_timeout=10s \
-         --set delivery_timeout=2s --set retry_backoff=50ms",
+        "run copied.yaml --state-dir ./state --set kafka.batch.size=15000 --set fetch_records=50 \
+         --set transaction_timeout=10s --set delivery_timeout=2s --set retry_backoff=50ms",
     );
     let mut instance = Process::spawn("signalstream", &mut command, &log);
     eventually("something is copied", WITHIN, || (!cluster.kcat().read("copies").is_empty()).then_some(()));

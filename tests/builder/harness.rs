@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use signalstream::agents::Agents;
 use signalstream::builder::{Consumed, Data, Produced, Serdes, StreamsBuilder};
+use signalstream::metrics::Counters;
 use signalstream::processor::Processors;
 use signalstream::serdes::SchemaRegistry;
 use signalstream::testing::{DriverOptions, InputRecord, OutputRecord, TopologyDriver};
@@ -108,16 +109,17 @@ fn records(input: &[Input<'_>]) -> Vec<InputRecord> {
 /// What comes out of a topology.
 pub(crate) fn driven(topology: Topology, input: &[Input<'_>], caching: bool) -> Vec<OutputRecord> {
     let options = DriverOptions { caching, ..DriverOptions::default() };
-    run(topology, &records(input), &SchemaRegistry::new(), options)
+    run(topology, &records(input), &SchemaRegistry::new(), options).0
 }
 
-/// What comes out of a topology, with a crash half-way, and ten seconds of the wall clock at the end.
+/// What comes out of a topology, with a crash half-way, and ten seconds of the wall clock at the end; and what was counted,
+/// such as records that were dropped, and why.
 fn run(
     topology: Topology,
     input: &[InputRecord],
     schemas: &SchemaRegistry,
     options: DriverOptions,
-) -> Vec<OutputRecord> {
+) -> (Vec<OutputRecord>, Counters) {
     let mut driver = TopologyDriver::new(Arc::new(topology), schemas, options).expect("a driver");
     for (number, record) in input.iter().enumerate() {
         driver.pipe(record).unwrap_or_else(|error| panic!("record {number}: {error}"));
@@ -127,7 +129,7 @@ fn run(
     }
     driver.finish().expect("it ends");
     driver.advance_wall_clock(10 * SECOND).expect("it goes on");
-    driver.take_outputs()
+    (driver.take_outputs(), driver.counters().clone())
 }
 
 /// A topology in YAML, and what it is given.
@@ -199,8 +201,8 @@ impl<'a> Case<'a> {
                 run(topology.clone(), &self.input, &self.schemas, options)
             });
             assert_eq!(made, written, "caching {caching}\n{}", builder.to_yaml());
-            assert!(!made.is_empty(), "nothing came out\n{}", builder.to_yaml());
-            made
+            assert!(!made.0.is_empty(), "nothing came out\n{}", builder.to_yaml());
+            made.0
         });
         COMPARED.with_borrow_mut(|compared| compared.push(builder.to_yaml()));
         last

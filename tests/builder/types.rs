@@ -177,9 +177,9 @@ fn avro_is_read_and_written_and_checked_before_anything_runs() {
 fn schemas_come_from_a_directory() {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
     let builder = StreamsBuilder::new("app").schemas_in(&directory).unwrap();
-    let messages = Serdes::avro::<serde_json::Value>("MessageCreated");
-    let how = Consumed::with(Serdes::string(), messages.clone());
-    builder.stream("in", how).to("out", Produced::with(Serdes::string(), messages).personal_data());
+    let moods = Serdes::avro::<serde_json::Value>("TenantMood");
+    let how = Consumed::with(Serdes::string(), moods.clone());
+    builder.stream("in", how).to("out", Produced::with(Serdes::string(), moods));
     built(&builder);
     let nowhere = StreamsBuilder::new("app").schemas_in(&directory.join("nowhere")).err().unwrap();
     assert!(matches!(nowhere, TopologyError::Schemas(_)), "{nowhere}");

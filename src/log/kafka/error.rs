@@ -116,6 +116,10 @@ fn remedy(cause: Code, reason: &str) -> &'static str {
     }
 }
 
+/// What to do about what is larger than its topic takes.
+const TOO_LARGE: &str = "a record, or a batch of them, is larger than the topic takes: raise its `max.message.bytes`, \
+                         write less, or set `kafka.batch.size` below it if no single record is so large";
+
 /// What a failed call of a transaction means.
 pub(super) fn transaction_failed(action: &str, failure: Failure, id: &str, outage: &Outage) -> LogError {
     let Failure { code, text, fatal, retriable, abort } = failure;
@@ -148,6 +152,10 @@ pub(super) fn transaction_failed(action: &str, failure: Failure, id: &str, outag
         },
         Code::ClusterAuthorizationFailed => failed(action, code, Access::Cluster("IdempotentWrite"), outage),
         _ if fatal => LogError::InDoubt(format!("{action}: {text}")),
+        // The same records would be refused again.
+        Code::MessageSizeTooLarge | Code::InvalidMessageSize => {
+            LogError::Refused { action: format!("{action} ({text})"), detail: TOO_LARGE.to_owned() }
+        }
         _ if abort => LogError::Aborted(format!("{action}: {text}")),
         Code::State => LogError::IllegalState(format!("cannot {action}: {text}")),
         code if retriable => match failed(action, code, Access::TransactionalId(id, "Write"), outage) {
@@ -164,15 +172,12 @@ pub(super) fn transaction_failed(action: &str, failure: Failure, id: &str, outag
 /// Why a record was not written.
 pub(super) fn not_delivered(partition: &TopicPartition, code: Code, timeout: Duration, outage: &Outage) -> LogError {
     match code {
-        Code::MessageSizeTooLarge | Code::InvalidMessageSize => LogError::Refused {
-            action: format!("writing to {partition}"),
-            detail:
-                "a record, or a batch of them, is larger than the topic takes: raise its `max.message.bytes`, write \
-                     less, or set `kafka.batch.size` below it if no single record is so large"
-                    .to_owned(),
-        },
+        Code::MessageSizeTooLarge | Code::InvalidMessageSize => {
+            LogError::Refused { action: format!("writing to {partition}"), detail: TOO_LARGE.to_owned() }
+        }
         Code::MessageTimedOut => LogError::Aborted(format!(
-            "a record for {partition} could not be written within {timeout:?} (`delivery_timeout`): {}",
+            "a record for {partition} could not be written within {timeout:?} (`delivery_timeout`, else \
+             `transaction_timeout`): {}",
             outage.last().map_or_else(|| "the brokers did not answer".to_owned(), |(_, reason)| reason)
         )),
         Code::TopicAuthorizationFailed => {

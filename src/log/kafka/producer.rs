@@ -153,6 +153,8 @@ impl KafkaProducer {
 
     /// The first record that was not written, if there is one.
     fn undelivered(&self) -> Option<LogError> {
+        // What has come of records may not have been looked at yet.
+        native::serve(&self.client, Duration::ZERO);
         let (slot, code) = self.client.context().deliveries().failed?;
         let partition = self.slots.get(slot)?;
         let timeout = self.shared.settings.delivery_timeout();

@@ -74,6 +74,10 @@ impl Planner<'_> {
         on_error: OnError,
     ) -> Flow {
         self.refuse_within(join);
+        if let Some(grace) = &join.grace {
+            let problem = Diagnostic::new(grace.span.clone(), "a global table is joined as it is: there is no `grace`");
+            self.problems.report(problem.help("leave it out, or make it a `table` with `store: {versioned: ...}`"));
+        }
         let kind = kind_of(join);
         if kind == JoinKind::Outer {
             let problem = Diagnostic::new(join.span.clone(), "a stream joins a global table as `inner` or `left`");

@@ -117,6 +117,12 @@ pub(super) fn plan(
     for sink in spec.sinks.iter().flatten() {
         planner.sink(sink);
     }
+    if spec.sources.is_none()
+        && let Some(name) = &spec.topology
+    {
+        let problem = Diagnostic::new(name.span.clone(), format!("the topology `{}` reads nothing", name.text));
+        planner.problems.report(problem.help("name what it reads: `sources: {NAME: {topic: TOPIC}}`"));
+    }
     let dead_letters = planner.dead_letters();
     planner.report_unused(root);
     if planner.problems.count() > 0 || planner.incomplete {

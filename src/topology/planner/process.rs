@@ -30,6 +30,9 @@ impl Planner<'_> {
     /// The step `process`. Its children, where it has some, are what others read instead of the stream.
     pub(super) fn process(&mut self, flow: Flow, spec: &ProcessSpec, place: &Place<'_>) -> Flow {
         let Some(supplier) = self.processor(&spec.processor) else { return self.unknown_children(place, None) };
+        if !supplier.children().is_empty() && self.refuse_in_tables(&spec.processor.text, place) {
+            return Flow::unknown();
+        }
         if !supplier.children().is_empty() && !place.last {
             let message = format!("`{}` has several outputs, and must be the last step", spec.processor.text);
             let problem = Diagnostic::new(place.span.clone(), message);

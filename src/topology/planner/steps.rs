@@ -288,7 +288,25 @@ impl Planner<'_> {
         }
     }
 
+    /// Refuses a step with several outputs in a table, of which nobody could read the others.
+    pub(super) fn refuse_in_tables(&mut self, what: &str, place: &Place<'_>) -> bool {
+        if !self.is_owned_by_table(place) {
+            return false;
+        }
+        let message = format!("`{what}` has several outputs, and a table is made of one");
+        let help = "define a stream that ends with it, and the table `from` one of its outputs";
+        self.problems.report(Diagnostic::new(place.span.clone(), message).help(help));
+        true
+    }
+
+    fn is_owned_by_table(&self, place: &Place<'_>) -> bool {
+        self.spec.tables.iter().flat_map(|tables| &tables.0).any(|(name, _)| name.text == place.owner)
+    }
+
     fn branch(&mut self, mut flow: Flow, spec: &BranchSpec, place: &Place<'_>) -> Flow {
+        if self.refuse_in_tables("branch", place) {
+            return Flow::unknown();
+        }
         if !place.last {
             let problem = Diagnostic::new(place.span.clone(), "`branch` must be the last step");
             self.problems.report(problem.help("go on with the branches: `from: stream.branch`"));
@@ -316,8 +334,7 @@ impl Planner<'_> {
     }
 
     fn table_step(&mut self, flow: Flow, place: &Place<'_>) -> Flow {
-        let is_table = self.spec.tables.iter().flat_map(|tables| &tables.0).any(|(name, _)| name.text == place.owner);
-        let message = match (is_table, place.last) {
+        let message = match (self.is_owned_by_table(place), place.last) {
             (true, true) => return flow,
             (true, false) => "`to_table` must be the last step",
             (false, _) => "`to_table` makes a table, and this is a stream",

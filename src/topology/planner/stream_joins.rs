@@ -35,6 +35,11 @@ impl Planner<'_> {
         }
         let kind = kind_of(join);
         let nullable = [kind == JoinKind::Outer, kind != JoinKind::Inner];
+        if let Some(grace) = &join.grace {
+            let problem =
+                Diagnostic::new(grace.span.clone(), "the `grace` of a join of two streams stands in `within`");
+            self.problems.report(problem.help("write `within: {before: 5m, after: 5m, grace: 1m}`"));
+        }
         let window = self.join_window(join);
         let [first, second] = match <[JoinInput<'_>; 2]>::try_from(inputs) {
             Ok(inputs) if tables == 0 => inputs,

@@ -88,13 +88,18 @@ impl Planner<'_> {
         }
     }
 
-    /// Notes that an external topic is read or written. All its users must agree on its formats.
-    pub(super) fn use_topic(&mut self, name: &Name, role: TopicRole, key: &Format, value: &Format) {
+    /// Reports a name that is an internal topic's.
+    fn check_topic_name(&mut self, name: &Name) {
         let own = name.text.strip_prefix(&self.application).and_then(|rest| rest.strip_prefix('-'));
         if own.is_some_and(|own| own == "tasks" || own.ends_with("-repartition") || own.ends_with("-changelog")) {
             let message = format!("`{}` is a name that the engine keeps for its own topics", name.text);
             self.problems.report(Diagnostic::new(name.span.clone(), message).help("choose another name"));
         }
+    }
+
+    /// Notes that an external topic is read or written. All its users must agree on its formats.
+    pub(super) fn use_topic(&mut self, name: &Name, role: TopicRole, key: &Format, value: &Format) {
+        self.check_topic_name(name);
         let (config, asks) = self.config_of(&name.text);
         let Some(topic) = self.topics.used.get_mut(&name.text) else {
             let (key, value) = (key.clone(), Some(value.clone()));
@@ -146,7 +151,19 @@ impl Planner<'_> {
         let known = self.options.registry.shape(&name).is_some();
         let format = if known { Format::Avro(name) } else { Format::Json };
         let value = self.dead_letter_serializer(topic, &format)?;
+        self.check_topic_name(topic);
         match self.topics.used.get_mut(&topic.text) {
+            Some(used) if used.role != TopicRole::Sink => {
+                let message = format!("the topology reads its dead letters from `{}`", topic.text);
+                let problem = Diagnostic::new(topic.span.clone(), message);
+                self.problems.report(problem.help("one that fails would come back for ever; read them in another"));
+            }
+            Some(used) if used.value.as_ref() != Some(&format) => {
+                let known = used.value.as_ref().map(Format::to_string).unwrap_or_default();
+                let message = format!("dead letters are {format}, and the values of `{}` {known}", topic.text);
+                let problem = Diagnostic::new(topic.span.clone(), message);
+                self.problems.report(problem.help("give dead letters a topic of their own"));
+            }
             Some(used) => used.role = TopicRole::DeadLetters,
             None => {
                 let (name, (config, asks)) = (topic.text.clone(), self.config_of(&topic.text));

@@ -85,7 +85,7 @@ fn a_record_is_tried_again_until_the_delivery_timeout_and_then_its_transaction_i
     let [mut patient, mut hasty] = producers;
     let error = hasty.commit().unwrap_err();
     assert!(matches!(error, LogError::Aborted(_)), "{error}");
-    assert!(error.to_string().contains("within 3s (`delivery_timeout`)"), "{error}");
+    assert!(error.to_string().contains("within 3s (`delivery_timeout`"), "{error}");
     // By now the other one has waited as long.
     cluster.process(1).resume();
     patient.commit().unwrap();
