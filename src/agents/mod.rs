@@ -26,6 +26,18 @@ pub trait Agent: Send + Sync {
     /// The shape of its answer: a struct.
     fn output(&self) -> &Shape;
 
+    /// Whether it may be asked about personal data: what it is given stays in this process and leaves no trace. A topology
+    /// that gives any to another agent is refused.
+    fn takes_personal_data(&self) -> bool {
+        false
+    }
+
+    /// The parts of its answer that are personal data, each as the names on the way to it, `[]` for the elements of a
+    /// list. The other parts hold none, whatever it was asked.
+    fn personal_answers(&self) -> Vec<Vec<&str>> {
+        Vec::new()
+    }
+
     /// Answers. The same input gives the same answer.
     ///
     /// # Errors

@@ -239,7 +239,8 @@ impl<K: Data, V: Data> Consumed<K, V> {
         self
     }
 
-    /// Its records may hold personal data: dead letters of them have no values.
+    /// Its records may hold personal data, in the fields that its schema marks, or anywhere. Dead letters of them have no
+    /// values, and where it goes is followed; see `docs/personal-data.md`.
     pub fn personal_data(mut self) -> Self {
         self.fields.set("personal_data", Tree::Plain("true".to_owned()));
         self
@@ -286,18 +287,25 @@ pub struct Produced<K, V> {
     key: Serde<K>,
     value: Serde<V>,
     headers: Changes,
+    personal_data: bool,
     on_error: Tree,
 }
 
 impl<K, V> Produced<K, V> {
     /// Keys and values are written so.
     pub fn with(key: Serde<K>, value: Serde<V>) -> Self {
-        Produced { key, value, headers: Changes::new(), on_error: Tree::map([]) }
+        Produced { key, value, headers: Changes::new(), personal_data: false, on_error: Tree::map([]) }
     }
 
     /// Sets headers, or removes them.
     pub fn headers(mut self, changes: HeaderChanges<K, V>) -> Self {
         self.headers.extend(changes.changes);
+        self
+    }
+
+    /// The topic is for personal data. To any other, a topology that would write some is refused.
+    pub fn personal_data(mut self) -> Self {
+        self.personal_data = true;
         self
     }
 
@@ -318,6 +326,7 @@ impl<K, V> Produced<K, V> {
         let headers = (!self.headers.is_empty()).then(|| context::tree(self.headers, handle));
         Tree::map([("topic", topic), ("key", self.key.tree()), ("value", self.value.tree())])
             .with("headers", headers)
+            .with("personal_data", self.personal_data.then(|| Tree::Plain("true".to_owned())))
             .with("on_error", (!self.on_error.is_empty()).then_some(self.on_error))
     }
 }

@@ -54,16 +54,25 @@ impl EvaluationError {
     pub fn reason(&self) -> &Reason {
         &self.reason
     }
+
+    /// What failed, in words that hold nothing of the record: for records that may hold personal data.
+    pub fn without_values(&self) -> String {
+        format!("{}: {}", self.place(), self.reason.without_values())
+    }
+
+    /// The part of the expression that failed, and the expression.
+    fn place(&self) -> String {
+        let part = self.source.get(self.range()).unwrap_or_default();
+        match part.is_empty() || part.len() == self.source.len() {
+            true => format!("`{}`", self.source),
+            false => format!("`{part}` in `{}`", self.source),
+        }
+    }
 }
 
 impl fmt::Display for EvaluationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let part = self.source.get(self.range()).unwrap_or_default();
-        if part.is_empty() || part.len() == self.source.len() {
-            write!(f, "`{}`: {}", self.source, self.reason)
-        } else {
-            write!(f, "`{part}` in `{}`: {}", self.source, self.reason)
-        }
+        write!(f, "{}: {}", self.place(), self.reason)
     }
 }
 
@@ -145,6 +154,29 @@ pub enum Reason {
     /// A function of Rust failed.
     #[error("{0}")]
     Native(String),
+}
+
+impl Reason {
+    /// The same in words that hold nothing of the record. Names of fields and positions may be computed.
+    fn without_values(&self) -> String {
+        match self {
+            Reason::FieldOfNull(_) => "the value is null, so it has no fields".to_owned(),
+            Reason::Missing(_) => "there is no such field or entry".to_owned(),
+            Reason::MissingHeader(_) => "the record has no such header".to_owned(),
+            Reason::OutOfBounds { .. } => "the index is outside the list".to_owned(),
+            Reason::Conversion { target, .. } => format!("the value cannot be converted to {target}"),
+            Reason::Argument(_) => "an argument cannot be used".to_owned(),
+            Reason::Native(_) => "a function of Rust failed".to_owned(),
+            Reason::Operands { .. }
+            | Reason::Kind { .. }
+            | Reason::Overflow(_)
+            | Reason::DecimalOverflow(_)
+            | Reason::TimestampRange
+            | Reason::DurationRange
+            | Reason::DivisionByZero
+            | Reason::NotBound(_) => self.to_string(),
+        }
+    }
 }
 
 impl Reason {

@@ -11,6 +11,7 @@
 mod call;
 mod check;
 mod error;
+mod flow;
 mod functions;
 mod lex;
 mod loops;
@@ -21,6 +22,7 @@ mod program;
 mod projection;
 mod suggest;
 mod syntax_error;
+mod taint;
 #[cfg(test)]
 mod tests;
 mod uses;
@@ -34,9 +36,11 @@ use program::{Frame, Node};
 
 pub use call::{CallArgument, CallSyntax, split_call};
 pub use error::{EvaluationError, ExpressionError, Reason};
+pub use flow::Given;
 pub(crate) use native::unfit;
 pub use native::{NativeFunction, NativeFunctions};
 pub use projection::Projection;
+pub use taint::{Mark, Part, Path, Taint};
 
 /// What a name in an expression stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -20,6 +20,8 @@ type Call = dyn Fn(&[Cow<'_, Value>]) -> Result<Value, String> + Send + Sync;
 pub struct NativeFunction {
     parameters: Vec<Parameter>,
     result: Shape,
+    /// Whether nothing of the personal data that it is given is in what it gives.
+    clears: bool,
     call: Arc<Call>,
 }
 
@@ -39,7 +41,7 @@ impl NativeFunction {
         call: impl Fn(&[Cow<'_, Value>]) -> Result<Value, String> + Send + Sync + 'static,
     ) -> Self {
         let parameter = Parameter { shape: Shape::Any, reads: Fields::All };
-        NativeFunction { parameters: vec![parameter; arity], result, call: Arc::new(call) }
+        NativeFunction { parameters: vec![parameter; arity], result, clears: false, call: Arc::new(call) }
     }
 
     /// Says that it reads an argument of this shape, and of it only these fields.
@@ -48,6 +50,17 @@ impl NativeFunction {
             *parameter = Parameter { shape, reads };
         }
         self
+    }
+
+    /// Says that nothing of the personal data that it is given is in what it gives: it redacts, counts or compares. Whoever
+    /// says so answers for it.
+    pub fn clearing_personal_data(self) -> Self {
+        NativeFunction { clears: true, ..self }
+    }
+
+    /// Whether it says so.
+    pub(super) fn is_clearing(&self) -> bool {
+        self.clears
     }
 
     /// What of an argument it reads.

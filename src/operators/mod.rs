@@ -151,6 +151,21 @@ pub enum OperatorError {
     State(#[from] StateError),
 }
 
+impl OperatorError {
+    /// What failed, in words that hold nothing of the record: for records that may hold personal data.
+    pub fn without_values(&self) -> String {
+        match self {
+            OperatorError::Expression(error) => error.without_values(),
+            OperatorError::Serde(_) => "the key or value does not fit the format of the topic".to_owned(),
+            OperatorError::Value(_) => "an expression gave something that the step cannot work with".to_owned(),
+            OperatorError::Processor { processor, .. } => format!("processor `{processor}` failed"),
+            OperatorError::Agent(_) | OperatorError::Collect(_) | OperatorError::Stop(_) | OperatorError::State(_) => {
+                self.to_string()
+            }
+        }
+    }
+}
+
 /// What operators return.
 pub type Result<T, E = OperatorError> = std::result::Result<T, E>;
 

@@ -135,12 +135,13 @@ pub(crate) enum OutputKey {
 pub struct Output {
     pub(crate) key: OutputKey,
     pub(crate) value: Shape,
+    pub(crate) clears_personal_data: bool,
 }
 
 impl Output {
     /// Keys of the shape that arrives, maybe others; any values.
     pub fn new() -> Self {
-        Output { key: OutputKey::AsInput, value: Shape::Any }
+        Output { key: OutputKey::AsInput, value: Shape::Any, clears_personal_data: false }
     }
 
     /// Values of this shape; each may be null besides. What is forwarded is checked against it, record by record, and
@@ -162,6 +163,14 @@ impl Output {
     #[must_use]
     pub fn keeps_key(self) -> Self {
         Output { key: OutputKey::Kept, ..self }
+    }
+
+    /// Says that values, headers that are set and new keys hold nothing of the personal data that the processor is given or
+    /// has stored: it redacts or counts. Whoever says so answers for it. Without this, a topology that writes what comes
+    /// out to a topic not declared for personal data is refused.
+    #[must_use]
+    pub fn clears_personal_data(self) -> Self {
+        Output { clears_personal_data: true, ..self }
     }
 }
 

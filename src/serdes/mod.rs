@@ -4,6 +4,7 @@
 //! for a schema and the [`Shape`] of what it will be given; per record they only run.
 
 mod avro;
+pub mod catalogue;
 pub mod compatibility;
 mod cursor;
 mod error;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 
 use crate::record::{Fields, Shape, Value};
 
+pub use catalogue::SchemaDescription;
 pub use error::{
     AwaitedSchema, Incompatible, PayloadError, Problem, SerdeError, ShapeMismatch, UnknownSchema, UnusableSchema,
     ValueError,

@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 use thiserror::Error;
 
 use super::avro::{Schema, SharedSchema, Type, put_aside};
+use super::catalogue::{self, SchemaDescription};
 use super::error::{nearest, prefix, suggestion};
 use super::inline::{Definitions, PRIMITIVES};
 use super::names::wrong_name;
@@ -43,6 +44,8 @@ struct Registered {
     text: Arc<str>,
     /// The schema as the remote registry has it, where it came from there.
     fetched: Option<Arc<SchemaText>>,
+    /// What it says of itself.
+    description: Arc<SchemaDescription>,
 }
 
 /// A file that is not a usable schema.
@@ -261,6 +264,11 @@ impl SchemaRegistry {
             let message = format!("has the same id, {id}, as the schema {}; change either a little", other.schema.name);
             return Err(source.error(message));
         }
+        let description =
+            catalogue::describe(name, source.file, &json).map_err(|(path, message)| match path.as_str() {
+                "" => source.error(message),
+                path => source.error_at(path.rsplit('.').next().unwrap_or_default(), prefix(path) + &message),
+            })?;
         let full_name = parsed.name().map(|name| name.fullname(None)).unwrap_or_default();
         let wire = match &self.remote {
             Some(_) => OnceLock::new(),
@@ -269,7 +277,9 @@ impl SchemaRegistry {
         let schema = Arc::new(Schema { name: name.to_owned(), id, wire, kind });
         let is_whole = parse(&source.json).is_ok_and(|(_, alone)| alone == canonical);
         let text = if is_whole { source.text.into() } else { json.to_string().into() };
-        self.schemas.insert(name.to_owned(), Registered { schema, full_name, canonical, text, fetched: None });
+        let description = Arc::new(description);
+        let registered = Registered { schema, full_name, canonical, text, fetched: None, description };
+        self.schemas.insert(name.to_owned(), registered);
         Ok(())
     }
 
@@ -304,6 +314,11 @@ impl SchemaRegistry {
     /// specification, "Schema Fingerprints") of its canonical form.
     pub fn id(&self, name: &str) -> Option<u32> {
         self.schema(name).map(|schema| schema.id)
+    }
+
+    /// What a schema says of itself, by its name or full name.
+    pub fn description(&self, name: &str) -> Option<&Arc<SchemaDescription>> {
+        self.find(name).map(|registered| &registered.description)
     }
 
     pub(super) fn schema(&self, name: &str) -> Option<&SharedSchema> {

@@ -23,6 +23,8 @@ pub struct Failure {
     /// Whether the record comes from a topic that may hold personal data: then the event holds neither its
     /// value nor its headers, and its message is redacted. The record itself is found at its offset.
     pub personal_data: bool,
+    /// Whether keys may hold personal data, too: then the event has none, and none of its own.
+    pub personal_keys: bool,
 }
 
 /// Turns failures into records of the dead letter topic.
@@ -79,7 +81,7 @@ impl DeadLetterWriter {
         }
         collector.send(Outgoing {
             topic: &self.plan.topic,
-            key: record.key.clone(),
+            key: record.key.clone().filter(|_| !failure.personal_keys),
             value: Some(value.into()),
             timestamp: record.timestamp.max(0),
             headers: headers(failure, origin),
@@ -100,7 +102,7 @@ impl DeadLetterWriter {
                 "original_topic" => Value::text(origin.topic().to_string()),
                 "original_partition" => Value::Int(origin.partition().into()),
                 "original_offset" => Value::Int(origin.offset),
-                "key" => bytes(&record.key),
+                "key" if !failure.personal_keys => bytes(&record.key),
                 "value" if !failure.personal_data => bytes(&record.value),
                 "headers" => self.header_values(failure, record, &field.shape),
                 "error_class" => Value::from(failure.class),

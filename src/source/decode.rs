@@ -40,6 +40,20 @@ pub enum DecodeError {
     },
 }
 
+impl DecodeError {
+    /// What failed, in words that hold nothing of what could be read of the record: for records that may hold personal data.
+    pub fn without_values(&self) -> String {
+        match self {
+            DecodeError::TimestampExpression(error) => {
+                format!("the timestamp cannot be computed: {}", error.without_values())
+            }
+            DecodeError::NegativeTimestamp(_) => "the timestamp lies before 1970".to_owned(),
+            DecodeError::FutureTimestamp { .. } => "the timestamp lies too far ahead of the clock".to_owned(),
+            DecodeError::Key(_) | DecodeError::Value(_) | DecodeError::TimestampKind(_) => self.to_string(),
+        }
+    }
+}
+
 enum ValueDecoder {
     Serde(crate::serdes::Deserializer),
     Internal(Codec),

@@ -58,8 +58,9 @@ impl Task {
                 let failure = Failure {
                     class: "decode",
                     node: source.name.clone(),
-                    message: error.to_string(),
+                    message: if source.personal_data { error.without_values() } else { error.to_string() },
                     personal_data: source.personal_data,
+                    personal_keys: plan.personal_keys,
                 };
                 self.handle(source.on_decode_error, failure, &input, now)
             }
@@ -267,8 +268,12 @@ impl Task {
             }
             _ => {}
         }
-        let personal_data = input.personal_data;
-        let failure = Failure { class, node: plan.name.clone(), message: error.to_string(), personal_data };
+        let (personal_data, personal_keys) = (input.personal_data, subtopology.personal_keys);
+        // Of what was held back it is not known whether it holds personal data, but whether it could.
+        let may_hold = personal_data && subtopology.sources.iter().any(|source| source.personal_data);
+        let message = if may_hold { error.without_values() } else { error.to_string() };
+        let node = plan.name.clone();
+        let failure = Failure { class, node, message, personal_data, personal_keys };
         self.handle(policy, failure, input, now)
     }
 

@@ -17,6 +17,7 @@ pub mod schema_uses;
 pub(crate) mod spec;
 pub mod stream_join;
 mod table_plan;
+pub mod taint;
 
 use crate::agents::Agents;
 use crate::expression::NativeFunctions;

@@ -13,7 +13,7 @@ use crate::agents::Agent;
 use crate::expression::{Expression, Projection};
 use crate::log::TopicConfig;
 use crate::record::{Fields, Shape};
-use crate::serdes::{Deserializer, Format, SchemaRegistry, Serializer};
+use crate::serdes::{Deserializer, Format, SchemaDescription, SchemaRegistry, Serializer};
 use crate::state::{StoreSpec, Versions};
 use crate::window::Windows;
 
@@ -27,6 +27,7 @@ use super::foreign_key;
 use super::global::{GlobalJoin, GlobalTable};
 use super::process::Process;
 use super::stream_join::StreamJoin;
+use super::taint::PersonalData;
 
 /// A whole application, checked.
 #[derive(Clone, Debug)]
@@ -47,6 +48,10 @@ pub struct Topology {
     pub schemas: SchemaRegistry,
     /// File and line of what declares each store, by the store's name, as far as that is known; for messages.
     pub places: BTreeMap<String, String>,
+    /// What the schemas of its topics say of themselves, by their names.
+    pub catalogue: BTreeMap<String, Arc<SchemaDescription>>,
+    /// Where personal data comes from and where it lies.
+    pub personal_data: PersonalData,
 }
 
 /// A topic that the application uses.
@@ -124,6 +129,8 @@ pub struct Subtopology {
     pub nodes: Vec<Node>,
     /// The stores, in the order that [`StoreId`]s count.
     pub stores: Vec<StoreSpec>,
+    /// Whether keys may hold personal data: then dead letters have none.
+    pub personal_keys: bool,
 }
 
 /// The position of a node in [`Subtopology::nodes`].
@@ -448,6 +455,8 @@ pub struct Sink {
     pub topic: SinkTopic,
     /// Whether it is one of the application's own repartition topics.
     pub internal: bool,
+    /// Whether the topic is for personal data.
+    pub personal_data: bool,
     /// Headers that are set or removed.
     pub headers: Vec<HeaderChange>,
     /// Writes keys; `None`: the bytes that the key already has are in the topic's format.

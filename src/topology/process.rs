@@ -41,4 +41,6 @@ pub struct ProcessOutput {
     pub keeps_key: bool,
     /// The shape of its values.
     pub value: Shape,
+    /// Whether the processor says that no personal data comes out here.
+    pub clears_personal_data: bool,
 }

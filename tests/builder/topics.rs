@@ -219,7 +219,7 @@ sources:
   latest: {topic: latest, key: string, value: long, offset_reset: latest, on_error: {decode: skip}}
 streams:
   all: {merge: [secret, open, latest]}
-sinks: [{from: all, topic: out}]
+sinks: [{from: all, topic: out, personal_data: true}]
 ";
     let settings = |builder: StreamsBuilder| {
         let builder = builder.description("What fails, and where it goes").dead_letters("dead");
@@ -229,7 +229,7 @@ sinks: [{from: all, topic: out}]
         let secret = builder.stream("secret", longs("secret").personal_data());
         let open = builder.stream("open", longs("open"));
         let latest = builder.stream("latest", longs("latest").from_latest().on_decode_error(OnError::Skip));
-        secret.merge(&open).named("all").merge(&latest).to("out", json());
+        secret.merge(&open).named("all").merge(&latest).to("out", json().personal_data());
     };
     let input: [Input<'_>; 4] = [
         ("secret", r#""a""#, "0", 0),

@@ -96,6 +96,14 @@ impl Agent for PiiAgent {
         &self.output
     }
 
+    fn takes_personal_data(&self) -> bool {
+        true
+    }
+
+    fn personal_answers(&self) -> Vec<Vec<&str>> {
+        vec![vec!["entities", "[]", "value"]]
+    }
+
     fn answer(&self, input: &Value) -> Result<Value, AgentError> {
         let text = Input::new(NAME, input).text("text")?;
         let findings = pii::find(text);

@@ -35,6 +35,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("split", Style::Method, &[STRING, STRING, INT], |_| Ok(Shape::list(Shape::String)), split)
         .requiring(2),
     Function::new("join", Style::Method, &[Kinds::LIST, STRING], joined, join).requiring(1),
+    Function::new("redact", Style::Both, &[STRING, STRING], string, redact).requiring(1),
     Function::new("replace", Style::Method, &[STRING, STRING, STRING, INT], string, replace).requiring(3),
     Function::new("substring", Style::Method, &[STRING, INT, INT], string, substring).requiring(2),
     Function::new("charAt", Style::Method, &[STRING, INT], string, char_at),
@@ -61,6 +62,16 @@ fn joined(arguments: &[Shape]) -> Result<Shape, String> {
         }
         _ => Ok(Shape::String),
     }
+}
+
+/// `redact(text)`: the text with `[REDACTED:kind]` in place of the personal data that is found in it. `redact(text, 'name')`:
+/// `[REDACTED:name]`, whatever the text is.
+fn redact(arguments: Arguments<'_, '_>) -> Result<Value, Reason> {
+    let given = text(arguments, 0)?;
+    Ok(Value::text(match arguments.len() {
+        1 => crate::pii::redact(given, &crate::pii::find(given)),
+        _ => format!("[REDACTED:{}]", text(arguments, 1)?),
+    }))
 }
 
 fn length(count: usize) -> Value {

@@ -160,6 +160,24 @@ fn a_schema_that_is_too_large_or_too_deep_is_refused_at_once() {
 }
 
 #[test]
+fn a_mark_that_cannot_be_understood_is_refused_at_its_field() {
+    let marked = |mark: &str| {
+        format!(
+            "{{\"type\": \"record\", \"name\": \"R\", \"fields\": [\n{{\"name\": \"a\", \"type\": \"string\", \"pii\": true}},\n\
+             {{\"name\": \"b\", \"type\": \"string\", {mark}}}]}}"
+        )
+    };
+    assert_eq!(refused(&marked("\"pii\": 1")), "Bad.avsc:3:10: b: `pii` is true or false, and this is 1");
+    let mut registry = SchemaRegistry::new();
+    registry.add("R.avsc", &marked("\"pii\": false")).unwrap();
+    assert!(registry.description("R").is_some_and(|schema| schema.holds_personal_data()));
+    let unmarked = marked("\"doc\": \"\"").replace(", \"pii\": true", "");
+    let mut other = SchemaRegistry::new();
+    other.add("R.avsc", &unmarked).unwrap();
+    assert_eq!(other.id("R"), registry.id("R"), "marks do not change what a schema is");
+}
+
+#[test]
 fn two_schemas_of_one_name_are_refused() {
     let mut registry = SchemaRegistry::new();
     registry.add("a/X.avsc", "\"string\"").unwrap();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{cleanup, fields, policy, resolved, role, summary};
+use super::{catalogue, cleanup, fields, policy, resolved, role, summary};
 use crate::state::StoreKind;
 use crate::topology::partitioning;
 use crate::topology::plan::{Edge, Subtopology, Topology};
@@ -47,6 +47,7 @@ pub(super) fn render(topology: &Topology) -> String {
                 "name": table.source.name,
                 "topic": &*table.source.topic,
                 "timestamp": table.source.timestamp.as_ref().map(|timestamp| timestamp.source()),
+                "personal_data": table.source.personal_data,
                 "on_decode_error": policy(table.source.on_decode_error),
             })
         })
@@ -59,6 +60,8 @@ pub(super) fn render(topology: &Topology) -> String {
         "global_tables": globals,
         "subtopologies": parts,
         "topics": topics,
+        "schemas": catalogue::schemas(topology),
+        "personal_data": catalogue::personal_data(topology),
     });
     format!("{plan:#}\n")
 }
@@ -77,6 +80,7 @@ fn sources(part: &Subtopology) -> Vec<Value> {
                 "name": source.name,
                 what: &*source.topic,
                 "internal": source.internal,
+                "personal_data": source.personal_data,
                 "fields": fields(&source.fields),
                 "timestamp": source.timestamp.as_ref().map(|timestamp| timestamp.source()),
                 "on_decode_error": policy(source.on_decode_error),

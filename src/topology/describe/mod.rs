@@ -1,5 +1,6 @@
 //! Pictures of a plan: text for terminals, Mermaid and DOT for documents, JSON for tools.
 
+mod catalogue;
 mod graph;
 mod json;
 mod text;

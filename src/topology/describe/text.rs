@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{cleanup, fields, policy, resolved, retention, role, summary, value_format};
+use super::{catalogue, cleanup, fields, policy, resolved, retention, role, summary, value_format};
 use crate::state::StoreKind;
 use crate::time::format_duration;
 use crate::topology::partitioning;
@@ -55,6 +55,7 @@ pub(super) fn render(topology: &Topology) -> String {
         );
         push(&mut text, 1, &line);
     }
+    catalogue::text(&mut text, topology);
     text
 }
 
@@ -105,7 +106,7 @@ fn arrows(text: &mut String, part: &Subtopology, outputs: &[Vec<Edge>]) {
     }
 }
 
-fn push(text: &mut String, depth: usize, line: &str) {
+pub(super) fn push(text: &mut String, depth: usize, line: &str) {
     // Writing to a string cannot fail.
     if writeln!(text, "{:indent$}{line}", "", indent = depth * 2).is_err() {
         text.push('\n');

@@ -14,6 +14,7 @@ use crate::topology::plan::{
     Verb,
 };
 use crate::topology::process::Process;
+use crate::topology::taint::PersonalData;
 use crate::yaml::Diagnostic;
 
 /// Which sub-topology everything belongs to, and its position there.
@@ -43,6 +44,7 @@ impl Planner<'_> {
                 patterns: Vec::new(),
                 nodes: Vec::new(),
                 stores: Vec::new(),
+                personal_keys: false,
             })
             .collect();
         for ((source, part), fields) in graph.sources.into_iter().zip(&cut.sources).zip(&fields) {
@@ -81,6 +83,8 @@ impl Planner<'_> {
             dead_letters,
             schemas: self.options.registry.clone(),
             places: graph.places,
+            catalogue: BTreeMap::new(),
+            personal_data: PersonalData::default(),
         };
         if let Err(error) = partitioning::resolve(&topology, &BTreeMap::new()) {
             let place = self.spec.topology.as_ref().map_or(0..0, |name| name.span.clone());
@@ -97,7 +101,11 @@ impl Planner<'_> {
         let sources =
             sources.flat_map(|source| source.topics.iter().map(|topic| (source.personal_data, topic.as_str())));
         let globals = self.graph.globals.iter().map(|table| (table.source.personal_data, &*table.source.topic));
-        for (_, topic) in sources.chain(globals).filter(|(personal_data, _)| *personal_data) {
+        let sinks = self.graph.nodes.iter().filter_map(|node| match &node.verb {
+            Verb::Sink(sink) => Some(sink.topic.names().map(|topic| (sink.personal_data, &**topic))),
+            _ => None,
+        });
+        for (_, topic) in sources.chain(globals).chain(sinks.flatten()).filter(|(personal_data, _)| *personal_data) {
             let topic = self.topics.used.get_mut(topic);
             if let Some(topic) = topic.filter(|topic| topic.config.compacted) {
                 topic.config = strict(topic.config.clone());

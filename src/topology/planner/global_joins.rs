@@ -32,7 +32,7 @@ impl Planner<'_> {
             let problem = Diagnostic::new(own.span.clone(), message);
             self.problems.report(problem.help("write `decode: skip` or `decode: fail`"));
         }
-        let personal_data = source.personal_data.unwrap_or(false);
+        let personal_data = self.may_hold_personal_data(source, (key, value));
         let plan = Source {
             name: name.to_owned(),
             topic: topic.text.as_str().into(),

@@ -19,6 +19,7 @@ mod grouped;
 mod headers;
 mod joins;
 mod names;
+mod personal_data;
 mod process;
 mod repartition;
 mod shapes;
@@ -127,7 +128,10 @@ pub(super) fn plan(
     if planner.problems.count() > 0 || planner.incomplete {
         return None;
     }
-    planner.assemble(dead_letters)
+    let sinks = planner.sink_nodes();
+    let mut topology = planner.assemble(dead_letters)?;
+    personal_data::check(&mut topology, spec, root, &sinks, options.registry, problems);
+    Some(topology)
 }
 
 impl Planner<'_> {

@@ -142,6 +142,7 @@ impl Planner<'_> {
             same_format: key.format == flow.key.format,
             keeps_key: output.key == OutputKey::Kept,
             value: output.value.clone(),
+            clears_personal_data: output.clears_personal_data,
         };
         Some((output, key))
     }

@@ -109,6 +109,7 @@ impl Planner<'_> {
         let sink = Verb::Sink(Sink {
             topic: SinkTopic::One { topic: topic.as_str().into(), read_back: true },
             internal: true,
+            personal_data: flow.personal_data,
             headers: Vec::new(),
             key,
             map: None,

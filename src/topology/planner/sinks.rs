@@ -54,6 +54,7 @@ impl Planner<'_> {
         let verb = Verb::Sink(Sink {
             topic,
             internal: false,
+            personal_data: self.is_for_personal_data(sink),
             headers,
             key,
             map,

@@ -39,6 +39,7 @@ impl Planner<'_> {
         if let (Some(SourceKind::GlobalTable), Some(topic)) = (source.kind, source.topic.single()) {
             return Some(self.global_table(name, (topic, source), (&key, &value), timestamp, policies.decode));
         }
+        let personal_data = self.may_hold_personal_data(source, (&key, &value));
         let port = self.graph.source(DraftSource {
             name: name.to_owned(),
             topics: source.topic.names().iter().map(|topic| topic.text.clone()).collect(),
@@ -46,7 +47,7 @@ impl Planner<'_> {
                 SourceTopics::Matching(pattern) => Some(pattern.pattern.matcher.clone()),
                 SourceTopics::Named(_) => None,
             },
-            personal_data: source.personal_data.unwrap_or(false),
+            personal_data,
             key: key.clone(),
             value: DraftPayload::Serde(value.clone()),
             timestamp,
@@ -64,7 +65,7 @@ impl Planner<'_> {
             value: value.shape().clone(),
             rekeyed: false,
             windows: None,
-            personal_data: source.personal_data.unwrap_or(false),
+            personal_data,
             partitions: self.declared_partitions(&source.topic),
         };
         match source.kind {
