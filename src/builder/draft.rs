@@ -183,17 +183,40 @@ impl Draft {
 
     /// Says what becomes of records on which a node fails, or the half before it.
     pub(super) fn on_error(&mut self, node: NodeId, policy: Tree) {
+        for part in self.halves(node).into_iter().flatten() {
+            if let Some(part) = self.nodes.get_mut(part) {
+                part.on_error = Some(policy.clone());
+            }
+        }
+    }
+
+    /// Says that what a node calls, or the half before it, gives nothing of the personal data that it is given.
+    pub(super) fn clear_personal_data(&mut self, node: NodeId) {
+        let mut called = Vec::new();
+        for part in self.halves(node).into_iter().flatten() {
+            match self.nodes.get(part).map(|part| &part.kind) {
+                Some(Kind::Stream(tree) | Kind::Table(tree) | Kind::Step { step: tree, .. }) => {
+                    tree.calls(&mut |function| called.push(function));
+                }
+                Some(Kind::Source(_) | Kind::Branch { .. }) | None => {}
+            }
+        }
+        for function in called {
+            if let Some((_, function)) = self.functions.get_mut(function) {
+                *function = function.clone().clearing_personal_data();
+            }
+        }
+    }
+
+    /// A node and the half before it, if it is half of what was asked for.
+    fn halves(&self, node: NodeId) -> [Option<NodeId>; 2] {
         let before = match self.nodes.get(node) {
-            Some(Node { kind: Kind::Step { of, .. }, .. }) => *of,
-            _ => node,
+            Some(Node { kind: Kind::Step { of, .. }, .. }) => {
+                self.nodes.get(*of).filter(|before| before.half).map(|_| *of)
+            }
+            _ => None,
         };
-        let before = self.nodes.get_mut(before).filter(|before| before.half);
-        if let Some(before) = before {
-            before.on_error = Some(policy.clone());
-        }
-        if let Some(node) = self.nodes.get_mut(node) {
-            node.on_error = Some(policy);
-        }
+        [before, Some(node)]
     }
 
     /// Takes a function in; gives a call of it.

@@ -57,6 +57,14 @@ macro_rules! named {
                 self.handle.shared.borrow_mut().on_error(self.handle.node, policy.tree("process"));
                 self
             }
+
+            /// Says that the closures of what was asked for last give nothing of the personal data that they take: they
+            /// redact, count or compare. Who says so answers for it. All that a closure gives counts as personal data
+            /// otherwise, as soon as the type that it takes has a field that is.
+            pub fn clears_personal_data(self) -> Self {
+                self.handle.shared.borrow_mut().clear_personal_data(self.handle.node);
+                self
+            }
         }
     };
 }

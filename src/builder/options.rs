@@ -185,7 +185,7 @@ impl OnError {
 ///     .personal_data()
 ///     .on_decode_error(OnError::Skip);
 /// let texts = builder.stream("shop.messages", messages).map_values(|(_, text)| text);
-/// # texts.to("out", Produced::with(Serdes::string(), Serdes::string()));
+/// # texts.to("out", Produced::with(Serdes::string(), Serdes::string()).personal_data());
 /// # builder.build()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -243,6 +243,12 @@ impl<K: Data, V: Data> Consumed<K, V> {
     /// values, and where it goes is followed; see `docs/personal-data.md`.
     pub fn personal_data(mut self) -> Self {
         self.fields.set("personal_data", Tree::Plain("true".to_owned()));
+        self
+    }
+
+    /// The same, in these fields of the value: names with `.` between them, and `[]` behind that of a list.
+    pub fn personal_data_in<const N: usize>(mut self, fields: [&str; N]) -> Self {
+        self.fields.set("personal_data", Tree::List(fields.into_iter().map(Tree::text).collect()));
         self
     }
 

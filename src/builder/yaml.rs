@@ -136,6 +136,17 @@ impl Tree {
         }
     }
 
+    /// Shows every function that is called.
+    pub(super) fn calls(&self, show: &mut impl FnMut(usize)) {
+        match self {
+            Tree::Call { function, .. } => show(*function),
+            Tree::Aggregate { call, .. } => call.calls(show),
+            Tree::List(items) => items.iter().for_each(|item| item.calls(show)),
+            Tree::Map(fields) => fields.iter().for_each(|(_, field)| field.calls(show)),
+            Tree::Text(_) | Tree::Plain(_) | Tree::Reference(_) => {}
+        }
+    }
+
     /// The text of a file.
     pub(super) fn to_yaml(&self, names: &BTreeMap<NodeId, String>) -> String {
         let mut out = String::new();

@@ -183,6 +183,7 @@ fn each_verb_and_option_of_the_language_has_a_form_that_was_compared() {
         crate::calls::CASES,
         crate::joins::CASES,
         crate::named::CASES,
+        crate::personal_data::CASES,
         crate::process::CASES,
         crate::stateless::CASES,
         crate::tables::CASES,

@@ -7,6 +7,7 @@ mod coverage;
 mod harness;
 mod joins;
 mod named;
+mod personal_data;
 mod process;
 mod stateless;
 mod tables;
