@@ -150,10 +150,6 @@ impl SchemaRegistry {
     }
 
     fn alone(origin: &str, text: &str, references: &[(String, String)]) -> Result<Registered, SchemaError> {
-        if text.len() > MAX_BYTES {
-            let message = format!("the schema has {} bytes; at most {MAX_BYTES} are read", text.len());
-            return Err(SchemaError::whole(origin, message));
-        }
         let mut registry = SchemaRegistry::new();
         let mut definitions = Definitions::default();
         for (name, text) in references {

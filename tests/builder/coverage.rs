@@ -18,6 +18,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("Cleanup=delete", "what a topic is that is not said to be compacted"),
     ("Defaults.key", "a serde is given to each source and sink"),
     ("Defaults.value", "a serde is given to each source and sink"),
+    ("Format.framing=registry", "what Avro is that is not said to be raw"),
     ("OffsetResetSpec=earliest", "what a source does that is not said to start at the end"),
     ("Process.config", "a supplier holds what it is to know"),
     ("Process.name", "the step has a stream of its own, of its name"),

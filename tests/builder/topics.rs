@@ -306,6 +306,7 @@ streams:
   halves: {from: totals, steps: [{map: {key: value.cents, value: double(value.cents) / 2.0}}]}
 sinks:
   - {from: totals, topic: again, key: bytes, value: {avro: Total}}
+  - {from: totals, topic: bare, key: bytes, value: {avro: Total, framing: none}}
   - {from: halves, topic: halves, key: long, value: double}
 ";
     #[derive(Serialize, Deserialize)]
@@ -316,13 +317,14 @@ sinks:
         let (keys, values) = (Serdes::bytes::<Vec<u8>>, || Serdes::avro::<Total>("Total"));
         let totals = builder.stream("in", Consumed::with(keys(), values()).named("totals"));
         totals.to("again", Produced::with(keys(), values()));
+        totals.to("bare", Produced::with(keys(), Serdes::raw_avro::<Total>("Total")));
         let halves = totals.map(|_, total| (total.cents, total.cents as f64 / 2.0));
         halves.to("halves", Produced::with(Serdes::long(), Serdes::double()));
     };
     let settings = |builder: StreamsBuilder| builder.schema("Total.avsc", TOTAL).expect("a schema");
     let case = Case::new(yaml, &[("in", r#""AQI=""#, r#"{"cents": 7}"#, 1)]).schema("Total.avsc", TOTAL);
     let out = case.settings(settings).assert_same(build);
-    assert_eq!(lines(&out), ["halves 7=3.5 @1", r#"again "AQI="={"cents":7} @1"#]);
+    assert_eq!(lines(&out), ["halves 7=3.5 @1", r#"again "AQI="={"cents":7} @1"#, r#"bare "AQI="={"cents":7} @1"#]);
 }
 
 #[test]
