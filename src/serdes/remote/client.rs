@@ -287,12 +287,15 @@ impl SchemaText {
     }
 }
 
+/// Asks for what stands at a path, with a query; the last says what that is, for messages.
+type Ask<'a> = dyn Fn(&[&str], &[(&str, &str)], &str) -> Result<Json, RegistryError> + 'a;
+
 /// Adds the schemas that a schema names. Those that were deleted since are still what it was registered with.
 fn follow(
     text: &SchemaText,
     depth: usize,
     found: &mut Vec<(String, String)>,
-    ask: &dyn Fn(&[&str], &[(&str, &str)], &str) -> Result<Json, RegistryError>,
+    ask: &Ask<'_>,
 ) -> Result<(), RegistryError> {
     for Reference { name, subject, version } in &text.references {
         if found.iter().any(|(known, _)| known == name) {
