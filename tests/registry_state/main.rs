@@ -132,23 +132,23 @@ fn rows_of_avro_keys_are_found_whatever_the_registry_calls_their_schema() {
     let shop = Shop::new();
     let (first, moved) = (SmallRegistry::start(1), SmallRegistry::start(1_000));
     let body = [4, b'k', b'1'];
-    let mut counts = 0;
     let mut ids = BTreeSet::new();
     // Another id: at a registry that was moved, of a schema that was described anew, on the first disk and on an empty one.
-    for (registry, note, state) in
-        [(&first, "", "one"), (&moved, "", "one"), (&moved, "described anew", "one"), (&first, "described anew", "two")]
-    {
+    let starts = [
+        (&first, "", "one"),
+        (&moved, "", "one"),
+        (&moved, "described anew", "one"),
+        (&first, "described anew", "two"),
+    ];
+    for (count, (registry, note, state)) in (1..).zip(starts) {
         let application = start(registry, &shop, COUNTS, note, &shop.state(state));
         let id = registry.register("orders-key", &key(note));
         let value = registry.register("orders-value", &order());
-        shop.write("orders", 0, &framed(id, &body), &framed(value, &[2]), 1_700_000_000_000 + counts);
-        counts += 1;
+        shop.write("orders", 0, &framed(id, &body), &framed(value, &[2]), 1_700_000_000_000 + count);
         let written = eventually("counts", WITHIN, || {
             let written =
                 (0..3).flat_map(|number| shop.read("counts", number).into_iter().map(move |one| (number, one)));
-            written
-                .filter(|(_, one)| one.value.as_deref() == Some(format!("{{\"orders\":{counts}}}").as_bytes()))
-                .last()
+            written.filter(|(_, one)| one.value.as_deref() == Some(format!("{{\"orders\":{count}}}").as_bytes())).last()
         });
         // What goes out is what anybody else would write, and stands where he would have put it.
         let key = written.1.key.unwrap();
