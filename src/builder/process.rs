@@ -2,7 +2,7 @@
 
 use super::data::Data;
 use super::handle::Handle;
-use super::options::Serde;
+use super::serdes::Serde;
 use super::stream::KStream;
 use super::yaml::Tree;
 use crate::processor::{Blueprint, ProcessorError, ProcessorSupplier, Request};
