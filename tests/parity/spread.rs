@@ -73,8 +73,6 @@ const SPREAD: &[Spread] = &[
     travels("grouped_table_reduce", Holds::Everything),
     travels("grouped_table_fold", Holds::Everything),
     travels("aggregates_grouped", Holds::Everything),
-    // Rows of several partitions come to one group, each when others let it go.
-    travels("suppress_grouped", Holds::Last),
     // Groups come from another task than the table that they are joined with.
     travels("grouped_table_chain", Holds::Last),
     // One input travels, the other does not.
@@ -93,7 +91,9 @@ const SPREAD: &[Spread] = &[
 
 /// Scenarios that are no application of several partitions, and why.
 const LEFT_OUT: &[(&str, &str)] = &[
+    ("suppress_bytes", "its groups travel, and what fills the buffer of a partition says which rows go on"),
     ("suppress_bytes_stop", "it stops"),
+    ("suppress_grouped", "its rows travel after they were held back for as long as others of their partition say"),
     ("suppress_records_stop", "it stops"),
     ("suppress_windows_stop", "it stops"),
     ("topics_pattern", "nobody creates the topics of a pattern"),
