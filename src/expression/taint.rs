@@ -70,9 +70,15 @@ impl Taint {
             self.parts.remove(&part);
             if !taint.is_clean() {
                 self.parts.insert(part, taint);
+                return self.bounded();
             }
         }
         self
+    }
+
+    /// The same, as a whole if it has too many parts.
+    fn bounded(self) -> Self {
+        if self.size() > MAX_PARTS { self.flattened() } else { self }
     }
 
     /// Whether there is no personal data in it.
@@ -255,6 +261,11 @@ mod tests {
             wide.join(&Taint::fields([("a", wide.clone()), ("b", wide.clone()), ("c", wide.clone())]));
         }
         assert!(wide.is_whole());
+        let mut doubled = Taint::whole(Mark(0));
+        for _ in 0..60 {
+            doubled = Taint::fields([("a", doubled.clone()), ("b", doubled)]);
+        }
+        assert!(doubled.size() <= MAX_PARTS, "what an expression makes is bounded, too");
     }
 
     #[test]

@@ -63,13 +63,16 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether the topic that a sink writes to is for personal data: it says so, or a source that reads the topic.
+    /// Whether what a sink writes to is for personal data: it says so, or of each of its topics a source that reads it.
     pub(super) fn is_for_personal_data(&self, sink: &SinkSpec) -> bool {
         let sources = self.spec.sources.iter().flat_map(|sources| sources.iter());
-        let mut declared = sources
+        let declared: Vec<&Name> = sources
             .filter(|(_, source)| source.personal_data.as_ref().is_some_and(PersonalDataSpec::any))
-            .flat_map(|(_, source)| source.topic.names());
-        sink.personal_data.unwrap_or_else(|| declared.any(|topic| names(sink.topic.names(), topic)))
+            .flat_map(|(_, source)| source.topic.names())
+            .collect();
+        let written = sink.topic.names();
+        let is_declared = |topic: &Name| declared.iter().any(|other| other.text == topic.text);
+        sink.personal_data.unwrap_or_else(|| !written.is_empty() && written.iter().all(is_declared))
     }
 
     /// The nodes of the sinks, in the order of the file.
