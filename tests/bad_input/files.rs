@@ -20,7 +20,7 @@ fn wrong_usage_has_exit_status_2_and_says_what_is_right() {
         ("consume --embedded data", "<TOPIC>"),
         (
             "consume copies --embedded data --value-format xml",
-            "expected string, long, double, bytes, json or avro:SCHEMA",
+            "expected string, long, double, bytes, json, avro:SCHEMA or raw-avro:SCHEMA",
         ),
         ("produce surprise --embedded data", "Give --value-format, or --topology"),
         ("stores --embedded data", "subcommands: list, get, scan, verify"),
