@@ -33,7 +33,10 @@ fn bad_records() -> Vec<Bad> {
         payload(&note(b""), "the payload ends where 1 more bytes were expected"),
         payload(b"", "the payload ends where"),
         payload(b"\x00\x00", "the payload ends where 3 more bytes were expected"),
-        payload(b"{\"text\": \"json\"}", "expected the byte 0, or 1, that starts a payload with a schema id, found 123"),
+        payload(
+            b"{\"text\": \"json\"}",
+            "expected the byte 0, or 1, that starts a payload with a schema id, found 123",
+        ),
         payload(b"\x00\x00\x00\x00\x09\x02x\x00", "schema id 9, which no known schema has; add the writer's schema"),
         payload(&note(b"\x02x\x12"), "mood: enum"),
         payload(&framed("NewerNote", b"\x02x\x04"), "`mixed` is not a symbol of the reader's enum"),
