@@ -8,8 +8,9 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, DBRawIterator, Env,
-    FlushOptions, LogLevel, LruCacheOptions, Options, ReadOptions, WriteBatch, WriteBufferManager, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice,
+    DBRawIterator, Env, FlushOptions, LogLevel, LruCacheOptions, Options, ReadOptions, WriteBatch, WriteBufferManager,
+    WriteOptions,
 };
 
 /// The handle of a store.
@@ -81,6 +82,12 @@ impl Resources {
         table.set_cache_index_and_filter_blocks_with_high_priority(true);
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
         table.set_bloom_filter(10.0, false);
+        // In parts: whole, those of a large file take more than a share of the cache holds, and were read, in full, for
+        // nearly every key.
+        table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+        table.set_partition_filters(true);
+        table.set_metadata_block_size(4 << 10);
+        table.set_pin_top_level_index_and_filter(true);
         table.set_format_version(5);
         let mut family = Options::default();
         family.set_block_based_table_factory(&table);
