@@ -13,6 +13,8 @@ use signalstream::task::{Task, TaskOpener, TaskOptions, TaskParts, open_globals}
 use signalstream::topology::partitioning;
 use signalstream::topology::plan::Topology;
 
+use crate::processor_time::processor_time;
+
 /// How many records there are between two commits: so few that hardly a key comes twice, as then it is written once.
 const COMMIT_EVERY: u64 = 1_000;
 
@@ -52,8 +54,8 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    pub(crate) fn open(directory: &Path, topology: &Topology) -> Rig {
-        let state = StateDirectory::open(directory, &topology.name, StateOptions::default()).unwrap();
+    pub(crate) fn open(directory: &Path, topology: &Topology, options: StateOptions) -> Rig {
+        let state = StateDirectory::open(directory, &topology.name, options).unwrap();
         let topics = partitioning::resolve(topology, &BTreeMap::new()).unwrap();
         let globals = open_globals(topology, &state).unwrap();
         if let Some(globals) = &globals {
@@ -188,12 +190,4 @@ impl Input {
 /// A prime times the number: it has no divisor in common with a power of ten, so that all remainders come.
 fn scattered(number: u64) -> u64 {
     number.wrapping_mul(2_654_435_761)
-}
-
-/// How long this thread has been on a processor: what else the machine does makes no difference. What RocksDB does beside
-/// it does not count.
-fn processor_time() -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux says how long a thread has run");
-    let nanoseconds = text.split_whitespace().next().and_then(|first| first.parse().ok());
-    Duration::from_nanos(nanoseconds.expect("the first number is the time on a processor"))
 }
