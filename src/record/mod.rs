@@ -1,6 +1,6 @@
 //! The datum: its value, its key, where it came from.
 //!
-//! A value is cheap to clone: text and bytes share the payload they were decoded from, lists and
+//! A value is cheap to clone: short text stands in it, long text and bytes share the payload they were decoded from, lists and
 //! structs are counted references. [`Shape`] describes at plan time what a value will be at run time.
 
 mod conform;
@@ -9,6 +9,7 @@ mod fields;
 mod provenance;
 mod shape;
 mod temporal;
+mod text;
 mod union;
 mod value;
 
@@ -26,8 +27,9 @@ pub use fields::Fields;
 pub use provenance::Provenance;
 pub use shape::{EnumShape, Field, Shape, StructShape};
 pub use temporal::{Temporal, TemporalKind, TemporalUnit, civil, parse_moment};
+pub use text::Text;
 pub use union::{RecursiveShape, UnionShape};
-pub use value::{MapValue, StructValue, Text, Value};
+pub use value::{MapValue, StructValue, Value};
 
 /// A record's key: its value and the bytes it is stored, partitioned and written under.
 ///

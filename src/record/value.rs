@@ -6,11 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use super::{Decimal, StructShape, Temporal};
+use super::{Decimal, StructShape, Temporal, Text};
 use crate::time::Timestamp;
-
-/// Text that shares the payload it was decoded from.
-pub type Text = bytestring::ByteString;
 
 /// A map with text keys, in order of insertion.
 pub type MapValue = IndexMap<Text, Value, ahash::RandomState>;

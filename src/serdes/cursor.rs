@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::error::{Problem, SerdeError};
-use crate::record::Text;
+use crate::record::{Text, Value};
 
 /// Items that take no bytes (nulls, empty records) a payload may have: enough for any honest one, and few
 /// enough that a lie of a few bytes cannot make the reader fill its memory.
@@ -33,7 +33,7 @@ impl<'a> Cursor<'a> {
         self.position
     }
 
-    /// The bytes not read yet.
+    /// How many bytes have not been read yet.
     pub(super) fn remaining(&self) -> usize {
         self.bytes.len().saturating_sub(self.position)
     }
@@ -90,29 +90,30 @@ impl<'a> Cursor<'a> {
     /// A variable-length unsigned integer, seven bits a byte, lowest first.
     #[inline]
     pub(super) fn varint(&mut self) -> Result<u64, SerdeError> {
-        match self.bytes.get(self.position) {
-            Some(byte) if *byte < 0x80 => {
-                self.position += 1;
-                Ok(u64::from(*byte))
+        match varint(self.bytes, self.position) {
+            Some((number, end)) => {
+                self.position = end;
+                Ok(number)
             }
-            _ => self.long_varint(),
+            None => Err(self.bad_varint()),
         }
     }
 
-    fn long_varint(&mut self) -> Result<u64, SerdeError> {
-        let start = self.position;
-        let mut number = 0_u64;
-        for shift in (0..70).step_by(7) {
-            let byte = self.byte()?;
-            if shift == 63 && byte > 1 {
-                break;
-            }
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(number);
-            }
+    /// What is wrong with an integer that is none.
+    #[cold]
+    fn bad_varint(&self) -> SerdeError {
+        match self.remaining() < LONGEST_VARINT {
+            true => Problem::Truncated { needed: 1 }.at(self.bytes.len()),
+            false => Problem::IntegerTooLong.at(self.position),
         }
-        Err(Problem::IntegerTooLong.at(start))
+    }
+
+    /// Goes on at the position that `pass` gives for the whole payload and the position that was reached, if it gives one.
+    #[inline]
+    pub(super) fn advance(&mut self, pass: impl FnOnce(&[u8], usize) -> Option<usize>) -> bool {
+        let reached = pass(self.bytes, self.position);
+        self.position = reached.unwrap_or(self.position);
+        reached.is_some()
     }
 
     /// A signed integer in Avro's zig-zag form.
@@ -167,8 +168,19 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(super) fn text(&mut self, count: usize) -> Result<Text, SerdeError> {
         let start = self.position;
-        let bytes = self.take(count)?;
-        Text::try_from(bytes).map_err(|_| self.invalid_text(start))
+        self.skip(count)?;
+        Text::of_payload(self.payload, start..self.position).map_err(|_| self.invalid_text(start))
+    }
+
+    /// The next `count` bytes as a value of text, made in its place.
+    #[inline]
+    pub(super) fn text_into(&mut self, count: usize, place: &mut Value) -> Result<(), SerdeError> {
+        let start = self.position;
+        self.skip(count)?;
+        if !Value::put_text(self.payload, start..self.position, place) {
+            return Err(self.invalid_text(start));
+        }
+        Ok(())
     }
 
     /// Points at the first byte that is not text.
@@ -220,6 +232,38 @@ impl<'a> Cursor<'a> {
         // At most the payload's length or EMPTY_ITEMS by now, so it fits.
         usize::try_from(announced).map_err(|_| Problem::CountBeyondEnd { announced, remaining }.at(start))
     }
+}
+
+/// How many bytes an integer of 64 bits takes at the most.
+const LONGEST_VARINT: usize = 10;
+
+/// The variable-length unsigned integer that begins at `at`, and where it ends.
+#[inline]
+pub(super) fn varint(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
+    if let Some([low, high]) = bytes.get(at..).and_then(|rest| rest.first_chunk::<2>())
+        && low & high < 0x80
+    {
+        // One byte or two, as lengths of texts have by turns: without a branch that could only be guessed.
+        let second = u64::from(low >> 7);
+        let number = u64::from(low & 0x7f) | (u64::from(*high) << 7) * second;
+        return Some((number, at + 1 + second as usize));
+    }
+    long_varint(bytes, at)
+}
+
+#[inline(never)]
+fn long_varint(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
+    let mut number = 0_u64;
+    for (index, byte) in bytes.get(at..)?.iter().take(LONGEST_VARINT).enumerate() {
+        if index == LONGEST_VARINT - 1 && *byte > 1 {
+            return None;
+        }
+        number |= u64::from(byte & 0x7f) << (7 * index);
+        if *byte < 0x80 {
+            return Some((number, at + index + 1));
+        }
+    }
+    None
 }
 
 /// Appends a variable-length unsigned integer.

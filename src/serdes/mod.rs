@@ -295,7 +295,7 @@ impl Serializer {
     /// As [`Serializer::serialize`].
     pub fn payload(&self, value: &Value, buffer: &mut Vec<u8>) -> Result<Bytes, SerdeError> {
         if let (Write::Text, Value::String(text)) = (&self.write, value) {
-            return Ok(text.as_bytes().clone());
+            return Ok(text.to_bytes());
         }
         buffer.clear();
         self.serialize(value, buffer)?;

@@ -11,12 +11,12 @@ const SAMPLE: usize = 8;
 /// About how many bytes `value` takes on the heap. Looks at a bounded number of elements per list.
 pub(super) fn heap_bytes(value: &Value) -> usize {
     match value {
-        Value::String(text) => text.len(),
+        Value::String(text) => text.heap_bytes(),
         Value::Bytes(bytes) => bytes.len(),
         Value::List(values) => SHARED + values_bytes(values.iter(), values.len()),
         Value::Struct(fields) => SHARED + values_bytes(fields.values().iter(), 0),
         Value::Map(entries) => {
-            let names = entries.keys().take(SAMPLE).map(|name| name.len() + 2 * size_of::<Value>());
+            let names = entries.keys().take(SAMPLE).map(|name| name.heap_bytes() + 2 * size_of::<Value>());
             scaled(names.sum(), entries.len()) + values_bytes(entries.values(), entries.len())
         }
         _ => 0,

@@ -228,7 +228,7 @@ fn to_bool(value: &Value) -> Result<Value, Reason> {
 fn to_bytes(value: &Value) -> Result<Value, Reason> {
     match value {
         Value::Bytes(_) => Ok(value.clone()),
-        Value::String(text) => Ok(Value::Bytes(text.as_bytes().clone())),
+        Value::String(text) => Ok(Value::Bytes(text.to_bytes())),
         _ => Err(refused(value, "bytes")),
     }
 }

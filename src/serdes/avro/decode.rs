@@ -12,46 +12,70 @@ use crate::serdes::error::{Entry, Index, Problem, SerdeError};
 const DIRECT_ITEMS: usize = 65_536;
 
 impl Node {
-    /// Reads one value.
-    pub(super) fn read(&self, cursor: &mut Cursor<'_>) -> Result<Value, SerdeError> {
+    /// Reads one value into its place, which is null.
+    ///
+    /// Values are made where they stay: one that is handed on from function to function is copied each time, by a load that
+    /// has to wait for the stores before it, and that takes longer than to read most values.
+    pub(super) fn read(&self, cursor: &mut Cursor<'_>, place: &mut Value) -> Result<(), SerdeError> {
+        // Most are text: the processor guesses this better than which of all it will be.
+        if matches!(self, Node::String) {
+            let length = cursor.zigzag_length()?;
+            return cursor.text_into(length, place);
+        }
+        match self {
+            Node::Null => {}
+            Node::Boolean => *place = Value::Bool(cursor.boolean()?),
+            Node::Int => *place = Value::Int(cursor.zigzag_int()?),
+            Node::Long => *place = Value::Int(cursor.zigzag()?),
+            Node::Timestamp => *place = Value::Timestamp(cursor.zigzag()?),
+            Node::Double => *place = Value::Double(f64::from_le_bytes(cursor.array()?)),
+            Node::Enum(plan) => return plan.read(cursor, place),
+            Node::List { items, smallest } => *place = Value::List(read_list(items, *smallest, cursor)?),
+            Node::Nullable { null_index, null, other } => {
+                return match read_branch(*null_index, cursor)? {
+                    Branch::Null if *null => Ok(()),
+                    Branch::Null => Err(Problem::UnexpectedNull.at(cursor.position() - 1)),
+                    Branch::Other => other.read(cursor, place),
+                };
+            }
+            Node::Record(plan) => return plan.read(cursor, place),
+            Node::Map { values, smallest } => *place = read_map(values, *smallest, cursor)?,
+            Node::Union(branches) => {
+                let start = cursor.position();
+                let index = cursor.zigzag()?;
+                return match usize::try_from(index).ok().and_then(|index| branches.get(index)) {
+                    Some(branch) => branch.read(cursor, place),
+                    None => Err(Problem::BadUnionIndex { branches: branches.len(), index }.at(start)),
+                };
+            }
+            Node::Kept { root, .. } => return root.read(cursor, place),
+            Node::Recursive(reference) => {
+                return match reference.get() {
+                    Some(plan) => cursor.deeper(|cursor| plan.read(cursor, place)),
+                    // The whole plan, which holds it, is being run.
+                    None => Err(Problem::TooDeep(0).at(cursor.position())),
+                };
+            }
+            _ => *place = self.read_rarer(cursor)?,
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn read_rarer(&self, cursor: &mut Cursor<'_>) -> Result<Value, SerdeError> {
+        let start = cursor.position();
         Ok(match self {
-            Node::Null => Value::Null,
-            Node::Boolean => Value::Bool(cursor.boolean()?),
-            Node::Int => Value::Int(cursor.zigzag_int()?),
-            Node::Long => Value::Int(cursor.zigzag()?),
-            Node::Timestamp => Value::Timestamp(cursor.zigzag()?),
             Node::TimestampOfInt => Value::Timestamp(cursor.zigzag_int()?),
             Node::IntAsDouble => Value::Double(cursor.zigzag_int()? as f64),
             Node::LongAsDouble => Value::Double(cursor.zigzag()? as f64),
             Node::IntAsFloat => Value::Double(f64::from(cursor.zigzag_int()? as f32)),
             Node::LongAsFloat => Value::Double(f64::from(cursor.zigzag()? as f32)),
             Node::Float => Value::Double(f64::from(f32::from_le_bytes(cursor.array()?))),
-            Node::Double => Value::Double(f64::from_le_bytes(cursor.array()?)),
-            Node::String => {
-                let length = cursor.zigzag_length()?;
-                Value::String(cursor.text(length)?)
-            }
             Node::Bytes => {
                 let length = cursor.zigzag_length()?;
                 Value::Bytes(cursor.take(length)?)
             }
             Node::Fixed(size) => Value::Bytes(cursor.take(*size)?),
-            Node::Enum(plan) => plan.read(cursor)?,
-            Node::List { items, smallest } => read_list(items, *smallest, cursor)?,
-            Node::Map { values, smallest } => read_map(values, *smallest, cursor)?,
-            Node::Nullable { null_index, null, other } => match read_branch(*null_index, cursor)? {
-                Branch::Null if *null => Value::Null,
-                Branch::Null => return Err(Problem::UnexpectedNull.at(cursor.position() - 1)),
-                Branch::Other => other.read(cursor)?,
-            },
-            Node::Record(plan) => plan.read(cursor)?,
-            _ => self.read_rarer(cursor)?,
-        })
-    }
-
-    fn read_rarer(&self, cursor: &mut Cursor<'_>) -> Result<Value, SerdeError> {
-        let start = cursor.position();
-        Ok(match self {
             Node::Temporal { unit, int: true } => Value::Temporal(Temporal::new(*unit, cursor.zigzag_int()?)),
             Node::Temporal { unit, int: false } => Value::Temporal(Temporal::new(*unit, cursor.zigzag()?)),
             Node::Decimal { scale, precision, fixed } => {
@@ -78,57 +102,87 @@ impl Node {
             }
             Node::UuidOfFixed => uuid_text(cursor.array()?),
             Node::Duration => duration(cursor.array()?),
-            Node::Union(branches) => {
-                let index = cursor.zigzag()?;
-                match usize::try_from(index).ok().and_then(|index| branches.get(index)) {
-                    Some(branch) => branch.read(cursor)?,
-                    None => return Err(Problem::BadUnionIndex { branches: branches.len(), index }.at(start)),
-                }
-            }
-            Node::Kept { root, .. } => root.read(cursor)?,
             Node::Unreadable(mismatch) => return Err(unreadable(mismatch, start)),
-            Node::Recursive(reference) => match reference.get() {
-                Some(plan) => cursor.deeper(|cursor| plan.read(cursor))?,
-                // The whole plan, which holds it, is being run.
-                None => return Err(Problem::TooDeep(0).at(start)),
-            },
             _ => Value::Null,
         })
     }
 }
 
+/// The values that `fill` makes of so many nulls.
+///
+/// Up to a few they are made on the stack and moved at once, which costs less than to write nulls to where they stay.
+fn values(count: usize, fill: impl FnOnce(&mut [Value]) -> Result<(), SerdeError>) -> Result<Arc<[Value]>, SerdeError> {
+    match count {
+        0 => fill(&mut []).map(|()| Arc::default()),
+        1 => values_of::<1>(fill),
+        2 => values_of::<2>(fill),
+        3 => values_of::<3>(fill),
+        4 => values_of::<4>(fill),
+        5 => values_of::<5>(fill),
+        6 => values_of::<6>(fill),
+        7 => values_of::<7>(fill),
+        8 => values_of::<8>(fill),
+        9 => values_of::<9>(fill),
+        10 => values_of::<10>(fill),
+        11 => values_of::<11>(fill),
+        12 => values_of::<12>(fill),
+        _ => {
+            let mut values: Arc<[Value]> = std::iter::repeat_n(Value::Null, count).collect();
+            // Nobody else holds the values yet, so there always is a mutable reference to them.
+            fill(Arc::get_mut(&mut values).unwrap_or_default())?;
+            Ok(values)
+        }
+    }
+}
+
+#[inline(never)]
+fn values_of<const COUNT: usize>(
+    fill: impl FnOnce(&mut [Value]) -> Result<(), SerdeError>,
+) -> Result<Arc<[Value]>, SerdeError> {
+    let mut values = [const { Value::Null }; COUNT];
+    fill(&mut values)?;
+    Ok(Arc::new(values))
+}
+
 impl RecordPlan {
-    fn read(&self, cursor: &mut Cursor<'_>) -> Result<Value, SerdeError> {
-        let mut values: Arc<[Value]> = (0..self.shape.fields().len()).map(|_| Value::Null).collect();
-        // Nobody else holds the values yet, so there always is a mutable reference to them.
-        if let Some(slots) = Arc::get_mut(&mut values) {
-            for (slot, default) in &self.defaults {
-                if let Some(place) = slots.get_mut(*slot) {
-                    *place = default.clone();
-                }
-            }
-            for step in &self.steps {
-                match step {
-                    Step::Read { slot, name, node } => {
-                        let value = node.read(cursor).map_err(|error| error.within(name))?;
-                        if let Some(place) = slots.get_mut(*slot) {
-                            *place = value;
-                        }
-                    }
-                    Step::Skip { name, skip } => skip.run(cursor).map_err(|error| error.within(name))?,
-                }
+    fn read(&self, cursor: &mut Cursor<'_>, place: &mut Value) -> Result<(), SerdeError> {
+        let values = values(self.shape.fields().len(), |slots| self.fill(cursor, slots))?;
+        *place = Value::Struct(StructValue::new(Arc::clone(&self.shape), values));
+        Ok(())
+    }
+
+    #[inline]
+    fn fill(&self, cursor: &mut Cursor<'_>, slots: &mut [Value]) -> Result<(), SerdeError> {
+        for (slot, default) in &self.defaults {
+            if let Some(place) = slots.get_mut(*slot) {
+                *place = default.clone();
             }
         }
-        Ok(Value::Struct(StructValue::new(Arc::clone(&self.shape), values)))
+        for step in &self.steps {
+            match step {
+                Step::Read { slot, name, node } => {
+                    // A plan has the slots of its shape.
+                    let Some(place) = slots.get_mut(*slot) else { continue };
+                    if let Err(error) = node.read(cursor, place) {
+                        return Err(error.within(name));
+                    }
+                }
+                Step::Skip(fields) => fields.run(cursor)?,
+            }
+        }
+        Ok(())
     }
 }
 
 impl EnumPlan {
-    fn read(&self, cursor: &mut Cursor<'_>) -> Result<Value, SerdeError> {
+    fn read(&self, cursor: &mut Cursor<'_>, place: &mut Value) -> Result<(), SerdeError> {
         let start = cursor.position();
         let index = cursor.zigzag()?;
         match usize::try_from(index).ok().and_then(|index| self.symbols.get(index)) {
-            Some(Symbol::Known(symbol)) => Ok(Value::String(symbol.clone())),
+            Some(Symbol::Known(symbol)) => {
+                *place = Value::String(symbol.clone());
+                Ok(())
+            }
             Some(Symbol::Unknown(symbol)) => {
                 let (name, symbol) = (self.name.clone(), symbol.to_string());
                 Err(Problem::UnknownSymbol { name, symbol }.at(start))
@@ -226,34 +280,38 @@ impl Block {
     }
 }
 
-fn read_list(node: &Node, smallest: usize, cursor: &mut Cursor<'_>) -> Result<Value, SerdeError> {
+fn read_list(node: &Node, smallest: usize, cursor: &mut Cursor<'_>) -> Result<Arc<[Value]>, SerdeError> {
     let Some(block) = Block::read(smallest, cursor)? else {
-        return Ok(Value::List(Arc::default()));
+        return Ok(Arc::default());
     };
     let mut items = Vec::new();
     let mut next = Some(block);
     // Nearly every list is one block of known length and needs one allocation.
     if let Some(first) = next.take_if(|block| block.items <= DIRECT_ITEMS) {
-        let mut values: Arc<[Value]> = std::iter::repeat_n(Value::Null, first.items).collect();
-        for (index, place) in Arc::get_mut(&mut values).unwrap_or_default().iter_mut().enumerate() {
-            *place = node.read(cursor).map_err(|error| error.within(&Index(index)))?;
-        }
+        let values = values(first.items, |places| {
+            for (index, place) in places.iter_mut().enumerate() {
+                node.read(cursor, place).map_err(|error| error.within(&Index(index)))?;
+            }
+            Ok(())
+        })?;
         first.finish(cursor)?;
         next = Block::read(smallest, cursor)?;
         if next.is_none() {
-            return Ok(Value::List(values));
+            return Ok(values);
         }
         items.extend_from_slice(&values);
     }
     while let Some(block) = next {
         for _ in 0..block.items {
             let index = items.len();
-            items.push(node.read(cursor).map_err(|error| error.within(&Index(index)))?);
+            let mut value = Value::Null;
+            node.read(cursor, &mut value).map_err(|error| error.within(&Index(index)))?;
+            items.push(value);
         }
         block.finish(cursor)?;
         next = Block::read(smallest, cursor)?;
     }
-    Ok(Value::list(items))
+    Ok(items.into())
 }
 
 fn read_map(node: &Node, smallest: usize, cursor: &mut Cursor<'_>) -> Result<Value, SerdeError> {
@@ -262,7 +320,8 @@ fn read_map(node: &Node, smallest: usize, cursor: &mut Cursor<'_>) -> Result<Val
         for _ in 0..block.items {
             let length = cursor.zigzag_length()?;
             let key = cursor.text(length)?;
-            let value = node.read(cursor).map_err(|error| error.within(&Entry(&key)))?;
+            let mut value = Value::Null;
+            node.read(cursor, &mut value).map_err(|error| error.within(&Entry(&key)))?;
             map.insert(key, value);
         }
         block.finish(cursor)?;

@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use super::default::default_value;
 use super::matching::{self, primitive};
 use super::schema::{EnumType, FieldType, RecordType, Type};
-use super::skip::Skip;
+use super::skip;
 use crate::record::{Fields, StructShape, TemporalUnit, Text, Value};
 
 /// How to read one value.
@@ -77,7 +77,7 @@ pub(super) enum Node {
     Kept {
         root: Box<Node>,
         plans: Vec<Arc<RecordPlan>>,
-        skips: Vec<Arc<super::skip::Fields>>,
+        skips: Vec<Arc<skip::Fields>>,
     },
 }
 
@@ -133,8 +133,13 @@ pub(super) struct RecordPlan {
 /// What to do with one field as it was written.
 #[derive(Debug)]
 pub(super) enum Step {
-    Read { slot: usize, name: Text, node: Node },
-    Skip { name: Text, skip: Skip },
+    Read {
+        slot: usize,
+        name: Text,
+        node: Node,
+    },
+    /// Fields that follow each other.
+    Skip(skip::Fields),
 }
 
 /// Why a reader cannot read what a writer writes: the field's path and a sentence.
@@ -196,7 +201,7 @@ struct Met {
 #[derive(Default)]
 struct Compiler {
     met: Vec<Met>,
-    skips: super::skip::Compiler,
+    skips: skip::Compiler,
     recursive: bool,
 }
 
@@ -327,27 +332,38 @@ impl Compiler {
         let mut steps = Vec::with_capacity(writer.fields.len());
         for (written, slot) in writer.fields.iter().zip(&sources) {
             let wanted = slot.and_then(|slot| reader.fields.get(slot).map(|field| (slot, field)));
-            steps.push(self.step(written, wanted, fields)?);
+            if let Some(read) = self.step(written, wanted, fields)? {
+                steps.push(read);
+                continue;
+            }
+            let skip = self.skips.skip(&written.kind);
+            if !matches!(steps.last(), Some(Step::Skip(_))) {
+                steps.push(Step::Skip(skip::Fields::new()));
+            }
+            if let Some(Step::Skip(skips)) = steps.last_mut() {
+                skips.push(written.name.clone(), skip);
+            }
         }
         Ok(RecordPlan { shape: Arc::clone(&reader.shape), defaults, steps })
     }
 
+    /// How a field is read, if it is used.
     fn step(
         &mut self,
         written: &FieldType,
         wanted: Option<(usize, &FieldType)>,
         fields: &Fields,
-    ) -> Result<Step, Mismatch> {
+    ) -> Result<Option<Step>, Mismatch> {
         if let Some((slot, field)) = wanted {
             let used = fields.of(&field.name);
             // Whether two schemas fit must not depend on which fields a topology happens to use.
             let node = self.node(&written.kind, &field.kind, used.unwrap_or(&Fields::none()));
             let node = node.map_err(|error| error.within(&field.name))?;
             if used.is_some() {
-                return Ok(Step::Read { slot, name: field.name.clone(), node });
+                return Ok(Some(Step::Read { slot, name: field.name.clone(), node }));
             }
         }
-        Ok(Step::Skip { name: written.name.clone(), skip: self.skips.skip(&written.kind) })
+        Ok(None)
     }
 }
 

@@ -233,13 +233,13 @@ impl Reader {
 
     fn value(&self, plan: &Plan, cursor: &mut Cursor<'_>, is_own: bool) -> Result<Read, SerdeError> {
         let node = plan.read.as_ref().map_err(SerdeError::clone)?;
-        let value = match plan.is_bare && self.framing != Framing::None {
-            true => {
-                let whole = with_length(cursor)?;
-                node.read(&mut Cursor::new(&whole, 0))?
-            }
-            false => node.read(cursor)?,
-        };
+        let mut value = Value::Null;
+        if plan.is_bare && self.framing != Framing::None {
+            let whole = with_length(cursor)?;
+            node.read(&mut Cursor::new(&whole, 0), &mut value)?;
+        } else {
+            node.read(cursor, &mut value)?;
+        }
         cursor.finish()?;
         Ok(Read { value, is_own })
     }

@@ -6,7 +6,7 @@ use super::decode::Block;
 use super::plan::Reference;
 use super::schema::{RecordType, Type};
 use crate::record::Text;
-use crate::serdes::cursor::Cursor;
+use crate::serdes::cursor::{Cursor, varint};
 use crate::serdes::error::{Index, Problem, SerdeError};
 
 /// How to pass over a value.
@@ -107,8 +107,33 @@ impl Compiler {
 }
 
 impl Skip {
+    /// Where the value that begins at `at` ends; `None` where it may be wrong, or counts towards a bound of the payload.
+    ///
+    /// This is the way nearly all values go: all that it keeps is a position. [`Skip::run`] says what is wrong and where.
+    fn end(&self, bytes: &[u8], at: usize) -> Option<usize> {
+        match self {
+            Skip::Sized => sized_end(bytes, at),
+            Skip::Varint => varint(bytes, at).map(|(_, end)| end),
+            Skip::Fixed(size) => at.checked_add(*size).filter(|end| *end <= bytes.len()),
+            Skip::Boolean => bytes.get(at).filter(|byte| **byte <= 1).map(|_| at + 1),
+            Skip::Enum(_, symbols) => {
+                let (number, end) = varint(bytes, at)?;
+                (number & 1 == 0 && number >> 1 < *symbols as u64).then_some(end)
+            }
+            Skip::Union(branches) => {
+                let (number, end) = varint(bytes, at)?;
+                let index = usize::try_from(number >> 1).ok().filter(|_| number & 1 == 0)?;
+                branches.get(index)?.end(bytes, end)
+            }
+            Skip::Record(fields) => fields.end(bytes, at),
+            Skip::Blocks { keys, items, smallest } => blocks_end(*keys, items, *smallest, bytes, at),
+            // How deep it goes is counted.
+            Skip::Recursive(_) => None,
+        }
+    }
+
     /// Passes over one value.
-    pub(super) fn run(&self, cursor: &mut Cursor<'_>) -> Result<(), SerdeError> {
+    fn run(&self, cursor: &mut Cursor<'_>) -> Result<(), SerdeError> {
         match self {
             Skip::Fixed(size) => cursor.skip(*size),
             Skip::Boolean => cursor.boolean().map(|_| ()),
@@ -134,9 +159,9 @@ impl Skip {
                     None => Err(Problem::BadUnionIndex { branches: branches.len(), index }.at(start)),
                 }
             }
-            Skip::Record(fields) => fields.run(cursor),
+            Skip::Record(fields) => fields.run_carefully(cursor),
             Skip::Recursive(reference) => match reference.get() {
-                Some(fields) => cursor.deeper(|cursor| fields.run(cursor)),
+                Some(fields) => cursor.deeper(|cursor| fields.run_carefully(cursor)),
                 None => Err(Problem::TooDeep(0).at(cursor.position())),
             },
         }
@@ -144,8 +169,69 @@ impl Skip {
 }
 
 impl Fields {
-    fn run(&self, cursor: &mut Cursor<'_>) -> Result<(), SerdeError> {
+    /// No fields.
+    pub(super) fn new() -> Self {
+        Fields(Vec::new())
+    }
+
+    /// One more, behind the others.
+    pub(super) fn push(&mut self, name: Text, skip: Skip) {
+        self.0.push((name, skip));
+    }
+
+    #[inline]
+    fn end(&self, bytes: &[u8], at: usize) -> Option<usize> {
+        self.0.iter().try_fold(at, |at, (_, skip)| skip.end(bytes, at))
+    }
+
+    /// Passes over the fields.
+    pub(super) fn run(&self, cursor: &mut Cursor<'_>) -> Result<(), SerdeError> {
+        if cursor.advance(|bytes, at| self.end(bytes, at)) {
+            return Ok(());
+        }
+        self.run_carefully(cursor)
+    }
+
+    /// As [`Fields::run`], with a look at all that can be wrong.
+    fn run_carefully(&self, cursor: &mut Cursor<'_>) -> Result<(), SerdeError> {
         self.0.iter().try_for_each(|(name, skip)| skip.run(cursor).map_err(|error| error.within(name)))
+    }
+}
+
+/// Where a length and as many bytes end.
+#[inline]
+fn sized_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let (length, at) = varint(bytes, at)?;
+    sized_part(bytes, at, length)
+}
+
+/// Where a part ends whose length was read as `zigzag`.
+#[inline]
+fn sized_part(bytes: &[u8], at: usize, zigzag: u64) -> Option<usize> {
+    let length = usize::try_from(zigzag >> 1).ok().filter(|_| zigzag & 1 == 0)?;
+    at.checked_add(length).filter(|end| *end <= bytes.len())
+}
+
+fn blocks_end(keys: bool, items: &Skip, smallest: usize, bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        let (number, begin) = varint(bytes, at)?;
+        if number == 0 {
+            return Some(begin);
+        }
+        let count = number.div_ceil(2);
+        let is_sized = number & 1 == 1;
+        let (size, begin) = if is_sized { varint(bytes, begin)? } else { (0, begin) };
+        // As many as the bytes can hold; those that take none are counted over the whole payload.
+        if smallest == 0 || count > ((bytes.len() - begin) / smallest) as u64 {
+            return None;
+        }
+        at = sized_part(bytes, begin, size)?;
+        if !is_sized {
+            for _ in 0..count {
+                at = if keys { sized_end(bytes, at)? } else { at };
+                at = items.end(bytes, at)?;
+            }
+        }
     }
 }
 
@@ -165,4 +251,42 @@ fn skip_blocks(keys: bool, items: &Skip, smallest: usize, cursor: &mut Cursor<'_
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    const EVERYTHING: &str = r#"{"type": "record", "name": "R", "fields": [
+        {"name": "flag", "type": "boolean"}, {"name": "number", "type": "long"}, {"name": "text", "type": "string"},
+        {"name": "letter", "type": {"type": "enum", "name": "E", "symbols": ["A", "B", "C"]}},
+        {"name": "some", "type": ["null", "int", {"type": "fixed", "name": "F", "size": 2}]},
+        {"name": "list", "type": {"type": "array", "items": {"type": "record", "name": "I", "fields": [
+            {"name": "bytes", "type": "bytes"}, {"name": "more", "type": {"type": "array", "items": "int"}}]}}},
+        {"name": "map", "type": {"type": "map", "values": ["null", "boolean"]}},
+        {"name": "last", "type": "float"}]}"#;
+
+    /// Bytes of which many begin a payload of the schema.
+    fn payloads() -> impl Strategy<Value = Vec<u8>> {
+        let byte = prop_oneof![6 => Just(0_u8), 4 => 0_u8..5, 2 => Just(2), 1 => any::<u8>()];
+        (prop::collection::vec(byte, 0..60), any::<bool>())
+            .prop_map(|(bytes, flag)| [vec![u8::from(flag), 4, 2, b'x'], bytes].concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn the_short_way_ends_where_the_careful_one_does(payload in payloads()) {
+            let kind = Type::new(&apache_avro::Schema::parse_str(EVERYTHING).unwrap()).unwrap();
+            let Skip::Record(fields) = Compiler::default().skip(&kind) else { unreachable!("a record") };
+            let payload = Bytes::from(payload);
+            let mut cursor = Cursor::new(&payload, 0);
+            let careful = fields.run_carefully(&mut cursor).ok().map(|()| cursor.position());
+            let short = fields.end(&payload, 0);
+            prop_assert_eq!(short, careful, "{:?}", payload);
+        }
+    }
 }
