@@ -171,10 +171,14 @@ impl<'a> Reader<'a> {
                 let name = object.get("name").and_then(Json::as_str).unwrap_or_default();
                 plain(&format!("{} {}", kind.as_str().unwrap_or_default(), short(name)))
             }
-            _ => match object.get("logicalType").and_then(Json::as_str) {
-                Some(logical) => plain(logical),
-                None => self.read(kind, namespace)?,
-            },
+            // A type of its own may stand within one that a logical type names.
+            _ => {
+                let described = self.read(kind, namespace)?;
+                match object.get("logicalType").and_then(Json::as_str) {
+                    Some(logical) => TypeDescription { name: logical.to_owned(), ..described },
+                    None => described,
+                }
+            }
         };
         described.personal_data |= personal_data;
         Ok(described)
