@@ -46,18 +46,19 @@ fn the_catalogue_and_where_personal_data_lies_are_described() {
 #[test]
 fn a_source_of_marked_records_is_one_of_personal_data_whatever_it_says() {
     let planned = plan(&topology(DECLARED)).unwrap_or_else(|found| panic!("{found}"));
-    let sources: Vec<(&str, bool)> = planned
+    let sources: Vec<(&str, bool, bool)> = planned
         .subtopologies
         .iter()
         .flat_map(|part| &part.sources)
-        .map(|source| (source.name.as_str(), source.personal_data))
+        .map(|source| (source.name.as_str(), source.personal_data, source.personal_keys))
         .collect();
-    assert_eq!(
-        sources,
-        [("people", true), ("visits", false), ("by-name-repartition", true), ("pages-repartition", false)]
-    );
-    let keys: Vec<bool> = planned.subtopologies.iter().map(|part| part.personal_keys).collect();
-    assert_eq!(keys, [true, false, true, false], "dead letters hold no keys where keys are names");
+    let expected = [
+        ("people", true, false),
+        ("visits", false, false),
+        ("by-name-repartition", true, true),
+        ("pages-repartition", false, false),
+    ];
+    assert_eq!(sources, expected, "dead letters hold no keys where keys are names");
 }
 
 #[test]
@@ -74,6 +75,11 @@ fn mistakes_in_what_is_declared_are_shown() {
     assert_eq!(source("[name, 'orders[].note', address.street, contacts.home]", person), None);
     assert_eq!(source("[nmae]", person), said("the value has no field `nmae`"));
     assert_eq!(source("[orders.note]", person), said("the value has no field `orders.note`"));
+    assert_eq!(source("[value.name, key, headers, headers.user-name, 'headers.x y']", person), None);
+    assert_eq!(source("[key.name]", person), said("the key has no field `key.name`"));
+    assert_eq!(source("[value.nmae]", person), said("the value has no field `value.nmae`"));
+    assert_eq!(source("['headers.']", "json"), said("`headers.` is not the path of a field"));
+    assert_eq!(source("['headers[]']", "json"), said("`headers[]` is not the path of a field"));
     assert_eq!(source("[]", "json"), said("the list of fields is empty"));
     assert_eq!(source("['a..b']", "json"), said("`a..b` is not the path of a field"));
     assert_eq!(source("{name: true}", "json"), said("expected true, false or a list of fields, found a mapping"));

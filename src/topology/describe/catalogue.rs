@@ -57,7 +57,7 @@ fn tags(tags: &[String]) -> String {
 
 /// The topics, and patterns of topics, whose keys or values are of a schema.
 fn topics(topology: &Topology, name: &str) -> Vec<String> {
-    let is_of = |format: &Format| matches!(format, Format::Avro(other) if other == name);
+    let is_of = |format: &Format| format.schema() == Some(name);
     let named = topology.topics.iter().filter(|topic| is_of(&topic.key) || topic.value.as_ref().is_some_and(is_of));
     let patterns = topology.subtopologies.iter().flat_map(|part| &part.patterns);
     let patterns = patterns.filter(|found| is_of(&found.key) || is_of(&found.value));
