@@ -373,6 +373,22 @@ mod tests {
     }
 
     #[test]
+    fn marks_within_a_type_that_a_logical_type_names_are_read() {
+        let of = |kind: &str| {
+            let schema = format!(r#"{{"type": "record", "name": "R", "fields": [{{"name": "x", "type": {kind}}}]}}"#);
+            let described = read(&schema).unwrap();
+            let Parts::Fields(fields) = described.root.parts else { panic!("a record") };
+            (fields[0].kind.name.clone(), fields[0].kind.holds_personal_data())
+        };
+        let inner = r#"{"type": "array", "items": {"type": "string", "pii": true}}"#;
+        assert_eq!(of(&format!(r#"{{"type": {inner}, "logicalType": "names"}}"#)), ("names".to_owned(), true));
+        let text = r#"{"type": {"type": "string", "pii": true}, "logicalType": "name"}"#;
+        assert_eq!(of(text), ("name".to_owned(), true));
+        let plain = r#"{"type": "long", "logicalType": "timestamp-millis"}"#;
+        assert_eq!(of(plain), ("timestamp-millis".to_owned(), false));
+    }
+
+    #[test]
     fn a_mark_that_cannot_be_understood_is_refused() {
         for (attributes, said) in [
             (r#""pii": "yes""#, "`pii` is true or false, and this is \"yes\""),

@@ -62,6 +62,19 @@ fn a_source_of_marked_records_is_one_of_personal_data_whatever_it_says() {
 }
 
 #[test]
+fn a_declared_field_that_nothing_reads_is_told_of() {
+    let text = "topology: t\ndefaults: {key: string, value: json}\nsources:\n  people: {topic: people, personal_data: [email, emial, key]}\n\
+                sinks: [{from: people, topic: out, map: {mail: value.email}, personal_data: true}]\n";
+    let planned = plan(text).unwrap_or_else(|found| panic!("{found}"));
+    let unknown: Vec<&str> = planned.personal_data.unknown.iter().map(|origin| origin.part.as_str()).collect();
+    assert_eq!(unknown, ["value.emial"]);
+    // What a schema describes is checked, and need not be read.
+    let described = text.replace("value: json", "value: {avro: Person}").replace(", emial", "");
+    let described = described.replace("topic: out", "topic: out, value: json").replace("value.email", "value.id");
+    assert!(plan(&described).unwrap_or_else(|found| panic!("{found}")).personal_data.unknown.is_empty());
+}
+
+#[test]
 fn mistakes_in_what_is_declared_are_shown() {
     let source = |declared: &str, format: &str| {
         let text = format!(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::offences::Offence;
-use super::origins::{Incoming, Origins, Written};
+use super::origins::{Incoming, Known, Origins, Written};
 use super::traces::Traces;
 use super::verbs::{Contents, Step, sent, together};
 use super::{Handles, PersonalData, PersonalOrigin, PersonalPlace, PlaceKind, named};
@@ -40,6 +40,7 @@ pub(super) struct Run<'t> {
     pub(super) topology: &'t Topology,
     pub(super) traces: Traces,
     origins: Vec<PersonalOrigin>,
+    unknown: Vec<PersonalOrigin>,
     /// What the sources of each sub-topology give by what is said of them, those by name first, then those by pattern.
     sources: Vec<Vec<Incoming>>,
     /// What they have given so far.
@@ -81,13 +82,11 @@ impl Topics {
 impl<'t> Run<'t> {
     fn new(topology: &'t Topology, origins: &Origins<'_>) -> Self {
         let written = Written::new(topology);
-        let mut known = (Traces::default(), Vec::new());
+        let mut known = Known::default();
         let formats: BTreeMap<&str, (&Format, Option<&Format>)> =
             topology.topics.iter().map(|topic| (topic.name.as_str(), (&topic.key, topic.value.as_ref()))).collect();
         let mut of = |source: &Source, formats: Option<(&Format, &Format)>| match formats {
-            Some(formats) if !source.internal => {
-                origins.of_source(&source.name, &source.topic, formats, &written, &mut known)
-            }
+            Some(formats) if !source.internal => origins.of_source(source, formats, &written, &mut known),
             _ => Incoming::default(),
         };
         let of_topic = |topic: &str| formats.get(topic).and_then(|(key, value)| Some((*key, (*value)?)));
@@ -99,12 +98,13 @@ impl<'t> Run<'t> {
         }
         let globals =
             topology.globals.iter().map(|table| of(&table.source, of_topic(&table.source.topic)).all).collect();
-        let (traces, origins) = known;
+        let Known { traces, origins, unknown } = known;
         let parts = || topology.subtopologies.iter();
         Run {
             topology,
             traces,
             origins,
+            unknown,
             sources,
             given: parts().map(|part| vec![Contents::default(); part.sources.len() + part.patterns.len()]).collect(),
             inputs: parts().map(|part| vec![Vec::new(); part.nodes.len()]).collect(),
@@ -247,7 +247,7 @@ impl<'t> Run<'t> {
                 None => merged.push(PersonalPlace { kind, name, parts }),
             }
         }
-        PersonalData { origins: self.origins.clone(), places: merged }
+        PersonalData { origins: self.origins.clone(), places: merged, unknown: self.unknown.clone() }
     }
 }
 

@@ -62,6 +62,8 @@ pub struct PersonalData {
     pub origins: Vec<PersonalOrigin>,
     /// Where it lies afterwards.
     pub places: Vec<PersonalPlace>,
+    /// Parts that sources declare and nothing reads, of values that no schema describes: maybe they are misspelt.
+    pub unknown: Vec<PersonalOrigin>,
 }
 
 /// A part of what is read that is personal data.
@@ -73,6 +75,8 @@ pub struct PersonalOrigin {
     pub part: String,
     /// Who says so: the file of a schema, or the source.
     pub said_by: String,
+    /// Whether the topology reads it: what it does not name anywhere is not decoded.
+    pub is_read: bool,
 }
 
 /// Something that personal data is kept in.

@@ -9,7 +9,7 @@ use super::{PersonalOrigin, PersonalParts, named};
 use crate::expression::{Mark, Path, Taint};
 use crate::serdes::catalogue::SchemaDescription;
 use crate::serdes::{Format, SchemaRegistry};
-use crate::topology::plan::{Sink, Topology, Verb};
+use crate::topology::plan::{Sink, Source, Topology, Verb};
 use crate::topology::spec::{PersonalDataSpec, RecordPart, TopologySpec};
 
 /// Who says what is personal data.
@@ -31,23 +31,49 @@ pub(super) struct Incoming {
 
 /// Notes where personal data comes from.
 struct Notes<'n> {
-    topic: &'n str,
+    source: &'n Source,
     traces: &'n mut Traces,
     origins: &'n mut Vec<PersonalOrigin>,
+    unknown: &'n mut Vec<PersonalOrigin>,
+}
+
+/// What is found out about sources.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) traces: Traces,
+    pub(super) origins: Vec<PersonalOrigin>,
+    /// What nothing reads, and no schema describes.
+    pub(super) unknown: Vec<PersonalOrigin>,
 }
 
 impl Notes<'_> {
-    fn mark(&mut self, part: String, said_by: String) -> Mark {
-        let mark = self.traces.origin(format!("`{part}` of the topic {} ({said_by})", self.topic));
-        let origin = PersonalOrigin { topic: self.topic.to_owned(), part, said_by };
+    fn mark(&mut self, of: RecordPart, path: &Path, said_by: String) -> Mark {
+        let (mark, origin) = self.origin(of, path, said_by);
         if !self.origins.contains(&origin) {
             self.origins.push(origin);
         }
         mark
     }
 
+    fn origin(&mut self, of: RecordPart, path: &Path, said_by: String) -> (Mark, PersonalOrigin) {
+        let (part, topic) = (named(of.as_str(), path), self.source.topic.to_string());
+        let mark = self.traces.origin(format!("`{part}` of the topic {topic} ({said_by})"));
+        let is_read = of != RecordPart::Value || !at(path, mark).restricted(&self.source.fields).is_clean();
+        (mark, PersonalOrigin { topic, part, said_by, is_read })
+    }
+
+    /// The mark of what a source declares.
+    fn declared(&mut self, of: RecordPart, path: &Path, value: &Format) -> Mark {
+        let said_by = format!("the source `{}` says so", self.source.name);
+        let (_, origin) = self.origin(of, path, said_by.clone());
+        if !origin.is_read && value.schema().is_none() {
+            self.unknown.push(origin);
+        }
+        self.mark(of, path, said_by)
+    }
+
     fn whole(&mut self, of: RecordPart, said_by: &str) -> Taint {
-        Taint::whole(self.mark(of.to_string(), said_by.to_owned()))
+        Taint::whole(self.mark(of, &Path::default(), said_by.to_owned()))
     }
 
     /// What the schema of a key or value marks. Of one that is not described nothing is known.
@@ -57,7 +83,7 @@ impl Notes<'_> {
             return self.whole(of, &format!("the schema {name} is not known"));
         };
         marked(&schema.root).into_iter().fold(Taint::clean(), |all, path| {
-            let mark = self.mark(named(of.as_str(), &path), format!("{} marks it `pii`", schema.file));
+            let mark = self.mark(of, &path, format!("{} marks it `pii`", schema.file));
             all.joined(&at(&path, mark))
         })
     }
@@ -79,13 +105,14 @@ impl<'a> Origins<'a> {
     /// What of the records of a source is personal data.
     pub(super) fn of_source(
         &self,
-        name: &str,
-        topic: &str,
+        source: &Source,
         (key, value): (&Format, &Format),
         written: &Written,
-        into: &mut (Traces, Vec<PersonalOrigin>),
+        known: &mut Known,
     ) -> Incoming {
-        let mut notes = Notes { topic, traces: &mut into.0, origins: &mut into.1 };
+        let (name, topic) = (source.name.as_str(), &*source.topic);
+        let Known { traces, origins, unknown } = known;
+        let mut notes = Notes { source, traces, origins, unknown };
         let by_schema = Contents {
             key: notes.by_schema(self, RecordPart::Key, key),
             value: notes.by_schema(self, RecordPart::Value, value),
@@ -95,12 +122,12 @@ impl<'a> Origins<'a> {
         let declared = self.sources.get(name).copied();
         if let Some(PersonalDataSpec::Parts(parts)) = declared {
             for part in parts {
-                let mark = notes.mark(shown(part.of, &part.path), format!("the source `{name}` says so"));
+                let mark = notes.declared(part.of, &part.path, value);
                 all.part(part.of).join(&at(&part.path, mark));
             }
         }
         for (of, path) in written.parts(topic) {
-            let mark = notes.mark(shown(*of, path), "the sink that writes it says so".to_owned());
+            let mark = notes.mark(*of, path, "the sink that writes it says so".to_owned());
             all.part(*of).join(&at(path, mark));
         }
         let stated = all.clone();
@@ -116,11 +143,6 @@ impl<'a> Origins<'a> {
         }
         Incoming { all, stated }
     }
-}
-
-/// A part, as messages name it.
-fn shown(of: RecordPart, path: &Path) -> String {
-    named(of.as_str(), path)
 }
 
 /// What sinks declare the topics for that they write by name.
