@@ -88,7 +88,13 @@ fn hints(topology: &Topology) -> Vec<String> {
             "nothing reads `{part}` of {topic}, which is declared for personal data: is it spelt as in the records?"
         )
     };
-    unknown.map(hint).collect()
+    let undeclared = topology.personal_data.undeclared.iter().map(|node| {
+        format!(
+            "`{node}` looks for personal data where nobody says that there is some, and dead letters keep it as it came: \
+             mark the field in the schema, or name it under `personal_data` of the source"
+        )
+    });
+    unknown.map(hint).chain(undeclared).collect()
 }
 
 fn summary(topology: &Topology) -> String {

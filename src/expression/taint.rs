@@ -44,7 +44,7 @@ impl Mark {
         self.opaque
     }
 
-    /// The same way, of another number.
+    /// The same of another number.
     pub fn renumbered(self, number: usize) -> Self {
         Mark { number, ..self }
     }

@@ -310,7 +310,7 @@ impl Task {
 }
 
 /// What an error says; where there may be personal data, without values.
-fn message(error: &OperatorError, personal_data: bool) -> String {
+pub(super) fn message(error: &OperatorError, personal_data: bool) -> String {
     if personal_data { error.without_values() } else { error.to_string() }
 }
 

@@ -75,6 +75,20 @@ fn a_declared_field_that_nothing_reads_is_told_of() {
 }
 
 #[test]
+fn an_agent_that_looks_for_what_nobody_declares_is_told_of() {
+    let undeclared = |declared: &str| {
+        let text = format!(
+            "topology: t\ndefaults: {{key: string, value: json}}\nsources:\n  chats: {{topic: chats{declared}}}\nstreams:\n  found:\n    \
+             from: chats\n    steps:\n      - call: {{name: redaction, agent: pii, input: {{text: string(value.text)}}}}\n\
+             sinks: [{{from: found, topic: out, personal_data: true}}]\n"
+        );
+        plan(&text).unwrap_or_else(|found| panic!("{found}")).personal_data.undeclared
+    };
+    assert_eq!(undeclared(""), ["found/redaction"]);
+    assert!(undeclared(", personal_data: [text]").is_empty());
+}
+
+#[test]
 fn mistakes_in_what_is_declared_are_shown() {
     let source = |declared: &str, format: &str| {
         let text = format!(

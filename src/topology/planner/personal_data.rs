@@ -178,6 +178,10 @@ impl Report<'_> {
             Written::Undeclared(topic) => (
                 format!("{part} {be} personal data, and the topic `{topic}` is not declared for it"),
                 match offence.of {
+                    "headers" => {
+                        "remove it with `set_headers`, name the parts of the source that hold some instead of \
+                         `personal_data: true`, or declare the topic with `personal_data: true` on this sink"
+                    }
                     "timestamp" => {
                         "compute the time of the source from what is no personal data, take the record's own, or declare \
                          the topic with `personal_data: true` on this sink"

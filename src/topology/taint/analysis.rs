@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::offences::Offence;
 use super::origins::{Incoming, Known, Origins, Written};
 use super::traces::Traces;
-use super::verbs::{Contents, Step, sent, together};
+use super::verbs::{Contents, Step, asked, sent, together};
 use super::{Handles, PersonalData, PersonalOrigin, PersonalPlace, PlaceKind, named};
 use crate::serdes::Format;
 use crate::topology::TopicPattern;
@@ -202,12 +202,16 @@ impl<'t> Run<'t> {
     }
 
     fn finish(mut self, origins: &Origins<'_>) -> Analysis {
-        let mut offences = Vec::new();
+        let (mut offences, mut undeclared) = (Vec::new(), Vec::new());
         let mut places = Vec::new();
         for (number, part) in self.topology.subtopologies.iter().enumerate() {
             for (position, node) in part.nodes.iter().enumerate() {
                 let inputs = self.inputs.get(number).and_then(|nodes| nodes.get(position)).cloned().unwrap_or_default();
                 self.offences_of((number, position), node, &inputs, origins, &mut offences);
+                let asked = asked(&node.verb, &inputs, &mut self.traces);
+                if asked.is_some_and(|(agent, given)| agent.takes_personal_data() && given.is_clean()) {
+                    undeclared.push(node.name.clone());
+                }
                 if let (Verb::Sink(sink @ Sink { internal: false, .. }), Some(input)) = (&node.verb, inputs.first()) {
                     let parts = parts(&sent(sink, input));
                     let names = sink.topic.names().map(ToString::to_string);
@@ -223,7 +227,7 @@ impl<'t> Run<'t> {
         places.extend(internal.map(|(topic, held)| (PlaceKind::InternalTopic, topic.to_string(), parts(held))));
         let globals = self.topology.globals.iter().zip(&self.globals);
         places.extend(globals.map(|(table, held)| (PlaceKind::GlobalTable, table.source.name.clone(), parts(held))));
-        let personal_data = self.described(places);
+        let personal_data = PersonalData { undeclared, ..self.described(places) };
         let handles = |all: &Vec<Contents>| all.iter().map(Contents::handles).collect::<Vec<_>>();
         Analysis {
             personal_data,
@@ -247,7 +251,12 @@ impl<'t> Run<'t> {
                 None => merged.push(PersonalPlace { kind, name, parts }),
             }
         }
-        PersonalData { origins: self.origins.clone(), places: merged, unknown: self.unknown.clone() }
+        PersonalData {
+            origins: self.origins.clone(),
+            places: merged,
+            unknown: self.unknown.clone(),
+            undeclared: Vec::new(),
+        }
     }
 }
 

@@ -64,6 +64,8 @@ pub struct PersonalData {
     pub places: Vec<PersonalPlace>,
     /// Parts that sources declare and nothing reads, of values that no schema describes: maybe they are misspelt.
     pub unknown: Vec<PersonalOrigin>,
+    /// Nodes that ask an agent for the personal data in what nobody says holds some, by their names.
+    pub undeclared: Vec<String>,
 }
 
 /// A part of what is read that is personal data.
