@@ -24,7 +24,7 @@ impl Declared {
         match self {
             Declared::BySchema => "{topic: people, value: {avro: Person}}",
             Declared::ByParts => {
-                "{topic: people, personal_data: [name, email, age, score, member, born, photo, nicknames, scores, \
+                "{topic: people, personal_data: [name, email, age, score, member, kind, born, photo, nicknames, scores, \
                  'orders[].note', address.street, contacts, headers.who, key]}"
             }
             Declared::AsAWhole => "{topic: people, personal_data: true}",

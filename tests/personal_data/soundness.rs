@@ -73,7 +73,7 @@ pub(crate) fn record(topic: &str, key: &str, at: i64) -> InputRecord {
 
 fn person(topic: &str, key: &str, at: i64, sentinel: &str) -> InputRecord {
     let value = json!({
-        "id": "1", "name": sentinel, "email": sentinel, "age": 41, "score": 0.5, "member": true, "born": 5, "photo": "eA==",
+        "id": "1", "name": sentinel, "email": sentinel, "age": 41, "score": 0.5, "member": true, "kind": "person", "born": 5, "photo": "eA==",
         "nicknames": [sentinel, sentinel], "scores": [1.0], "orders": [{"sku": "s", "note": sentinel}],
         "address": {"street": sentinel, "city": "Rome"}, "contacts": {"home": sentinel}, "city": "Rome", "number": 3,
         "words": ["some", "words"],

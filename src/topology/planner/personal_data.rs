@@ -160,7 +160,7 @@ fn note(topology: &mut Topology, analysis: &Analysis) {
 }
 
 /// How many parts a message names.
-const MOST_PARTS: usize = 12;
+const MOST_PARTS: usize = 16;
 
 /// Where things stand in the file.
 struct Report<'a> {
