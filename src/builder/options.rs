@@ -133,9 +133,10 @@ impl<K: Data, V: Data> Consumed<K, V> {
         self
     }
 
-    /// The same, in these fields of the value: names with `.` between them, and `[]` behind that of a list.
-    pub fn personal_data_in<const N: usize>(mut self, fields: [&str; N]) -> Self {
-        self.fields.set("personal_data", Tree::List(fields.into_iter().map(Tree::text).collect()));
+    /// The same, in these parts: fields of the value, names with `.` between them and `[]` behind that of a list; `key`, or
+    /// `key.` and a field of it; `headers`, or `headers.` and a name.
+    pub fn personal_data_in<const N: usize>(mut self, parts: [&str; N]) -> Self {
+        self.fields.set("personal_data", Tree::List(parts.into_iter().map(Tree::text).collect()));
         self
     }
 
@@ -180,14 +181,14 @@ pub struct Produced<K, V> {
     key: Serde<K>,
     value: Serde<V>,
     headers: Changes,
-    personal_data: bool,
+    personal_data: Option<Tree>,
     on_error: Tree,
 }
 
 impl<K, V> Produced<K, V> {
     /// Keys and values are written so.
     pub fn with(key: Serde<K>, value: Serde<V>) -> Self {
-        Produced { key, value, headers: Changes::new(), personal_data: false, on_error: Tree::map([]) }
+        Produced { key, value, headers: Changes::new(), personal_data: None, on_error: Tree::map([]) }
     }
 
     /// Sets headers, or removes them.
@@ -198,7 +199,13 @@ impl<K, V> Produced<K, V> {
 
     /// The topic is for personal data. To any other, a topology that would write some is refused.
     pub fn personal_data(mut self) -> Self {
-        self.personal_data = true;
+        self.personal_data = Some(Tree::Plain("true".to_owned()));
+        self
+    }
+
+    /// The same, for these parts of its records only, named as in [`Consumed::personal_data_in`].
+    pub fn personal_data_in<const N: usize>(mut self, parts: [&str; N]) -> Self {
+        self.personal_data = Some(Tree::List(parts.into_iter().map(Tree::text).collect()));
         self
     }
 
@@ -219,7 +226,7 @@ impl<K, V> Produced<K, V> {
         let headers = (!self.headers.is_empty()).then(|| context::tree(self.headers, handle));
         Tree::map([("topic", topic), ("key", self.key.tree()), ("value", self.value.tree())])
             .with("headers", headers)
-            .with("personal_data", self.personal_data.then(|| Tree::Plain("true".to_owned())))
+            .with("personal_data", self.personal_data)
             .with("on_error", (!self.on_error.is_empty()).then_some(self.on_error))
     }
 }

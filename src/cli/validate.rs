@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::topology::Diagnostics;
 use crate::topology::plan::Topology;
+use crate::topology::taint::PersonalOrigin;
 
 use super::Outcome;
 use super::load::{self, SchemaArguments};
@@ -60,7 +61,7 @@ impl ValidateCommand {
                     Ok(topology) => {
                         let verdict = if fits { "valid" } else { "its schemas do not fit the registry" };
                         writeln!(stdout, "{name}: {verdict} ({})", summary(&topology))?;
-                        for line in findings.iter().flat_map(Finding::lines) {
+                        for line in findings.iter().flat_map(Finding::lines).chain(hints(&topology)) {
                             writeln!(stdout, "  {line}")?;
                         }
                     }
@@ -76,6 +77,24 @@ impl ValidateCommand {
         }
         Ok(Outcome::of(valid))
     }
+}
+
+/// What is no mistake, and may be meant otherwise.
+fn hints(topology: &Topology) -> Vec<String> {
+    let unknown = topology.personal_data.unknown.iter();
+    let hint = |origin: &PersonalOrigin| {
+        let PersonalOrigin { part, topic, .. } = origin;
+        format!(
+            "nothing reads `{part}` of {topic}, which is declared for personal data: is it spelt as in the records?"
+        )
+    };
+    let undeclared = topology.personal_data.undeclared.iter().map(|node| {
+        format!(
+            "`{node}` looks for personal data where nobody says that there is some, and dead letters keep it as it came: \
+             mark the field in the schema, or name it under `personal_data` of the source"
+        )
+    });
+    unknown.map(hint).chain(undeclared).collect()
 }
 
 fn summary(topology: &Topology) -> String {
@@ -101,6 +120,10 @@ fn report(name: &str, result: &anyhow::Result<Topology>, findings: &[Finding]) -
             });
             if !findings.is_empty() {
                 report["schemas"] = findings.iter().map(Finding::to_json).collect();
+            }
+            let hints = hints(topology);
+            if !hints.is_empty() {
+                report["hints"] = hints.into();
             }
             report
         }

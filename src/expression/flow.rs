@@ -2,6 +2,7 @@
 //!
 //! Values are followed, not decisions: what a comparison, a condition, `size` or `has` says about personal data is a truth
 //! or a count, and counts as none, and so does which of two results a condition chooses. `docs/personal-data.md` says why.
+//! A truth or a word of a closed set is told by an equality as it is, so that there the mark stays.
 //! Functions that are not known here give what they are given, as a whole.
 
 use super::functions::Function;
@@ -29,6 +30,9 @@ const TELLING: &[&str] = &[
 
 /// Functions that give some of the elements of a list, or all in another order: their first argument's form is kept.
 const REARRANGING: &[&str] = &["take", "take_last", "slice", "distinct", "sort", "reverse", "dyn"];
+
+/// Functions that give elements of a list as they are.
+const CHOOSING: &[&str] = &["first", "last", "take", "take_last", "slice", "distinct", "sort", "flatten"];
 
 /// What of an expression's input is personal data.
 #[derive(Clone, Debug, Default)]
@@ -85,14 +89,23 @@ impl Projection {
 struct Flow<'g> {
     given: &'g Given,
     /// What the variables of the macros around the current position hold, innermost last.
-    variables: Vec<Taint>,
+    variables: Vec<Variable>,
+}
+
+/// The variable of a macro.
+struct Variable {
+    taint: Taint,
+    /// Whether it holds free text as it came: see [`Flow::is_text_as_it_came`].
+    is_text: bool,
 }
 
 impl Flow<'_> {
     fn of(&mut self, node: &Node) -> Taint {
         match &node.kind {
             NodeKind::Slot(binding) => self.given.of(binding),
-            NodeKind::Variable(depth) => self.variables.iter().rev().nth(*depth).cloned().unwrap_or_default(),
+            NodeKind::Variable(depth) => {
+                self.variables.iter().rev().nth(*depth).map(|variable| variable.taint.clone()).unwrap_or_default()
+            }
             NodeKind::WindowStart | NodeKind::WindowEnd => self.given.timestamp.flattened(),
             NodeKind::Header(name) => named(&self.given.headers, name),
             NodeKind::Field { operand, name, .. } | NodeKind::Member { operand, name } => self.of(operand).field(name),
@@ -100,10 +113,10 @@ impl Flow<'_> {
             NodeKind::Constant(_)
             | NodeKind::Has { .. }
             | NodeKind::HasHeader(_)
-            | NodeKind::Equal { .. }
             | NodeKind::Compare { .. }
-            | NodeKind::In(..)
             | NodeKind::Matches { .. } => Taint::clean(),
+            NodeKind::Equal { left, right, .. } => self.told(left, right).joined(&self.told(right, left)),
+            NodeKind::In(element, list) => self.told(element, list),
             // Lists are put together, and everything else is one value made of two.
             NodeKind::Arithmetic { left, right, .. } => self.of(left).joined(&self.of(right)),
             NodeKind::Conditional { then, otherwise, .. } => self.of(then).joined(&self.of(otherwise)),
@@ -147,10 +160,16 @@ impl Flow<'_> {
     }
 
     fn over(&mut self, operand: &Node, body: &Loop) -> Taint {
-        let operand = self.of(operand);
-        self.variables.push(operand.element());
+        let (taint, is_text) = (self.of(operand), self.is_text_as_it_came(operand));
+        self.variables.push(Variable { taint: taint.element(), is_text });
+        // Of a list that the topology spells out, a condition can choose what is the same as something else.
+        let is_spelt_out = matches!(operand.kind, NodeKind::Constant(_));
         let result = match body {
-            Loop::Filter(_) => operand,
+            Loop::Filter(condition) if is_spelt_out => taint.joined(&Taint::elements(self.read_by(condition))),
+            Loop::Filter(_) => taint,
+            Loop::Map { condition: Some(condition), result } if is_spelt_out => {
+                Taint::elements(self.of(result).joined(&self.read_by(condition)))
+            }
             Loop::Map { result, .. } => Taint::elements(self.of(result)),
             Loop::All(condition) | Loop::Exists(condition) | Loop::ExistsOne(condition) => {
                 self.of(condition).flattened()
@@ -158,6 +177,56 @@ impl Flow<'_> {
         };
         self.variables.pop();
         result
+    }
+
+    /// What an equality tells of one side: a truth is one again, and a word of a closed set is spelt out. Anything else has
+    /// too many values for one answer to be a copy.
+    fn told(&mut self, side: &Node, other: &Node) -> Taint {
+        let is_truth = matches!(other.kind, NodeKind::Constant(Value::Bool(_)));
+        if is_truth || is_closed(side) { self.of(side).flattened() } else { Taint::clean() }
+    }
+
+    /// All that an expression reads, also what it only tells something about.
+    fn read_by(&mut self, node: &Node) -> Taint {
+        match &node.kind {
+            NodeKind::Slot(_)
+            | NodeKind::Variable(_)
+            | NodeKind::Header(_)
+            | NodeKind::Field { .. }
+            | NodeKind::Member { .. } => self.of(node).flattened(),
+            NodeKind::Loop { operand, body } => {
+                let read = self.read_by(operand);
+                self.variables.push(Variable { taint: read.clone(), is_text: false });
+                let read = body.bodies().fold(read, |read, body| read.joined(&self.read_by(body)));
+                self.variables.pop();
+                read
+            }
+            _ => node.children().fold(Taint::clean(), |read, child| read.joined(&self.read_by(child))),
+        }
+    }
+
+    /// Whether a value is free text as it came into the expression, or a list of such: there, what shows what it is can be
+    /// found. What has been cut, put together or was a number before may not be.
+    fn is_text_as_it_came(&self, node: &Node) -> bool {
+        match &node.kind {
+            NodeKind::Slot(_) | NodeKind::Header(_) | NodeKind::Constant(_) => true,
+            NodeKind::Variable(depth) => self.variables.iter().rev().nth(*depth).is_some_and(|known| known.is_text),
+            NodeKind::Field { operand, shape, index, .. } => {
+                let field = shape.fields().get(*index);
+                field.is_some_and(|field| holds_text(&field.shape)) && self.is_text_as_it_came(operand)
+            }
+            NodeKind::Member { operand, .. } | NodeKind::Index { operand, .. } => self.is_text_as_it_came(operand),
+            NodeKind::Coalesce(candidates) => candidates.iter().all(|node| self.is_text_as_it_came(node)),
+            NodeKind::Conditional { then, otherwise, .. } => {
+                self.is_text_as_it_came(then) && self.is_text_as_it_came(otherwise)
+            }
+            NodeKind::Loop { operand, body: Loop::Filter(_) } => self.is_text_as_it_came(operand),
+            NodeKind::Call { function, arguments } => {
+                let is_kept = matches!(function.name, "string" | "dyn") || CHOOSING.contains(&function.name);
+                is_kept && arguments.first().is_some_and(|of| self.is_text_as_it_came(of))
+            }
+            _ => false,
+        }
     }
 
     fn call(&mut self, function: &Function, arguments: &[Node]) -> Taint {
@@ -169,8 +238,9 @@ impl Flow<'_> {
         let first = given.first().cloned().unwrap_or_default();
         match (name, arguments) {
             _ if REARRANGING.contains(&name) => first,
-            // What stands in its place comes from the second argument, if there is one.
-            ("redact", _) => given.get(1).map(Taint::flattened).unwrap_or_default(),
+            // What stands in its place comes from the second argument.
+            ("redact", [_, _]) => given.get(1).map(Taint::flattened).unwrap_or_default(),
+            ("redact", [text]) if self.is_text_as_it_came(text) => Taint::clean(),
             ("first" | "last", _) => first.element(),
             ("flatten", _) => Taint::elements(first.element().element()),
             ("merge", [_, other]) => merged(first, given.get(1), other),
@@ -187,7 +257,7 @@ impl Flow<'_> {
             return Taint::clean();
         }
         let marks = arguments.iter().enumerate().map(|(position, node)| self.of(node).read(function.reads(position)));
-        Taint::whole_if(marks.collect::<Vec<_>>().into_iter().flatten().next())
+        Taint::whole_if(marks.collect::<Vec<_>>().into_iter().flatten().next()).made_by_code()
     }
 }
 
@@ -196,6 +266,27 @@ fn named(of: &Taint, name: &Node) -> Taint {
     match constant(name) {
         Some(name) => of.field(name),
         None => of.element(),
+    }
+}
+
+/// Whether a value is one of few: a truth, or a word of a closed set.
+fn is_closed(node: &Node) -> bool {
+    match &node.kind {
+        NodeKind::Not(inner) => is_closed(inner),
+        NodeKind::Field { shape, index, .. } => {
+            let field = shape.fields().get(*index);
+            field.is_some_and(|field| matches!(field.shape.required(), Shape::Bool | Shape::Enum(_)))
+        }
+        _ => false,
+    }
+}
+
+/// Whether there may be free text in values of a shape.
+fn holds_text(shape: &Shape) -> bool {
+    match shape.required() {
+        Shape::List(element) | Shape::Map(element) => holds_text(element),
+        Shape::String | Shape::Any | Shape::Never | Shape::Struct(_) | Shape::Union(_) | Shape::Recursive(_) => true,
+        _ => false,
     }
 }
 
@@ -209,11 +300,14 @@ fn constant(node: &Node) -> Option<&str> {
 /// `merge` of what is only known at run time: what a literal names takes the place of what was there.
 fn merged(base: Taint, with: Option<&Taint>, node: &Node) -> Taint {
     let with = with.cloned().unwrap_or_default();
+    let with_names = |base: Taint, names: Vec<&str>| {
+        names.into_iter().fold(base, |merged, name| merged.with(Part::Field(name.to_owned()), with.field(name)))
+    };
     match &node.kind {
-        NodeKind::Struct { shape, .. } => shape
-            .fields()
-            .iter()
-            .fold(base, |merged, field| merged.with(Part::Field(field.name.to_string()), with.field(&field.name))),
+        NodeKind::Struct { shape, .. } => with_names(base, shape.fields().iter().map(|field| &*field.name).collect()),
+        // A literal of literals.
+        NodeKind::Constant(Value::Struct(fields)) => with_names(base, fields.iter().map(|(name, _)| &**name).collect()),
+        NodeKind::Constant(Value::Map(map)) => with_names(base, map.keys().map(|name| &**name).collect()),
         _ => base.joined(&with),
     }
 }
@@ -239,10 +333,10 @@ mod tests {
 
     #[test]
     fn a_function_of_rust_gives_what_it_reads_unless_it_says_otherwise() {
-        let name = || Taint::fields([("name", Taint::whole(Mark(1)))]);
+        let name = || Taint::fields([("name", Taint::whole(Mark::new(1)))]);
         let shown = |taint: Taint| taint.paths().iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>();
         assert_eq!(shown(flow(function(), name())), [".x"]);
-        assert_eq!(shown(flow(function(), Taint::whole(Mark(1)))), [".x", ".y"]);
+        assert_eq!(shown(flow(function(), Taint::whole(Mark::new(1)))), [".x", ".y"]);
         let reading = |field: &str| function().taking(0, Shape::Any, Fields::path(&[field]));
         assert_eq!(shown(flow(reading("name"), name())), [".x"]);
         assert_eq!(shown(flow(reading("city"), name())), Vec::<String>::new());

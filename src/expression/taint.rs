@@ -3,7 +3,7 @@
 //! A [`Taint`] has the form of the value that it is about: fields of structs and entries of maps by name, the elements of
 //! lists together. Where a part's form is not known, or too deep, the part counts as a whole. A [`Mark`] names where the
 //! data came from; who makes marks knows what they stand for. Joining keeps the mark that was there first, so that joining
-//! again and again comes to an end.
+//! again and again comes to an end; only a mark of what code of Rust has made gives way, once, to one of what it has not.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +18,37 @@ const MAX_PARTS: usize = 1024;
 
 /// Where personal data came from, by a number that its maker gives a meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mark(pub usize);
+pub struct Mark {
+    number: usize,
+    opaque: bool,
+}
+
+impl Mark {
+    /// The mark of a number.
+    pub fn new(number: usize) -> Self {
+        Mark { number, opaque: false }
+    }
+
+    /// The number.
+    pub fn number(self) -> usize {
+        self.number
+    }
+
+    /// The same of something that code of Rust has made: which of its parts hold personal data only its author knows.
+    pub fn made_by_code(self) -> Self {
+        Mark { opaque: true, ..self }
+    }
+
+    /// Whether code of Rust has made what it stands for.
+    pub fn is_made_by_code(self) -> bool {
+        self.opaque
+    }
+
+    /// The same of another number.
+    pub fn renumbered(self, number: usize) -> Self {
+        Mark { number, ..self }
+    }
+}
 
 /// One step from a value to a part of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,9 +121,18 @@ impl Taint {
         self.whole.is_some()
     }
 
-    /// The first mark in it, wherever it stands.
+    /// The first mark in it, wherever it stands; of what code of Rust has made only if there is no other.
     pub fn mark(&self) -> Option<Mark> {
-        self.whole.or_else(|| self.parts.values().find_map(Taint::mark))
+        self.first_mark(&|mark| !mark.opaque).or_else(|| self.first_mark(&|_| true))
+    }
+
+    fn first_mark(&self, is_wanted: &dyn Fn(&Mark) -> bool) -> Option<Mark> {
+        self.whole.filter(is_wanted).or_else(|| self.parts.values().find_map(|part| part.first_mark(is_wanted)))
+    }
+
+    /// The same, made by code of Rust.
+    pub fn made_by_code(&self) -> Taint {
+        self.marked(&mut Mark::made_by_code)
     }
 
     /// What becomes of a value that depends on all of this one.
@@ -158,11 +197,18 @@ impl Taint {
     }
 
     fn join_within(&mut self, other: &Taint, depth: usize) -> bool {
-        if self.whole.is_some() || other.is_clean() {
+        if other.is_clean() {
             return false;
         }
+        if let Some(mark) = self.whole {
+            let stricter = other.mark().filter(|other| mark.opaque && !other.opaque);
+            self.whole = stricter.or(self.whole);
+            return stricter.is_some();
+        }
         if other.whole.is_some() || depth == 0 {
-            *self = Taint::whole_if(other.mark());
+            let both = [other.mark(), self.mark()];
+            let strict = both.into_iter().flatten().find(|mark| !mark.opaque);
+            *self = Taint::whole_if(strict.or(other.mark()));
             return true;
         }
         let mut more = false;
@@ -222,14 +268,14 @@ mod tests {
     use super::*;
 
     fn customer() -> Taint {
-        Taint::fields([("name", Taint::whole(Mark(1))), ("orders", Taint::elements(Taint::whole(Mark(2))))])
+        Taint::fields([("name", Taint::whole(Mark::new(1))), ("orders", Taint::elements(Taint::whole(Mark::new(2))))])
     }
 
     #[test]
     fn parts_are_told_apart() {
-        assert_eq!(customer().field("name"), Taint::whole(Mark(1)));
+        assert_eq!(customer().field("name"), Taint::whole(Mark::new(1)));
         assert!(customer().field("city").is_clean());
-        assert_eq!(customer().field("orders").element(), Taint::whole(Mark(2)));
+        assert_eq!(customer().field("orders").element(), Taint::whole(Mark::new(2)));
         let shown: Vec<String> = customer().paths().iter().map(|(path, _)| path.to_string()).collect();
         assert_eq!(shown, [".name", ".orders[]"]);
         assert!(customer().with(Part::Field("name".to_owned()), Taint::clean()).field("name").is_clean());
@@ -238,17 +284,29 @@ mod tests {
     #[test]
     fn joining_keeps_the_first_mark_and_says_whether_it_learnt_something() {
         let mut taint = customer();
-        assert!(!taint.join(&Taint::fields([("name", Taint::whole(Mark(7)))])));
-        assert_eq!(taint.field("name").mark(), Some(Mark(1)));
-        assert!(taint.join(&Taint::fields([("city", Taint::whole(Mark(7)))])));
-        assert!(taint.join(&Taint::whole(Mark(9))));
+        assert!(!taint.join(&Taint::fields([("name", Taint::whole(Mark::new(7)))])));
+        assert_eq!(taint.field("name").mark(), Some(Mark::new(1)));
+        assert!(taint.join(&Taint::fields([("city", Taint::whole(Mark::new(7)))])));
+        assert!(taint.join(&Taint::whole(Mark::new(9))));
         assert!(!taint.join(&customer()));
-        assert_eq!(taint, Taint::whole(Mark(9)));
+        assert_eq!(taint, Taint::whole(Mark::new(9)));
+    }
+
+    #[test]
+    fn what_code_has_made_is_believed_less_than_anything_else() {
+        let made = Taint::whole(Mark::new(1)).made_by_code();
+        let mut both = made.clone();
+        assert!(both.join(&Taint::fields([("name", Taint::whole(Mark::new(2)))])), "a mark that says more");
+        assert_eq!(both, Taint::whole(Mark::new(2)));
+        assert!(!both.join(&made));
+        let name = || Taint::fields([("name", Taint::whole(Mark::new(2)))]);
+        assert_eq!(name().joined(&made), Taint::whole(Mark::new(2)));
+        assert_eq!(Taint::fields([("a", made.clone()), ("name", name())]).mark(), Some(Mark::new(2)));
     }
 
     #[test]
     fn what_grows_around_itself_becomes_a_whole() {
-        let mut state = Taint::whole(Mark(0)).joined(&Taint::clean());
+        let mut state = Taint::whole(Mark::new(0)).joined(&Taint::clean());
         state = Taint::fields([("x", state)]);
         let mut rounds = 0;
         while state.join(&Taint::fields([("before", state.clone())])) {
@@ -256,12 +314,12 @@ mod tests {
             assert!(rounds < 100, "it comes to an end");
         }
         assert!(state.paths().iter().all(|(path, _)| path.0.len() <= MAX_DEPTH));
-        let mut wide = Taint::fields([("x", Taint::whole(Mark(0)))]);
+        let mut wide = Taint::fields([("x", Taint::whole(Mark::new(0)))]);
         for _ in 0..12 {
             wide.join(&Taint::fields([("a", wide.clone()), ("b", wide.clone()), ("c", wide.clone())]));
         }
         assert!(wide.is_whole());
-        let mut doubled = Taint::whole(Mark(0));
+        let mut doubled = Taint::whole(Mark::new(0));
         for _ in 0..60 {
             doubled = Taint::fields([("a", doubled.clone()), ("b", doubled)]);
         }
@@ -270,12 +328,15 @@ mod tests {
 
     #[test]
     fn only_what_is_read_counts() {
-        assert_eq!(customer().read(&Fields::path(&["name"])), Some(Mark(1)));
+        assert_eq!(customer().read(&Fields::path(&["name"])), Some(Mark::new(1)));
         assert_eq!(customer().read(&Fields::path(&["city"])), None);
-        assert_eq!(customer().read(&Fields::All), Some(Mark(1)));
-        assert_eq!(customer().restricted(&Fields::path(&["name"])), Taint::fields([("name", Taint::whole(Mark(1)))]));
-        assert_eq!(Taint::whole(Mark(1)).restricted(&Fields::path(&["a", "b"])).paths()[0].0.to_string(), ".a.b");
+        assert_eq!(customer().read(&Fields::All), Some(Mark::new(1)));
+        assert_eq!(
+            customer().restricted(&Fields::path(&["name"])),
+            Taint::fields([("name", Taint::whole(Mark::new(1)))])
+        );
+        assert_eq!(Taint::whole(Mark::new(1)).restricted(&Fields::path(&["a", "b"])).paths()[0].0.to_string(), ".a.b");
         assert!(customer().restricted(&Fields::none()).is_clean());
-        assert_eq!(Taint::elements(customer()).read(&Fields::path(&["name"])), Some(Mark(1)));
+        assert_eq!(Taint::elements(customer()).read(&Fields::path(&["name"])), Some(Mark::new(1)));
     }
 }

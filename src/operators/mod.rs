@@ -143,6 +143,14 @@ pub enum OperatorError {
         /// What it says.
         message: String,
     },
+    /// A processor panicked: it may be in the middle of anything, and the task stops.
+    #[error("processor `{processor}` panicked: {message}")]
+    Panicked {
+        /// The name that it is registered under.
+        processor: Arc<str>,
+        /// What the panic says.
+        message: String,
+    },
     /// The author wants the task to stop here, whatever else is said about errors.
     #[error("{0}")]
     Stop(String),
@@ -159,6 +167,7 @@ impl OperatorError {
             OperatorError::Serde(_) => "the key or value does not fit the format of the topic".to_owned(),
             OperatorError::Value(_) => "an expression gave something that the step cannot work with".to_owned(),
             OperatorError::Processor { processor, .. } => format!("processor `{processor}` failed"),
+            OperatorError::Panicked { processor, .. } => format!("processor `{processor}` panicked"),
             OperatorError::Agent(_) | OperatorError::Collect(_) | OperatorError::Stop(_) | OperatorError::State(_) => {
                 self.to_string()
             }

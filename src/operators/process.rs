@@ -120,7 +120,7 @@ impl Process {
     fn panicked(&self, panic: &(dyn Any + Send)) -> OperatorError {
         let text = panic.downcast_ref::<&str>().copied();
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given");
-        OperatorError::Stop(format!("processor `{}` panicked: {text}", self.plan.processor))
+        OperatorError::Panicked { processor: self.plan.processor.clone(), message: text.to_owned() }
     }
 
     fn failed(&self, error: &ProcessorError) -> OperatorError {
@@ -242,6 +242,9 @@ impl Working<'_, '_> {
         let Record { key, value, timestamp, headers, window } = record;
         if !(0..=MAX_TIMESTAMP).contains(&timestamp) {
             return Err(ContextError::Timestamp(timestamp));
+        }
+        if output.keeps_timestamp && timestamp != self.timestamp {
+            return Err(ContextError::TimestampChanged);
         }
         let misfit = |part, message| {
             let place = output.name.as_ref().map_or("what is forwarded".to_owned(), |name| format!("`{name}`"));

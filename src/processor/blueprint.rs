@@ -135,13 +135,14 @@ pub(crate) enum OutputKey {
 pub struct Output {
     pub(crate) key: OutputKey,
     pub(crate) value: Shape,
+    pub(crate) keeps_timestamp: bool,
     pub(crate) clears_personal_data: bool,
 }
 
 impl Output {
     /// Keys of the shape that arrives, maybe others; any values.
     pub fn new() -> Self {
-        Output { key: OutputKey::AsInput, value: Shape::Any, clears_personal_data: false }
+        Output { key: OutputKey::AsInput, value: Shape::Any, keeps_timestamp: false, clears_personal_data: false }
     }
 
     /// Values of this shape; each may be null besides. What is forwarded is checked against it, record by record, and
@@ -165,9 +166,18 @@ impl Output {
         Output { key: OutputKey::Kept, ..self }
     }
 
-    /// Says that values, headers that are set and new keys hold nothing of the personal data that the processor is given or
-    /// has stored: it redacts or counts. Whoever says so answers for it. Without this, a topology that writes what comes
-    /// out to a topic not declared for personal data is refused.
+    /// Records keep the timestamps that they came with; what is forwarded while no record is at hand has the time at which
+    /// the processor was called. Forwarding another one is an error. Timestamps then hold nothing of what the processor is
+    /// given, also where personal data comes out.
+    #[must_use]
+    pub fn keeps_timestamp(self) -> Self {
+        Output { keeps_timestamp: true, ..self }
+    }
+
+    /// Says that values, headers and timestamps that are set and keys of another shape ([`Output::keys`]) hold nothing of
+    /// the personal data that the processor is given or has stored: it redacts or counts. Keys that may be those that came
+    /// are what they were. Whoever says so answers for it. Without this, a topology that writes what comes out to a topic
+    /// not declared for personal data is refused.
     #[must_use]
     pub fn clears_personal_data(self) -> Self {
         Output { clears_personal_data: true, ..self }

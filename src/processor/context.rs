@@ -57,6 +57,9 @@ pub enum ContextError {
     /// A record with another key, by a processor that keeps keys.
     #[error("the processor keeps keys, and forwards one that did not come; do without `keeps_key`")]
     KeyChanged,
+    /// A record with another timestamp, by a processor that keeps timestamps.
+    #[error("the processor keeps timestamps, and forwards another one; do without `keeps_timestamp`")]
+    TimestampChanged,
     /// Stores have no null keys.
     #[error("a store has no null keys")]
     NullKey,

@@ -171,10 +171,14 @@ impl<'a> Reader<'a> {
                 let name = object.get("name").and_then(Json::as_str).unwrap_or_default();
                 plain(&format!("{} {}", kind.as_str().unwrap_or_default(), short(name)))
             }
-            _ => match object.get("logicalType").and_then(Json::as_str) {
-                Some(logical) => plain(logical),
-                None => self.read(kind, namespace)?,
-            },
+            // A type of its own may stand within one that a logical type names.
+            _ => {
+                let described = self.read(kind, namespace)?;
+                match object.get("logicalType").and_then(Json::as_str) {
+                    Some(logical) => TypeDescription { name: logical.to_owned(), ..described },
+                    None => described,
+                }
+            }
         };
         described.personal_data |= personal_data;
         Ok(described)
@@ -366,6 +370,22 @@ mod tests {
         assert_eq!((item[0].kind.personal_data, item[1].kind.personal_data), (false, true));
         assert_eq!(fields[4].kind.parts, Parts::Fields(item.clone()));
         assert!(order.holds_personal_data());
+    }
+
+    #[test]
+    fn marks_within_a_type_that_a_logical_type_names_are_read() {
+        let of = |kind: &str| {
+            let schema = format!(r#"{{"type": "record", "name": "R", "fields": [{{"name": "x", "type": {kind}}}]}}"#);
+            let described = read(&schema).unwrap();
+            let Parts::Fields(fields) = described.root.parts else { panic!("a record") };
+            (fields[0].kind.name.clone(), fields[0].kind.holds_personal_data())
+        };
+        let inner = r#"{"type": "array", "items": {"type": "string", "pii": true}}"#;
+        assert_eq!(of(&format!(r#"{{"type": {inner}, "logicalType": "names"}}"#)), ("names".to_owned(), true));
+        let text = r#"{"type": {"type": "string", "pii": true}, "logicalType": "name"}"#;
+        assert_eq!(of(text), ("name".to_owned(), true));
+        let plain = r#"{"type": "long", "logicalType": "timestamp-millis"}"#;
+        assert_eq!(of(plain), ("timestamp-millis".to_owned(), false));
     }
 
     #[test]

@@ -125,6 +125,30 @@ impl SerdeError {
         }
     }
 
+    /// What is wrong, in words that hold nothing of what was read or is to be written: for records that may hold personal
+    /// data. A path may have the keys of a map in it.
+    pub fn without_values(&self) -> String {
+        match self {
+            SerdeError::Value(_) => "the value is not of the kind that is expected".to_owned(),
+            SerdeError::Payload(error) => match &error.problem {
+                Problem::UnknownSymbol { name, .. } => {
+                    format!("the symbol is none of the reader's enum {name}, which has no default")
+                }
+                Problem::IntOutOfRange(_) => "an int does not fit 32 bits".to_owned(),
+                Problem::UnreadableBranch(_) => {
+                    "a branch of a union cannot be read as the reader's schema has it".to_owned()
+                }
+                problem @ (Problem::NotJson(_) | Problem::UnknownSchemaId(_)) => problem.to_string(),
+                problem => format!("{problem} at byte {}", error.position),
+            },
+            SerdeError::UnknownSchema(_)
+            | SerdeError::Incompatible(_)
+            | SerdeError::Unusable(_)
+            | SerdeError::Awaited(_)
+            | SerdeError::Unannounced(_) => self.to_string(),
+        }
+    }
+
     /// Whether the same payload can be read once the registry has answered.
     pub fn is_awaited(&self) -> bool {
         matches!(self, SerdeError::Awaited(_))

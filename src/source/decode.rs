@@ -49,7 +49,9 @@ impl DecodeError {
             }
             DecodeError::NegativeTimestamp(_) => "the timestamp lies before 1970".to_owned(),
             DecodeError::FutureTimestamp { .. } => "the timestamp lies too far ahead of the clock".to_owned(),
-            DecodeError::Key(_) | DecodeError::Value(_) | DecodeError::TimestampKind(_) => self.to_string(),
+            DecodeError::Key(error) => format!("the key cannot be read: {}", error.without_values()),
+            DecodeError::Value(error) => format!("the value cannot be read: {}", error.without_values()),
+            DecodeError::TimestampKind(_) => self.to_string(),
         }
     }
 }

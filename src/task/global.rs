@@ -8,7 +8,7 @@ use crate::error::{Classified, ErrorClass};
 use crate::log::{Log, LogConsumer, LogError, LogRecord, TopicConfig, Waker};
 use crate::metrics::{Counters, DropReason};
 use crate::record::TopicPartition;
-use crate::source::{DecodeError, SourceDecoder};
+use crate::source::SourceDecoder;
 use crate::state::{Checkpoint, GlobalChange, GlobalTables, StateDirectory, StateError, StateValue, StoreSpec};
 use crate::time::Timestamp;
 use crate::topology::global::GlobalTable;
@@ -28,7 +28,7 @@ pub enum GlobalError {
     State(#[from] StateError),
     /// A record cannot be decoded, and its source says `fail`.
     #[error(
-        "the global table `{table}` cannot take the record at offset {offset} of {partition}: {source}. Correct the \
+        "the global table `{table}` cannot take the record at offset {offset} of {partition}: {message}. Correct the \
          source's formats, or let it pass over such records: `on_error: {{decode: skip}}`"
     )]
     Decode {
@@ -39,15 +39,16 @@ pub enum GlobalError {
         /// Its offset.
         offset: i64,
         /// What is wrong with it.
-        #[source]
-        source: DecodeError,
+        message: String,
+        /// Whether it can be decoded once the schema registry has answered.
+        awaited: bool,
     },
 }
 
 impl Classified for GlobalError {
     fn class(&self) -> ErrorClass {
         match self {
-            GlobalError::Decode { source, .. } if source.is_awaited() => ErrorClass::Retry,
+            GlobalError::Decode { awaited: true, .. } => ErrorClass::Retry,
             GlobalError::Log(error) => error.class(),
             GlobalError::State(error) => error.class(),
             GlobalError::Decode { .. } => ErrorClass::Fatal,
@@ -159,7 +160,7 @@ impl GlobalReader {
             for raw in batch.records {
                 match change(&self.plans[input.table], input, &batch.partition, &raw, now, counters) {
                     Ok(change) => changes.extend(change),
-                    Err(GlobalError::Decode { source, .. }) if source.is_awaited() => {
+                    Err(GlobalError::Decode { awaited: true, .. }) => {
                         position = raw.offset;
                         self.consumer.pause(&batch.partition);
                         self.held.insert(batch.partition.clone(), raw);
@@ -241,9 +242,11 @@ fn change(
     let record = match input.decoder.decode(raw, now) {
         Ok(record) => record,
         // One whose schema is being asked for is read again, whatever is done with those that fail.
-        Err(source) if plan.source.on_decode_error == OnError::Fail || source.is_awaited() => {
+        Err(error) if plan.source.on_decode_error == OnError::Fail || error.is_awaited() => {
             let (table, partition) = (plan.source.name.clone(), partition.clone());
-            return Err(GlobalError::Decode { table, partition, offset: raw.offset, source });
+            let message = if plan.source.personal_data { error.without_values() } else { error.to_string() };
+            let awaited = error.is_awaited();
+            return Err(GlobalError::Decode { table, partition, offset: raw.offset, message, awaited });
         }
         Err(_) => {
             tracing::warn!(table = plan.source.name, %partition, offset = raw.offset, "skipped a record that failed");

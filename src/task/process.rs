@@ -9,7 +9,7 @@ use crate::record::{Headers, Origin, Record};
 use crate::sink::Failure;
 use crate::source::{Chosen, Next};
 use crate::time::Timestamp;
-use crate::topology::plan::{Edge, NodeId, OnError, Subtopology, Verb};
+use crate::topology::plan::{Edge, NodeId, OnError, Source, Subtopology, Verb};
 
 /// The input record at hand, from which everything in progress derives.
 #[derive(Clone)]
@@ -17,6 +17,8 @@ pub(super) struct InHand {
     origin: Origin,
     raw: LogRecord,
     personal_data: bool,
+    /// Whether its key may be some; `None`: as the node says that it comes to.
+    personal_keys: Option<bool>,
 }
 
 impl Task {
@@ -46,7 +48,9 @@ impl Task {
         self.dirty = true;
         self.counters.records_in += 1;
         let Some(source) = plan.sources.get(chosen.source) else { return Ok(()) };
-        let input = InHand { origin: chosen.origin, raw: chosen.raw, personal_data: source.personal_data };
+        let Source { personal_data, personal_keys, .. } = *source;
+        let input =
+            InHand { origin: chosen.origin, raw: chosen.raw, personal_data, personal_keys: Some(personal_keys) };
         match chosen.record {
             Ok(record) => {
                 self.stream_time.observe(record.timestamp);
@@ -58,9 +62,9 @@ impl Task {
                 let failure = Failure {
                     class: "decode",
                     node: source.name.clone(),
-                    message: if source.personal_data { error.without_values() } else { error.to_string() },
-                    personal_data: source.personal_data,
-                    personal_keys: plan.personal_keys,
+                    message: if personal_data { error.without_values() } else { error.to_string() },
+                    personal_data,
+                    personal_keys,
                 };
                 self.handle(source.on_decode_error, failure, &input, now)
             }
@@ -178,13 +182,14 @@ impl Task {
 
     /// The failure of an operator while no record was at hand.
     fn failed_at_its_time(&self, node: NodeId, error: OperatorError) -> TaskError {
-        let node = self.subtopology.nodes.get(node).map(|node| node.name.clone()).unwrap_or_default();
+        let plan = self.subtopology.nodes.get(node);
+        let (node, handles) = plan.map(|node| (node.name.clone(), node.handles)).unwrap_or_default();
         match error {
             OperatorError::State(source) => TaskError::State { task: self.id, source },
             OperatorError::Serde(source) if source.class() == ErrorClass::Fatal => {
                 TaskError::Unannounced { task: self.id, node, source }
             }
-            error => TaskError::Timed { task: self.id, node, message: error.to_string() },
+            error => TaskError::Timed { task: self.id, node, message: message(&error, handles.any) },
         }
     }
 
@@ -257,7 +262,7 @@ impl Task {
             (OperatorError::Serde(_) | OperatorError::Collect(_), Verb::Sink(sink)) => {
                 ("produce", sink.on_produce_error)
             }
-            (OperatorError::Stop(_), _) => ("process", OnError::Fail),
+            (OperatorError::Stop(_) | OperatorError::Panicked { .. }, _) => ("process", OnError::Fail),
             _ => ("process", plan.on_process_error),
         };
         match error {
@@ -268,11 +273,11 @@ impl Task {
             }
             _ => {}
         }
-        let (personal_data, personal_keys) = (input.personal_data, subtopology.personal_keys);
-        // Of what was held back it is not known whether it holds personal data, but whether it could.
-        let may_hold = personal_data && subtopology.sources.iter().any(|source| source.personal_data);
-        let message = if may_hold { error.without_values() } else { error.to_string() };
-        let node = plan.name.clone();
+        let personal_data = input.personal_data;
+        let personal_keys = input.personal_keys.unwrap_or(plan.handles.keys);
+        // Of what was held back it is not known whether it holds personal data, but whether the node may see some.
+        let may_hold = plan.handles.any || (personal_data && input.personal_keys.is_some());
+        let (node, message) = (plan.name.clone(), message(&error, may_hold));
         let failure = Failure { class, node, message, personal_data, personal_keys };
         self.handle(policy, failure, input, now)
     }
@@ -304,6 +309,11 @@ impl Task {
     }
 }
 
+/// What an error says; where there may be personal data, without values.
+pub(super) fn message(error: &OperatorError, personal_data: bool) -> String {
+    if personal_data { error.without_values() } else { error.to_string() }
+}
+
 /// What is still known of the input of a record that was held back: key and time, not its bytes. Whether those
 /// held personal data is not known either, so errors about it are kept as if they had.
 fn derived_from(record: &Record) -> InHand {
@@ -314,5 +324,5 @@ fn derived_from(record: &Record) -> InHand {
         value: None,
         headers: Headers::default(),
     };
-    InHand { origin: record.origin.clone(), raw, personal_data: true }
+    InHand { origin: record.origin.clone(), raw, personal_data: true, personal_keys: None }
 }

@@ -3,6 +3,7 @@
 //! What is due first comes first, whichever operator it is of, and what follows from one call is worked off before the
 //! next, as in Kafka Streams. Stream time is that of the task: the highest timestamp of the records that it has taken.
 
+use super::process::message;
 use super::{OffsetMetadata, Task, TaskError};
 use crate::operators::OperatorError;
 use crate::processor::PunctuationType;
@@ -25,8 +26,9 @@ impl Task {
                 None | Some(Ok(())) => {}
                 Some(Err(OperatorError::State(source))) => return Err(TaskError::State { task: self.id, source }),
                 Some(Err(error)) => {
-                    let node = self.subtopology.nodes.get(node).map(|node| node.name.clone()).unwrap_or_default();
-                    return Err(TaskError::Init { task: self.id, node, message: error.to_string() });
+                    let plan = self.subtopology.nodes.get(node);
+                    let (node, handles) = plan.map(|node| (node.name.clone(), node.handles)).unwrap_or_default();
+                    return Err(TaskError::Init { task: self.id, node, message: message(&error, handles.any) });
                 }
             }
         }

@@ -27,7 +27,7 @@ use super::foreign_key;
 use super::global::{GlobalJoin, GlobalTable};
 use super::process::Process;
 use super::stream_join::StreamJoin;
-use super::taint::PersonalData;
+use super::taint::{Handles, PersonalData, PersonalParts};
 
 /// A whole application, checked.
 #[derive(Clone, Debug)]
@@ -129,8 +129,6 @@ pub struct Subtopology {
     pub nodes: Vec<Node>,
     /// The stores, in the order that [`StoreId`]s count.
     pub stores: Vec<StoreSpec>,
-    /// Whether keys may hold personal data: then dead letters have none.
-    pub personal_keys: bool,
 }
 
 /// The position of a node in [`Subtopology::nodes`].
@@ -158,6 +156,8 @@ pub struct Source {
     pub internal: bool,
     /// Whether its records may hold personal data: then dead letters hold nothing of their values.
     pub personal_data: bool,
+    /// Whether their keys may: then dead letters have none.
+    pub personal_keys: bool,
     /// Reads keys.
     pub key: Deserializer,
     /// Reads values: only the fields that the plan uses.
@@ -214,6 +214,8 @@ pub struct Node {
     pub verb: Verb,
     /// What to do with a record on which an expression fails.
     pub on_process_error: OnError,
+    /// What personal data it may come to see.
+    pub handles: Handles,
     /// Where its output goes. One list per branch for a branch, per child for a processor; else exactly one list.
     pub outputs: Vec<Vec<Edge>>,
 }
@@ -455,8 +457,10 @@ pub struct Sink {
     pub topic: SinkTopic,
     /// Whether it is one of the application's own repartition topics.
     pub internal: bool,
-    /// Whether the topic is for personal data.
-    pub personal_data: bool,
+    /// Which of the file's sinks it is, counted from 0; `None`: the application's own.
+    pub position: Option<usize>,
+    /// What personal data the topic is for.
+    pub personal_data: PersonalParts,
     /// Headers that are set or removed.
     pub headers: Vec<HeaderChange>,
     /// Writes keys; `None`: the bytes that the key already has are in the topic's format.

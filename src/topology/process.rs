@@ -39,6 +39,10 @@ pub struct ProcessOutput {
     pub same_format: bool,
     /// Whether records keep the keys that they came with.
     pub keeps_key: bool,
+    /// Whether its keys are of the kind that comes in, and may be one that came.
+    pub key_as_it_came: bool,
+    /// Whether records keep the timestamps that they came with.
+    pub keeps_timestamp: bool,
     /// The shape of its values.
     pub value: Shape,
     /// Whether the processor says that no personal data comes out here.

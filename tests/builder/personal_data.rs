@@ -35,12 +35,14 @@ tables:
   alike: {from: customers, group_by: size(string(value.email)), fold: {init: 0, add: acc + 1}}
 sinks:
   - {from: customers, topic: again, personal_data: true}
+  - {from: customers, topic: parts, personal_data: [email, key]}
   - {from: lengths, topic: lengths}
   - {from: alike, topic: alike}
 ";
     let build = |builder: &StreamsBuilder| {
         let customers = customers(builder);
         customers.to("again", json().personal_data());
+        customers.to("parts", json().personal_data_in(["email", "key"]));
         let lengths = customers.map(|_, customer| (customer.id, length(&customer)));
         lengths.clears_personal_data().to("lengths", json());
         let alike = customers.group_by(|_, customer| length(customer)).count("alike");

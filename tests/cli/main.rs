@@ -129,6 +129,25 @@ fn validate_shows_the_mistakes_of_all_files() {
 }
 
 #[test]
+fn validate_tells_of_declared_fields_that_nothing_reads() {
+    let directory = with_counts();
+    let declared = "value: json, personal_data: [emial, email]}";
+    let text = COUNTS
+        .replacen("value: json}", declared, 1)
+        .replace("count()", "\"collect(redact(string(value.email), 'email'), 2)\"");
+    fs::write(directory.path().join("declared.yaml"), text).unwrap();
+    let output = run(directory.path(), &["validate", "declared.yaml"], "");
+    assert_success(&output);
+    let hint =
+        "nothing reads `value.emial` of orders, which is declared for personal data: is it spelt as in the records?";
+    assert!(stdout(&output).lines().any(|line| line.trim() == hint), "{}", stdout(&output));
+    assert_eq!(stdout(&output).matches("nothing reads").count(), 1, "{}", stdout(&output));
+    let output = run(directory.path(), &["validate", "declared.yaml", "--output", "json"], "");
+    let report: Json = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!((&report["valid"], &report["files"][0]["hints"]), (&json!(true), &json!([hint])));
+}
+
+#[test]
 fn drive_writes_what_comes_out_and_nothing_else() {
     let directory = with_counts();
     let input = "\

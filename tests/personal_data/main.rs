@@ -3,6 +3,7 @@
 
 mod dead_letters;
 mod expressions;
+mod generator;
 mod processors;
 mod reports;
 mod soundness;
@@ -23,7 +24,7 @@ fn directory() -> PathBuf {
 fn schemas() -> &'static SchemaRegistry {
     static SCHEMAS: LazyLock<SchemaRegistry> = LazyLock::new(|| {
         let mut registry = SchemaRegistry::new();
-        for name in ["Person", "Mark"] {
+        for name in ["Person", "Mark", "Whole", "Part"] {
             let text =
                 fs::read_to_string(directory().join(format!("schemas/{name}.avsc"))).expect("the schema is there");
             registry.add(&format!("schemas/{name}.avsc"), &text).expect("the schema is valid");
@@ -47,6 +48,7 @@ fn leaks(text: &str) -> Vec<String> {
         let of = |place: &str, parts: &[&str]| parts.iter().map(|part| format!("{place}: {part}")).collect::<Vec<_>>();
         match (mistake.message(), quoted.as_slice()) {
             (message, [parts @ .., topic]) if message.contains("not declared for it") => of(topic, parts),
+            (message, [parts @ .., topic]) if message.contains("for other parts only") => of(topic, parts),
             (message, parts) if message.contains(".avsc does not mark it so") => of("unmarked", parts),
             (message, [_, parts @ ..]) if message.starts_with("`peek` would write") => of("log", parts),
             (message, [agent, parts @ ..]) if message.starts_with("the agent") => of(agent, parts),

@@ -46,18 +46,46 @@ fn the_catalogue_and_where_personal_data_lies_are_described() {
 #[test]
 fn a_source_of_marked_records_is_one_of_personal_data_whatever_it_says() {
     let planned = plan(&topology(DECLARED)).unwrap_or_else(|found| panic!("{found}"));
-    let sources: Vec<(&str, bool)> = planned
+    let sources: Vec<(&str, bool, bool)> = planned
         .subtopologies
         .iter()
         .flat_map(|part| &part.sources)
-        .map(|source| (source.name.as_str(), source.personal_data))
+        .map(|source| (source.name.as_str(), source.personal_data, source.personal_keys))
         .collect();
-    assert_eq!(
-        sources,
-        [("people", true), ("visits", false), ("by-name-repartition", true), ("pages-repartition", false)]
-    );
-    let keys: Vec<bool> = planned.subtopologies.iter().map(|part| part.personal_keys).collect();
-    assert_eq!(keys, [true, false, true, false], "dead letters hold no keys where keys are names");
+    let expected = [
+        ("people", true, false),
+        ("visits", false, false),
+        ("by-name-repartition", true, true),
+        ("pages-repartition", false, false),
+    ];
+    assert_eq!(sources, expected, "dead letters hold no keys where keys are names");
+}
+
+#[test]
+fn a_declared_field_that_nothing_reads_is_told_of() {
+    let text = "topology: t\ndefaults: {key: string, value: json}\nsources:\n  people: {topic: people, personal_data: [email, emial, key]}\n\
+                sinks: [{from: people, topic: out, map: {mail: value.email}, personal_data: true}]\n";
+    let planned = plan(text).unwrap_or_else(|found| panic!("{found}"));
+    let unknown: Vec<&str> = planned.personal_data.unknown.iter().map(|origin| origin.part.as_str()).collect();
+    assert_eq!(unknown, ["value.emial"]);
+    // What a schema describes is checked, and need not be read.
+    let described = text.replace("value: json", "value: {avro: Person}").replace(", emial", "");
+    let described = described.replace("topic: out", "topic: out, value: json").replace("value.email", "value.id");
+    assert!(plan(&described).unwrap_or_else(|found| panic!("{found}")).personal_data.unknown.is_empty());
+}
+
+#[test]
+fn an_agent_that_looks_for_what_nobody_declares_is_told_of() {
+    let undeclared = |declared: &str| {
+        let text = format!(
+            "topology: t\ndefaults: {{key: string, value: json}}\nsources:\n  chats: {{topic: chats{declared}}}\nstreams:\n  found:\n    \
+             from: chats\n    steps:\n      - call: {{name: redaction, agent: pii, input: {{text: string(value.text)}}}}\n\
+             sinks: [{{from: found, topic: out, personal_data: true}}]\n"
+        );
+        plan(&text).unwrap_or_else(|found| panic!("{found}")).personal_data.undeclared
+    };
+    assert_eq!(undeclared(""), ["found/redaction"]);
+    assert!(undeclared(", personal_data: [text]").is_empty());
 }
 
 #[test]
@@ -74,6 +102,11 @@ fn mistakes_in_what_is_declared_are_shown() {
     assert_eq!(source("[name, 'orders[].note', address.street, contacts.home]", person), None);
     assert_eq!(source("[nmae]", person), said("the value has no field `nmae`"));
     assert_eq!(source("[orders.note]", person), said("the value has no field `orders.note`"));
+    assert_eq!(source("[value.name, key, headers, headers.user-name, 'headers.x y']", person), None);
+    assert_eq!(source("[key.name]", person), said("the key has no field `key.name`"));
+    assert_eq!(source("[value.nmae]", person), said("the value has no field `value.nmae`"));
+    assert_eq!(source("['headers.']", "json"), said("`headers.` is not the path of a field"));
+    assert_eq!(source("['headers[]']", "json"), said("`headers[]` is not the path of a field"));
     assert_eq!(source("[]", "json"), said("the list of fields is empty"));
     assert_eq!(source("['a..b']", "json"), said("`a..b` is not the path of a field"));
     assert_eq!(source("{name: true}", "json"), said("expected true, false or a list of fields, found a mapping"));

@@ -21,6 +21,13 @@ const SOURCES: &[(&str, &str)] = &[
     ("customers", "{topic: customers, personal_data: [name, 'orders[].note']}"),
     ("secret", "{topic: secret, personal_data: true}"),
     ("between", "{topic: between}"),
+    ("raws", "{topic: raws, value: {avro: Mark, framing: none}}"),
+    ("timed", "{topic: timed, personal_data: true, timestamp: value.at}"),
+    ("keyed", "{topic: keyed, personal_data: [key, headers.user, email]}"),
+    ("from_vault", "{topic: vault, personal_data: [email]}"),
+    ("one_of_many", "{topic: vaults.one}"),
+    ("cards", "{topic: cards, kind: global_table}"),
+    ("wholes", "{topic: wholes, value: {avro: Whole}}"),
 ];
 
 struct Case {

@@ -6,6 +6,7 @@ use super::text::push;
 use crate::serdes::Format;
 use crate::serdes::catalogue::{FieldDescription, Parts, SchemaDescription, TypeDescription};
 use crate::topology::plan::Topology;
+use crate::topology::taint::PersonalOrigin;
 
 /// A field of a schema: the way to it, and what is said of it.
 struct Row<'a> {
@@ -41,7 +42,8 @@ pub(super) fn text(text: &mut String, topology: &Topology) {
     }
     text.push_str("\npersonal data\n");
     for origin in &personal.origins {
-        push(text, 1, &format!("comes from {} of {} ({})", origin.part, origin.topic, origin.said_by));
+        let unread = if origin.is_read { "" } else { ", not read" };
+        push(text, 1, &format!("comes from {} of {} ({}){unread}", origin.part, origin.topic, origin.said_by));
     }
     for place in &personal.places {
         push(text, 1, &format!("is in the {} {}: {}", place.kind.as_str(), place.name, place.parts.join(", ")));
@@ -57,7 +59,7 @@ fn tags(tags: &[String]) -> String {
 
 /// The topics, and patterns of topics, whose keys or values are of a schema.
 fn topics(topology: &Topology, name: &str) -> Vec<String> {
-    let is_of = |format: &Format| matches!(format, Format::Avro(other) if other == name);
+    let is_of = |format: &Format| format.schema() == Some(name);
     let named = topology.topics.iter().filter(|topic| is_of(&topic.key) || topic.value.as_ref().is_some_and(is_of));
     let patterns = topology.subtopologies.iter().flat_map(|part| &part.patterns);
     let patterns = patterns.filter(|found| is_of(&found.key) || is_of(&found.value));
@@ -131,7 +133,10 @@ pub(super) fn personal_data(topology: &Topology) -> Value {
     let origins: Vec<Value> = personal
         .origins
         .iter()
-        .map(|origin| json!({"topic": origin.topic, "part": origin.part, "said_by": origin.said_by}))
+        .map(|origin| {
+            let PersonalOrigin { topic, part, said_by, is_read } = origin;
+            json!({"topic": topic, "part": part, "said_by": said_by, "is_read": is_read})
+        })
         .collect();
     let places: Vec<Value> = personal
         .places

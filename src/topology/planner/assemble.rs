@@ -14,7 +14,7 @@ use crate::topology::plan::{
     Verb,
 };
 use crate::topology::process::Process;
-use crate::topology::taint::PersonalData;
+use crate::topology::taint::{Handles, PersonalData};
 use crate::yaml::Diagnostic;
 
 /// Which sub-topology everything belongs to, and its position there.
@@ -44,7 +44,6 @@ impl Planner<'_> {
                 patterns: Vec::new(),
                 nodes: Vec::new(),
                 stores: Vec::new(),
-                personal_keys: false,
             })
             .collect();
         for ((source, part), fields) in graph.sources.into_iter().zip(&cut.sources).zip(&fields) {
@@ -68,7 +67,8 @@ impl Planner<'_> {
                     sink.partition_key = None;
                 }
             }
-            let node = Node { name: node.name, verb, on_process_error: node.on_process_error, outputs };
+            let handles = Handles::default();
+            let node = Node { name: node.name, verb, on_process_error: node.on_process_error, handles, outputs };
             parts.get_mut(*part)?.nodes.push(node);
         }
         for (store, (part, _)) in graph.stores.into_iter().zip(&cut.stores) {
@@ -102,7 +102,7 @@ impl Planner<'_> {
             sources.flat_map(|source| source.topics.iter().map(|topic| (source.personal_data, topic.as_str())));
         let globals = self.graph.globals.iter().map(|table| (table.source.personal_data, &*table.source.topic));
         let sinks = self.graph.nodes.iter().filter_map(|node| match &node.verb {
-            Verb::Sink(sink) => Some(sink.topic.names().map(|topic| (sink.personal_data, &**topic))),
+            Verb::Sink(sink) => Some(sink.topic.names().map(|topic| (sink.personal_data.any(), &**topic))),
             _ => None,
         });
         for (_, topic) in sources.chain(globals).chain(sinks.flatten()).filter(|(personal_data, _)| *personal_data) {
@@ -159,6 +159,7 @@ fn one_source(source: DraftSource, topic: &str, fields: &Fields, cut: &Cut) -> S
         topic: topic.into(),
         internal,
         personal_data: source.personal_data,
+        personal_keys: false,
         key: source.key.deserializer(&Fields::All),
         value,
         fields: fields.clone(),

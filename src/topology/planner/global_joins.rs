@@ -38,6 +38,7 @@ impl Planner<'_> {
             topic: topic.text.as_str().into(),
             internal: false,
             personal_data,
+            personal_keys: false,
             key: key.deserializer(&Fields::All),
             value: Payload::Serde(value.deserializer(&Fields::All)),
             fields: Fields::All,

@@ -114,8 +114,8 @@ pub(super) fn plan(
     for name in &order {
         planner.build(name);
     }
-    for sink in spec.sinks.iter().flatten() {
-        planner.sink(sink);
+    for (position, sink) in spec.sinks.iter().flatten().enumerate() {
+        planner.sink(position, sink);
     }
     if spec.sources.is_none()
         && let Some(name) = &spec.topology
@@ -128,9 +128,8 @@ pub(super) fn plan(
     if planner.problems.count() > 0 || planner.incomplete {
         return None;
     }
-    let sinks = planner.sink_nodes();
     let mut topology = planner.assemble(dead_letters)?;
-    personal_data::check(&mut topology, spec, root, &sinks, options.registry, problems);
+    personal_data::check(&mut topology, spec, root, options.registry, problems);
     Some(topology)
 }
 

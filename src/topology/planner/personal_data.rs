@@ -7,24 +7,26 @@ use super::shapes::node_at;
 use crate::expression::{Part, Path};
 use crate::record::Shape;
 use crate::serdes::{Format, SchemaRegistry, Serde};
-use crate::topology::plan::{Sink, Topology, Verb};
-use crate::topology::spec::{Name, PersonalDataSpec, PersonalField, SinkSpec, SourceSpec, TopologySpec};
-use crate::topology::taint::{Offence, Origins, Written, analyse};
+use crate::topology::plan::{Source, Topology};
+use crate::topology::spec::{Name, PersonalDataSpec, PersonalPart, RecordPart, SinkSpec, SourceSpec, TopologySpec};
+use crate::topology::taint::{Analysis, Handles, Offence, Origins, PersonalParts, Written, analyse};
 use crate::yaml::{Content, Diagnostic, Node, Problems, Span, list, suggest};
 
 impl Planner<'_> {
     /// Whether records of a source may hold personal data: it says so, a schema does, or a sink that writes its topic.
     pub(super) fn may_hold_personal_data(&mut self, source: &SourceSpec, (key, value): (&Serde, &Serde)) -> bool {
-        if let Some(PersonalDataSpec::Fields(fields)) = &source.personal_data {
-            fields.iter().for_each(|field| self.check_field(field, value.shape()));
+        if let Some(PersonalDataSpec::Parts(parts)) = &source.personal_data {
+            parts.iter().for_each(|part| self.check_part(part, (key.shape(), value.shape())));
         }
         let declared = source.personal_data.as_ref().is_some_and(PersonalDataSpec::any);
         let registry = self.options.registry;
-        let marked = |format: &Format| match format {
-            Format::Avro(name) => registry.description(name).is_some_and(|schema| schema.holds_personal_data()),
-            _ => false,
+        // Of a schema that is not described nothing is known.
+        let marked = |format: &Format| {
+            let schema = format.schema().map(|name| registry.description(name));
+            schema.is_some_and(|schema| schema.is_none_or(|schema| schema.holds_personal_data()))
         };
-        let sinks = self.spec.sinks.iter().flatten().filter(|sink| sink.personal_data == Some(true));
+        let is_declared = |sink: &&SinkSpec| sink.personal_data.as_ref().is_some_and(PersonalDataSpec::any);
+        let sinks = self.spec.sinks.iter().flatten().filter(is_declared);
         let written = |topic: &Name| sinks.clone().any(|sink| names(sink.topic.names(), topic));
         if source.personal_data.as_ref().is_some_and(|declared| !declared.any())
             && [&key.format, &value.format].into_iter().any(marked)
@@ -37,10 +39,14 @@ impl Planner<'_> {
         declared || marked(&key.format) || marked(&value.format) || source.topic.names().iter().any(written)
     }
 
-    /// A field that is said to hold personal data must be one of the value, as far as that is known.
-    fn check_field(&mut self, field: &PersonalField, value: &Shape) {
-        let mut shape = value.required();
-        for part in &field.path.0 {
+    /// A part that is said to hold personal data must be one of the record, as far as that is known. Headers never are.
+    fn check_part(&mut self, named: &PersonalPart, (key, value): (&Shape, &Shape)) {
+        let (mut shape, of) = match named.of {
+            RecordPart::Key => (key.required(), "key"),
+            RecordPart::Value => (value.required(), "value"),
+            RecordPart::Headers => return,
+        };
+        for part in &named.path.0 {
             let inner = match (part, shape) {
                 (_, Shape::Any | Shape::Never) => return,
                 (Part::Element, Shape::List(element) | Shape::Map(element)) => Ok(&**element),
@@ -55,16 +61,30 @@ impl Planner<'_> {
             match inner {
                 Ok(inner) => shape = inner.required(),
                 Err(help) => {
-                    let message = format!("the value has no field `{}`", field.name.text);
-                    self.problems.report(Diagnostic::new(field.name.span.clone(), message).help_if(help));
+                    let message = format!("the {of} has no field `{}`", named.name.text);
+                    self.problems.report(Diagnostic::new(named.name.span.clone(), message).help_if(help));
                     return;
                 }
             }
         }
     }
 
-    /// Whether what a sink writes to is for personal data: it says so, or of each of its topics a source that reads it.
-    pub(super) fn is_for_personal_data(&self, sink: &SinkSpec) -> bool {
+    /// What personal data a sink's topics are for: what it says, or any if for each of its topics a source that reads it
+    /// says that it holds some. `shapes` are those of the keys and values that are written.
+    pub(super) fn personal_parts(&mut self, sink: &SinkSpec, shapes: (&Shape, &Shape)) -> PersonalParts {
+        match &sink.personal_data {
+            Some(PersonalDataSpec::Anywhere(true)) => PersonalParts::All,
+            Some(PersonalDataSpec::Anywhere(false)) => PersonalParts::None,
+            Some(PersonalDataSpec::Parts(parts)) => {
+                parts.iter().for_each(|part| self.check_part(part, shapes));
+                PersonalParts::Some(parts.iter().map(|part| (part.of, part.path.clone())).collect())
+            }
+            None if self.is_declared_by_sources(sink) => PersonalParts::All,
+            None => PersonalParts::None,
+        }
+    }
+
+    fn is_declared_by_sources(&self, sink: &SinkSpec) -> bool {
         let sources = self.spec.sources.iter().flat_map(|sources| sources.iter());
         let declared: Vec<&Name> = sources
             .filter(|(_, source)| source.personal_data.as_ref().is_some_and(PersonalDataSpec::any))
@@ -72,14 +92,7 @@ impl Planner<'_> {
             .collect();
         let written = sink.topic.names();
         let is_declared = |topic: &Name| declared.iter().any(|other| other.text == topic.text);
-        sink.personal_data.unwrap_or_else(|| !written.is_empty() && written.iter().all(is_declared))
-    }
-
-    /// The nodes of the sinks, in the order of the file.
-    pub(super) fn sink_nodes(&self) -> Vec<String> {
-        let nodes = self.graph.nodes.iter();
-        let sinks = nodes.filter(|node| matches!(&node.verb, Verb::Sink(Sink { internal: false, .. })));
-        sinks.map(|node| node.name.clone()).collect()
+        !written.is_empty() && written.iter().all(is_declared)
     }
 }
 
@@ -92,17 +105,16 @@ pub(super) fn check(
     topology: &mut Topology,
     spec: &TopologySpec,
     root: &Node,
-    sinks: &[String],
     registry: &SchemaRegistry,
     problems: &mut Problems,
 ) {
     let analysis = analyse(topology, &Origins::new(registry, spec));
-    let report = Report { spec, root, sinks };
+    let report = Report { spec, root };
     let mut found: Vec<(Span, Vec<&Offence>)> = Vec::new();
     for offence in &analysis.offences {
         let place = report.place(offence);
         let alike = |(other, group): &&mut (Span, Vec<&Offence>)| {
-            *other == place && group.iter().all(|first| (&first.node, &first.to) == (&offence.node, &offence.to))
+            *other == place && group.iter().all(|first| (&first.at, &first.to) == (&offence.at, &offence.to))
         };
         match found.iter_mut().find(alike) {
             Some((_, group)) => group.push(offence),
@@ -114,31 +126,46 @@ pub(super) fn check(
             problems.report(problem);
         }
     }
-    for part in &mut topology.subtopologies {
-        if analysis.personal_keys.contains(&part.id) {
-            Arc::make_mut(part).personal_keys = true;
-        }
-    }
+    note(topology, &analysis);
     topology.personal_data = analysis.personal_data;
     let topics = topology.topics.iter().flat_map(|topic| [Some(&topic.key), topic.value.as_ref()]).flatten();
     let patterns = topology.subtopologies.iter().flat_map(|part| &part.patterns);
     let patterns = patterns.flat_map(|pattern| [&pattern.key, &pattern.value]);
-    let schemas = topics.chain(patterns).filter_map(|format| match format {
-        Format::Avro(name) => Some((name.clone(), Arc::clone(registry.description(name)?))),
-        _ => None,
+    let schemas = topics.chain(patterns).filter_map(|format| {
+        let name = format.schema()?;
+        Some((name.to_owned(), Arc::clone(registry.description(name)?)))
     });
     topology.catalogue = schemas.collect();
 }
 
+/// Notes in the plan where errors and dead letters must say nothing of records. What the file says of a source counts also
+/// where nobody reads it.
+fn note(topology: &mut Topology, analysis: &Analysis) {
+    let of_source = |source: &mut Source, handles: &Handles| {
+        source.personal_data |= handles.any;
+        source.personal_keys |= handles.keys;
+    };
+    for (part, (sources, nodes)) in topology.subtopologies.iter_mut().zip(analysis.sources.iter().zip(&analysis.nodes))
+    {
+        let part = Arc::make_mut(part);
+        let patterns = part.patterns.iter_mut().map(|pattern| &mut pattern.source);
+        part.sources.iter_mut().chain(patterns).zip(sources).for_each(|(source, handles)| of_source(source, handles));
+        part.nodes.iter_mut().zip(nodes).for_each(|(node, handles)| node.handles = *handles);
+    }
+    topology
+        .globals
+        .iter_mut()
+        .zip(&analysis.globals)
+        .for_each(|(table, handles)| of_source(&mut table.source, handles));
+}
+
 /// How many parts a message names.
-const MOST_PARTS: usize = 12;
+const MOST_PARTS: usize = 16;
 
 /// Where things stand in the file.
 struct Report<'a> {
     spec: &'a TopologySpec,
     root: &'a Node,
-    /// The nodes of the sinks, in the order of the file.
-    sinks: &'a [String],
 }
 
 impl Report<'_> {
@@ -150,11 +177,29 @@ impl Report<'_> {
         let (message, advice) = match &offence.to {
             Written::Undeclared(topic) => (
                 format!("{part} {be} personal data, and the topic `{topic}` is not declared for it"),
-                "leave it out, redact it before, or declare the topic with `personal_data: true` on this sink",
+                match offence.of {
+                    "headers" => {
+                        "remove it with `set_headers`, name the parts of the source that hold some instead of \
+                         `personal_data: true`, or declare the topic with `personal_data: true` on this sink"
+                    }
+                    "timestamp" => {
+                        "compute the time of the source from what is no personal data, take the record's own, or declare \
+                         the topic with `personal_data: true` on this sink"
+                    }
+                    _ => {
+                        "leave it out, put `redact(.., 'kind')` in its place, or declare the topic with \
+                         `personal_data: true` on this sink"
+                    }
+                },
+            ),
+            Written::OtherParts(topic) => (
+                format!("{part} {be} personal data, and the topic `{topic}` is declared for other parts only"),
+                "leave it out, put `redact(.., 'kind')` in its place, or name it under `personal_data` of this sink",
             ),
             Written::Unmarked(file) => (
                 format!("{part} {be} personal data, and {file} does not mark it so"),
-                "leave it out, redact it before, or mark the field with `\"pii\": true`, so that readers know",
+                "leave it out, put `redact(.., 'kind')` in its place, or mark the field, all of it, with `\"pii\": true`, \
+                 so that readers know",
             ),
             Written::TopicName => (
                 "a topic would be named after personal data, and everybody sees the names of topics".to_owned(),
@@ -162,7 +207,7 @@ impl Report<'_> {
             ),
             Written::Log => (
                 format!("`peek` would write personal data to the log of the process: {part}"),
-                "show what holds none: `- peek: key`, or what `redact` leaves",
+                "show what holds none, such as `- peek: offset`",
             ),
             Written::Agent(agent) => (
                 format!("the agent `{agent}` would be given personal data: {part}"),
@@ -185,10 +230,10 @@ impl Report<'_> {
 
     /// Where to point: at the field that makes it, at the topic of the sink, or at the step.
     fn place(&self, offence: &Offence) -> Span {
-        let sinks = self.spec.sinks.iter().flatten();
-        let sink = self.sinks.iter().zip(sinks).find(|(node, _)| **node == offence.node).map(|(_, sink)| sink);
-        match (sink, &offence.path) {
-            (Some(SinkSpec { map: Some(map), .. }), Some(path)) => node_at(&map.0, &fields(path)).place(),
+        let sink = offence.sink.and_then(|position| self.spec.sinks.iter().flatten().nth(position));
+        match (sink, offence.of) {
+            (Some(SinkSpec { map: Some(map), .. }), "value") => node_at(&map.0, &fields(&offence.path)).place(),
+            (Some(sink), "headers") => header(sink, &offence.path).unwrap_or_else(|| sink.topic.span()),
             (Some(sink), _) => sink.topic.span(),
             (None, _) => self.step(&offence.node).unwrap_or(0..0),
         }
@@ -208,11 +253,19 @@ impl Report<'_> {
 
 /// The parts, the first few by name.
 fn parts(group: &[&Offence]) -> String {
-    let names: Vec<&str> = group.iter().take(MOST_PARTS).map(|offence| offence.part.as_str()).collect();
+    let names: Vec<String> = group.iter().take(MOST_PARTS).map(|offence| offence.part()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     match group.len().saturating_sub(MOST_PARTS) {
         0 => list(&names),
         more => format!("`{}` and {more} more", names.join("`, `")),
     }
+}
+
+/// Where a sink sets a header.
+fn header(sink: &SinkSpec, path: &Path) -> Option<Span> {
+    let Some(Part::Field(name)) = path.0.first() else { return None };
+    let set = sink.headers.iter().flat_map(|headers| &headers.headers).find(|(header, _)| header.text == *name);
+    set.map(|(header, _)| header.span.clone())
 }
 
 /// The verb of the step that made a node: by its position and verb, or by the name that it was given.

@@ -141,6 +141,8 @@ impl Planner<'_> {
             key_writer: self.key_serializer(&key.shape, &key.format, &spec.processor.span)?,
             same_format: key.format == flow.key.format,
             keeps_key: output.key == OutputKey::Kept,
+            key_as_it_came: !matches!(output.key, OutputKey::Of(_)),
+            keeps_timestamp: output.keeps_timestamp,
             value: output.value.clone(),
             clears_personal_data: output.clears_personal_data,
         };

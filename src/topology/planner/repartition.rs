@@ -11,6 +11,7 @@ use crate::topology::plan::{
     Asks, Encoding, KeyMapping, OffsetReset, OnError, Sink, SinkTopic, StoreId, Topic, TopicRole, Verb,
 };
 use crate::topology::spec::scalars::FormatSpec;
+use crate::topology::taint::PersonalParts;
 use crate::yaml::Diagnostic;
 use crate::yaml::Span;
 
@@ -109,7 +110,8 @@ impl Planner<'_> {
         let sink = Verb::Sink(Sink {
             topic: SinkTopic::One { topic: topic.as_str().into(), read_back: true },
             internal: true,
-            personal_data: flow.personal_data,
+            position: None,
+            personal_data: if flow.personal_data { PersonalParts::All } else { PersonalParts::None },
             headers: Vec::new(),
             key,
             map: None,

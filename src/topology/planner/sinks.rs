@@ -12,8 +12,8 @@ use crate::topology::spec::{SinkSpec, SinkTopicSpec};
 use crate::yaml::{Diagnostic, nearest};
 
 impl Planner<'_> {
-    /// Builds a sink.
-    pub(super) fn sink(&mut self, sink: &SinkSpec) {
+    /// Builds a sink, the one at this position of the file's.
+    pub(super) fn sink(&mut self, position: usize, sink: &SinkSpec) {
         let possible = Possible { what: "a sink", decode: false, process: true, produce: true };
         let policies = self.policies(sink.on_error.as_ref(), &possible);
         let flow = self.names.read(&sink.from, self.problems);
@@ -29,6 +29,7 @@ impl Planner<'_> {
         let inherited = FormatSpec { format: flow.key.format.clone(), span: sink.topic.span() };
         let key_spec = sink.key.as_ref().or(default_key).unwrap_or(&inherited);
         let key = self.sink_key(&flow, key_spec);
+        let personal_data = self.personal_parts(sink, (&flow.key.shape, &value));
         let Some(value_spec) = sink.value.as_ref().or(default_value) else {
             let problem = Diagnostic::new(
                 sink.span.clone(),
@@ -54,7 +55,8 @@ impl Planner<'_> {
         let verb = Verb::Sink(Sink {
             topic,
             internal: false,
-            personal_data: self.is_for_personal_data(sink),
+            position: Some(position),
+            personal_data,
             headers,
             key,
             map,

@@ -12,7 +12,8 @@ mod windows;
 pub(crate) use joins::{JoinKindSpec, JoinSpec, WithinSpec};
 pub(crate) use lower::{Lower, Name, Named};
 pub(crate) use nodes::*;
-pub(crate) use personal_data::{PersonalDataSpec, PersonalField};
+pub use personal_data::RecordPart;
+pub(crate) use personal_data::{PersonalDataSpec, PersonalPart};
 pub(crate) use steps::{BranchSpec, CallSpec, DeduplicateSpec, MapSpec, ProcessSpec, Step, StepSpec};
 pub(crate) use topics::{HeadersSpec, Origins, SinkTopicSpec, SourceTopics};
 pub(crate) use windows::{EmitKind, SuppressSpec, UntilSpec, WhenFullSpec, WindowKind, WindowSpec};
@@ -129,8 +130,9 @@ mapping! {
         optional timestamp: Formula,
         /// Where to start when the application runs for the first time.
         optional offset_reset: OffsetResetSpec,
-        /// Whether records may hold personal data, or the fields of the value that do. Then dead letters hold nothing of
-        /// their values, and it is followed where it goes. What the schema marks is known without this.
+        /// Whether records may hold personal data, or the parts that do: fields of the value, `key`, `headers.NAME`. Then
+        /// dead letters hold nothing of their values, and it is followed where it goes. What the schema marks is known
+        /// without this.
         optional personal_data: PersonalDataSpec,
         /// How the rows of a table are stored.
         optional store: StoreSpecification,
@@ -179,8 +181,9 @@ mapping! {
         optional map: Template,
         /// Headers that are set or removed.
         optional headers: HeadersSpec,
-        /// Whether the topic is for personal data. To any other, none may be written.
-        optional personal_data: bool,
+        /// Whether the topic is for personal data, or the parts of its records that are: fields of the value, `key`,
+        /// `headers.NAME`. To any other, none may be written.
+        optional personal_data: PersonalDataSpec,
         /// What happens to a record that cannot be written.
         optional on_error: OnErrorSpec,
     }

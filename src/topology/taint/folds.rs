@@ -3,6 +3,7 @@
 use super::verbs::Contents;
 use crate::expression::{Given, Part, Projection, Taint};
 use crate::topology::plan::{Aggregate, AggregateKind, Cogroup, FoldCall, Function, NEW, NamedAggregate, OLD};
+use crate::window::Windows;
 
 /// What an aggregation does with what it takes.
 #[derive(Debug, Default)]
@@ -31,8 +32,13 @@ pub(super) fn fold(plan: &Aggregate, inputs: &[Contents], answer: &mut dyn FnMut
         Function::Named { aggregates, .. } => named(aggregates, &given),
         Function::Reduce { expression, subtract } => {
             let steps = std::iter::once(expression).chain(subtract);
+            // Of sessions that become one, the later state takes the place of a value.
+            let merges = matches!(plan.windows, Some(Windows::Session(_)));
             let state = settled(all.value.clone(), |state| {
-                let given = with_state(&given, state);
+                let mut given = with_state(&given, state);
+                if merges {
+                    given.value.join(state);
+                }
                 steps.clone().fold(Taint::clean(), |next, step| next.joined(&step.flow(&given)))
             });
             Folded { result: state.clone(), state, asked: None }
@@ -98,11 +104,12 @@ fn named(aggregates: &[NamedAggregate], given: &Given) -> Folded {
             // A count goes on. What it is counted by may be small enough to be told from the store.
             AggregateKind::ApproxDistinct => (argument.flattened(), Taint::clean()),
             AggregateKind::First | AggregateKind::Last | AggregateKind::Min | AggregateKind::Max => {
-                (argument.flattened(), argument)
+                (argument.clone(), argument)
             }
-            AggregateKind::Collect { .. } | AggregateKind::CollectSet { .. } | AggregateKind::TopK { .. } => {
-                (argument.flattened(), Taint::elements(argument))
+            AggregateKind::Collect { .. } | AggregateKind::CollectSet { .. } => {
+                (Taint::elements(argument.clone()), Taint::elements(argument))
             }
+            AggregateKind::TopK { .. } => (argument.flattened(), Taint::elements(argument)),
             // Of one record the sum is the number itself.
             AggregateKind::Sum | AggregateKind::Avg | AggregateKind::Stddev | AggregateKind::ApproxQuantile { .. } => {
                 (argument.flattened(), argument.flattened())

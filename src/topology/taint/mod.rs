@@ -7,14 +7,53 @@
 
 mod analysis;
 mod folds;
+mod marks;
+mod offences;
 mod origins;
 mod traces;
 mod verbs;
 
 use crate::expression::Path;
 
-pub(super) use analysis::{Offence, Written, analyse};
+pub use crate::topology::spec::RecordPart;
+pub(super) use analysis::{Analysis, analyse};
+pub(super) use offences::{Offence, Written};
 pub(super) use origins::Origins;
+
+/// What of its records a topic is for, as far as that is personal data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PersonalParts {
+    /// Nothing: it is not declared for personal data.
+    #[default]
+    None,
+    /// All of it.
+    All,
+    /// These parts, each with the way to it.
+    Some(Vec<(RecordPart, Path)>),
+}
+
+impl PersonalParts {
+    /// Whether it is for any.
+    pub fn any(&self) -> bool {
+        *self != PersonalParts::None
+    }
+}
+
+/// Whether there may be personal data in what a node is given, keeps, looks up or makes: then its errors quote nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handles {
+    /// Anywhere.
+    pub any: bool,
+    /// In the keys of records.
+    pub keys: bool,
+}
+
+impl Handles {
+    /// What it is together with another.
+    fn and(self, other: Handles) -> Handles {
+        Handles { any: self.any || other.any, keys: self.keys || other.keys }
+    }
+}
 
 /// Where personal data comes from and where it lies, for people and tools.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +62,10 @@ pub struct PersonalData {
     pub origins: Vec<PersonalOrigin>,
     /// Where it lies afterwards.
     pub places: Vec<PersonalPlace>,
+    /// Parts that sources declare and nothing reads, of values that no schema describes: maybe they are misspelt.
+    pub unknown: Vec<PersonalOrigin>,
+    /// Nodes that ask an agent for the personal data in what nobody says holds some, by their names.
+    pub undeclared: Vec<String>,
 }
 
 /// A part of what is read that is personal data.
@@ -34,6 +77,8 @@ pub struct PersonalOrigin {
     pub part: String,
     /// Who says so: the file of a schema, or the source.
     pub said_by: String,
+    /// Whether the topology reads it: what it does not name anywhere is not decoded.
+    pub is_read: bool,
 }
 
 /// Something that personal data is kept in.

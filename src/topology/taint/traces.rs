@@ -39,21 +39,21 @@ impl Traces {
         if let Some(known) = self.passed.get(&(mark, node)) {
             return *known;
         }
-        let passed = self.add(Step::Through(mark, node));
+        let passed = mark.renumbered(self.add(Step::Through(mark, node)).number());
         self.passed.insert((mark, node), passed);
         passed
     }
 
     fn add(&mut self, step: Step) -> Mark {
         self.steps.push(step);
-        Mark(self.steps.len() - 1)
+        Mark::new(self.steps.len() - 1)
     }
 
     /// Where it came from, and the nodes that it went through, in order.
     pub(super) fn way(&self, mark: Mark) -> (&str, Vec<At>) {
         let (mut nodes, mut mark) = (Vec::new(), mark);
         // Every step was made after the one that it leads back to.
-        while let Some(step) = self.steps.get(mark.0) {
+        while let Some(step) = self.steps.get(mark.number()) {
             match step {
                 Step::Through(before, node) => {
                     nodes.push(*node);

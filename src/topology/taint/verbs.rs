@@ -1,15 +1,17 @@
 //! What each verb makes of personal data: which parts of what goes on come from which parts of what comes in.
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
 use std::sync::Arc;
 
-use super::folds;
+use super::analysis::Topics;
 use super::traces::{At, Traces};
+use super::{Handles, folds};
 use crate::agents::Agent;
-use crate::expression::{Given, Part, Path, Projection, Taint};
+use crate::expression::{Given, Mark, Part, Path, Projection, Taint};
 use crate::topology::foreign_key::{Answer, PARTITION, Resolve, Subscribe};
 use crate::topology::plan::{Aggregate, Function, HeaderChange, NEW, Node, OLD, Sink, StoreId, Verb};
 use crate::topology::process::Process;
+use crate::topology::spec::RecordPart;
 
 /// Which parts of records, or of what a store holds, are personal data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +38,22 @@ impl Contents {
         Given { key, value, headers, timestamp, locals }
     }
 
+    /// Whether there is any in it.
+    pub(super) fn handles(&self) -> Handles {
+        let keys = !self.key.is_clean();
+        let others = [&self.value, &self.headers, &self.timestamp];
+        Handles { any: keys || others.into_iter().any(|taint| !taint.is_clean()), keys }
+    }
+
+    /// One of its parts.
+    pub(super) fn part(&mut self, part: RecordPart) -> &mut Taint {
+        match part {
+            RecordPart::Key => &mut self.key,
+            RecordPart::Value => &mut self.value,
+            RecordPart::Headers => &mut self.headers,
+        }
+    }
+
     /// The same record with another value.
     fn with_value(&self, value: Taint) -> Contents {
         Contents { value, ..self.clone() }
@@ -60,12 +78,14 @@ pub(super) struct Step<'a> {
     pub(super) inputs: &'a [Contents],
     /// The stores of the sub-topology.
     pub(super) stores: &'a mut [Contents],
-    /// The topics between sub-topologies.
-    pub(super) internal: &'a mut BTreeMap<Arc<str>, Contents>,
+    /// What is written to topics.
+    pub(super) topics: &'a mut Topics,
     pub(super) globals: &'a [Contents],
     pub(super) traces: &'a mut Traces,
     /// Whether a store or topic holds more than was known.
     pub(super) more: bool,
+    /// What it has seen beside what comes in and goes out.
+    pub(super) saw: Cell<Handles>,
 }
 
 impl Step<'_> {
@@ -89,6 +109,7 @@ impl Step<'_> {
             Verb::SetHeaders { changes } => Contents { headers: with_headers(&input, changes), ..input },
             Verb::Call { agent, into, .. } => {
                 let answer = answer(agent.as_ref(), self.traces);
+                self.sees(Contents { value: answer.clone(), ..Contents::default() }.handles());
                 let value = match into {
                     Some(into) => into.flow(&input.given(vec![answer])),
                     None => answer,
@@ -150,6 +171,7 @@ impl Step<'_> {
             }
             Verb::StreamGlobalJoin(join) => {
                 let row = self.globals.get(join.table).map(|table| table.value.clone()).unwrap_or_default();
+                self.sees(Contents { value: row.clone(), ..Contents::default() }.handles());
                 self.joined(&join.value, input, |_| vec![row])
             }
             Verb::StreamStreamJoin(join) => {
@@ -182,7 +204,13 @@ impl Step<'_> {
 
     /// What a store holds.
     fn held(&self, store: StoreId) -> Contents {
-        self.stores.get(store).cloned().unwrap_or_default()
+        let held = self.stores.get(store).cloned().unwrap_or_default();
+        self.sees(held.handles());
+        held
+    }
+
+    fn sees(&self, handles: Handles) {
+        self.saw.set(self.saw.get().and(handles));
     }
 
     /// Notes that a store holds this.
@@ -191,6 +219,8 @@ impl Step<'_> {
         if let Some(held) = self.stores.get_mut(store) {
             self.more |= held.join(&contents);
         }
+        // What others keep there, too.
+        self.held(store);
     }
 
     fn marked(&mut self, contents: &Contents) -> Contents {
@@ -217,29 +247,51 @@ impl Step<'_> {
 
     /// A processor may put anything that it is given anywhere, unless it says that it does not.
     fn process(&mut self, process: &Process, input: &Contents) -> Vec<Contents> {
-        let stored = process.stores.iter().map(|store| self.held(*store));
-        let stored = stored.collect::<Vec<_>>().into_iter().find_map(|held| held.key.mark().or(held.value.mark()));
+        let stored: Vec<Contents> = process.stores.iter().map(|store| self.held(*store)).collect();
+        let stored = stored.iter().find_map(|held| held.key.mark().or(held.value.mark()));
         let given = input.key.mark().or(input.value.read(&process.reads)).or(input.headers.mark());
-        let mark = given.or(stored);
+        let mark = given.or(input.timestamp.mark()).or(stored).map(Mark::made_by_code);
         for store in &process.stores {
             let held = Taint::whole_if(mark);
             self.keep(*store, Contents { key: held.clone(), value: held, ..Contents::default() });
         }
         let outputs = process.outputs.iter().map(|output| {
             let all = Taint::whole_if(mark.filter(|_| !output.clears_personal_data));
-            let key = if output.keeps_key { input.key.clone() } else { all.clone() };
+            let key = match (output.keeps_key, output.key_as_it_came) {
+                (true, _) => input.key.clone(),
+                // What it says that it clears are new keys; one that came may be handed on all the same.
+                (false, true) => input.key.clone().joined(&all),
+                (false, false) => all.clone(),
+            };
             let headers = input.headers.clone().joined(&all);
-            Contents { key, value: all, headers, timestamp: input.timestamp.clone() }
+            let made = Taint::whole_if(all.mark().filter(|_| !output.keeps_timestamp));
+            Contents { key, value: all, headers, timestamp: input.timestamp.clone().joined(&made) }
         });
         let outputs: Vec<Contents> = outputs.collect();
         outputs.iter().map(|output| self.marked(output)).collect()
     }
 
-    /// What is sent to a topic between sub-topologies arrives there.
+    /// What is sent to a topic arrives where that is read, by the application itself or between its parts. What is sent to
+    /// one that is not for it is a mistake, and not followed.
     fn sink(&mut self, sink: &Sink, input: Contents) -> Vec<Contents> {
-        if let (true, Some(topic)) = (sink.internal, sink.topic.names().next()) {
-            let sent = self.marked(&sent(sink, &input));
-            self.more |= self.internal.entry(Arc::clone(topic)).or_default().join(&sent);
+        let sent = self.marked(&sent(sink, &input));
+        if sink.internal {
+            for topic in sink.topic.names() {
+                self.more |= self.topics.internal.entry(Arc::clone(topic)).or_default().join(&sent);
+            }
+        } else if sink.personal_data.any() {
+            for topic in sink.topic.names() {
+                self.more |= self.topics.named.entry(Arc::clone(topic)).or_default().join(&sent);
+            }
+            if let Some(pattern) = sink.topic.pattern() {
+                match self.topics.matching.iter_mut().find(|(other, _)| other == pattern) {
+                    Some((_, known)) => self.more |= known.join(&sent),
+                    None => {
+                        self.topics.matching.push((pattern.clone(), sent));
+                        self.more = true;
+                    }
+                }
+            }
         }
         Vec::new()
     }
@@ -275,9 +327,9 @@ fn subscribe(plan: &Subscribe, input: &Contents) -> Contents {
 }
 
 /// All that comes in.
-fn together(inputs: &[Contents]) -> Contents {
+pub(super) fn together<'c>(inputs: impl IntoIterator<Item = &'c Contents>) -> Contents {
     let mut all = Contents::default();
-    inputs.iter().for_each(|input| {
+    inputs.into_iter().for_each(|input| {
         all.join(input);
     });
     all
@@ -305,7 +357,7 @@ pub(super) fn answer(agent: &dyn Agent, traces: &mut Traces) -> Taint {
         let part = |part: &str| if part == "[]" { Part::Element } else { Part::Field(part.to_owned()) };
         let path = Path(parts.into_iter().map(part).collect());
         let mark = traces.origin(format!("`answer{path}` of the agent `{}`", agent.name()));
-        taint.join(&super::origins::at(&path, mark));
+        taint.join(&super::marks::at(&path, mark));
     }
     taint
 }
