@@ -197,6 +197,17 @@ impl Type {
         }
     }
 
+    /// Whether it is `bytes`, whatever logical type these have. Confluent's Java serializers write such a value without its
+    /// length where it is the whole (`AbstractKafkaAvroSerializer`: `rawSchema.getType().equals(Type.BYTES)`), and read
+    /// what is left (`AbstractKafkaAvroDeserializer`).
+    pub(super) fn is_bytes(&self) -> bool {
+        match self {
+            Type::Bytes => true,
+            Type::Decimal(decimal) => decimal.fixed.is_none(),
+            _ => false,
+        }
+    }
+
     /// The branches of a union; of any other type itself.
     pub(super) fn branches(&self) -> Vec<Type> {
         match self {
