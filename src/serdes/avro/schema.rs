@@ -123,6 +123,9 @@ pub(super) static DURATION: LazyLock<Arc<StructShape>> = LazyLock::new(|| {
     Arc::new(StructShape::new("duration", vec![field("months"), field("days"), field("millis")]))
 });
 
+/// How many branches of a union messages name.
+const NAMED: usize = 20;
+
 impl Type {
     /// The shape of values of this type.
     pub(in crate::serdes) fn shape(&self) -> Shape {
@@ -189,7 +192,10 @@ impl Type {
             Type::Map(values) => format!("map of {}", values.name()),
             Type::Nullable(_, inner) => format!("{} or null", inner.name()),
             Type::Union(union) => {
-                let names: Vec<String> = union.branches.iter().map(Type::name).collect();
+                let mut names: Vec<String> = union.branches.iter().take(NAMED).map(Type::name).collect();
+                if let Some(others @ 1..) = union.branches.len().checked_sub(NAMED) {
+                    names.push(format!("{others} other types"));
+                }
                 names.join(" or ")
             }
             Type::Record(record) => format!("record {}", record.names.name),
