@@ -55,6 +55,11 @@ impl Registry {
         format!("http://127.0.0.1:{}{API}", self.port)
     }
 
+    /// The URL of its own API, which is not Confluent's.
+    pub(crate) fn own_url(&self) -> String {
+        format!("http://127.0.0.1:{}/apis/registry/v3", self.port)
+    }
+
     /// What stands between it and its clients.
     pub(crate) fn proxy(&self) -> &Proxy {
         &self.proxy
