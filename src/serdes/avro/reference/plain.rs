@@ -57,34 +57,57 @@ impl Kind {
     }
 }
 
-/// Gives some types of a reader's schema another name, mostly with the old one as an alias.
-pub(super) fn rename_types(schema: &mut Json, random: &mut Random) {
-    rename_within(schema, random, &mut Vec::new());
+/// What becomes of a type's name.
+enum Rename {
+    Keep,
+    /// The old one becomes an alias.
+    Alias,
+    /// Nothing is left of the old one.
+    Forget,
 }
 
-fn rename_within(schema: &mut Json, random: &mut Random, renamed: &mut Vec<(String, String)>) {
+/// Gives some types of a reader's schema another name, mostly with the old one as an alias.
+pub(super) fn rename_types(schema: &mut Json, random: &mut Random) {
+    let mut choose = || match (random.below(12), random.below(8)) {
+        (0, 0) => Rename::Forget,
+        (0, _) => Rename::Alias,
+        _ => Rename::Keep,
+    };
+    rename_within(schema, &mut choose, &mut Vec::new());
+}
+
+/// Gives the type of a reader's whole schema another name, if it has one, with the old one as an alias.
+pub(super) fn rename_whole(schema: &mut Json) {
+    let mut is_whole = schema.get("name").is_some();
+    let mut choose = || if std::mem::take(&mut is_whole) { Rename::Alias } else { Rename::Keep };
+    rename_within(schema, &mut choose, &mut Vec::new());
+}
+
+fn rename_within(schema: &mut Json, choose: &mut dyn FnMut() -> Rename, renamed: &mut Vec<(String, String)>) {
     match schema {
         Json::String(name) => {
             if let Some((_, new)) = renamed.iter().find(|(old, _)| old == name) {
                 name.clone_from(new);
             }
         }
-        Json::Array(branches) => branches.iter_mut().for_each(|branch| rename_within(branch, random, renamed)),
+        Json::Array(branches) => branches.iter_mut().for_each(|branch| rename_within(branch, choose, renamed)),
         Json::Object(object) => {
             let old = object.get("name").and_then(Json::as_str).map(str::to_owned);
-            if let Some(old) = old.filter(|_| random.below(12) == 0) {
+            if let Some((old, rename)) = old.map(|old| (old, choose()))
+                && !matches!(rename, Rename::Keep)
+            {
                 let new = format!("New{old}");
                 object.insert("name".to_owned(), json!(new));
-                if random.below(8) > 0 {
+                if let Rename::Alias = rename {
                     object.insert("aliases".to_owned(), json!(["Older", old]));
                 }
                 renamed.push((old, new));
             }
             for key in ["items", "values"] {
-                object.get_mut(key).into_iter().for_each(|inner| rename_within(inner, random, renamed));
+                object.get_mut(key).into_iter().for_each(|inner| rename_within(inner, choose, renamed));
             }
             for field in object.get_mut("fields").and_then(Json::as_array_mut).into_iter().flatten() {
-                rename_within(&mut field["type"], random, renamed);
+                rename_within(&mut field["type"], choose, renamed);
             }
         }
         _ => {}
