@@ -359,13 +359,28 @@ pub(super) fn prefix(path: &str) -> String {
     if path.is_empty() { String::new() } else { format!("{path}: ") }
 }
 
+/// The beginning of a text that a schema has, for messages: what it has may be of any length.
+pub(super) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(COMPARED) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 pub(super) fn suggestion(nearest: &Option<String>) -> String {
     nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
+/// Names longer than this are not compared: that takes as long as they are, and nobody means them.
+const COMPARED: usize = 100;
+
 /// The name most similar to `name`, when one is similar enough to be meant.
 pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+    if name.len() > COMPARED {
+        return None;
+    }
     candidates
+        .filter(|candidate| candidate.len() <= COMPARED)
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
         .filter(|(similarity, _)| *similarity > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))

@@ -4,6 +4,7 @@
 //! stands, and the parser needs to see one text at a time.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
@@ -13,30 +14,52 @@ pub(super) const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "flo
 /// How deep a schema may nest before it is refused, which also stops files that contain each other.
 const MAX_DEPTH: usize = 200;
 
-/// The named types of all files, by full name, each with the namespace it stands in.
+/// The named types of all files, by full name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Definitions(HashMap<String, (Json, String)>);
+pub(super) struct Definitions(HashMap<String, Definition>);
+
+/// A named type. What stands within another is not kept a second time: a schema that nests would be there once a level.
+#[derive(Clone, Debug)]
+struct Definition {
+    file: Arc<Json>,
+    /// Where in the file it is: a JSON pointer.
+    place: String,
+    /// The namespace it stands in.
+    namespace: String,
+}
 
 impl Definitions {
     /// Collects the named types of a schema. The first definition of a name stays.
     pub(super) fn collect(&mut self, schema: &Json) {
-        self.visit(schema, "");
+        let file = Arc::new(schema.clone());
+        self.visit(&file, &file, "", "");
     }
 
-    fn visit(&mut self, schema: &Json, namespace: &str) {
+    fn visit(&mut self, file: &Arc<Json>, schema: &Json, place: &str, namespace: &str) {
         match schema {
-            Json::Array(branches) => branches.iter().for_each(|branch| self.visit(branch, namespace)),
+            Json::Array(branches) => {
+                for (number, branch) in branches.iter().enumerate() {
+                    self.visit(file, branch, &format!("{place}/{number}"), namespace);
+                }
+            }
             Json::Object(object) => {
                 let full = full_name_of(object, namespace);
                 let inner = full.as_deref().map_or(namespace, namespace_of).to_owned();
                 if let Some(full) = full {
-                    self.0.entry(full).or_insert_with(|| (schema.clone(), namespace.to_owned()));
+                    let (file, place, namespace) = (Arc::clone(file), place.to_owned(), namespace.to_owned());
+                    self.0.entry(full).or_insert(Definition { file, place, namespace });
                 }
                 for key in ["type", "items", "values"] {
-                    object.get(key).into_iter().for_each(|part| self.visit(part, &inner));
+                    object
+                        .get(key)
+                        .into_iter()
+                        .for_each(|part| self.visit(file, part, &format!("{place}/{key}"), &inner));
                 }
-                for field in object.get("fields").and_then(Json::as_array).into_iter().flatten() {
-                    field.get("type").into_iter().for_each(|kind| self.visit(kind, &inner));
+                let fields = object.get("fields").and_then(Json::as_array).into_iter().flatten();
+                for (number, field) in fields.enumerate() {
+                    if let Some(kind) = field.get("type").filter(|kind| !kind.is_string()) {
+                        self.visit(file, kind, &format!("{place}/fields/{number}/type"), &inner);
+                    }
                 }
             }
             _ => {}
@@ -83,27 +106,36 @@ impl Inliner<'_> {
     }
 
     fn object(&mut self, object: &Map<String, Json>, namespace: &str) -> Result<Map<String, Json>, String> {
-        let mut object = object.clone();
-        let full = full_name_of(&object, namespace);
+        let full = full_name_of(object, namespace);
         let inner = full.as_deref().map_or(namespace, namespace_of).to_owned();
-        if let Some(full) = full {
-            self.defined.insert(full);
-        } else if let Some(kind) = object.get_mut("type")
-            && kind.as_str().is_none_or(|kind| !["array", "map"].contains(&kind))
-        {
-            *kind = self.visit(kind, &inner)?;
+        let is_named = full.is_some();
+        self.defined.extend(full);
+        // Part by part: to copy the whole at each level would have it there once a level.
+        let mut inlined = Map::new();
+        for (key, part) in object {
+            let part = match (key.as_str(), part) {
+                ("type", kind) if !is_named && kind.as_str().is_none_or(|kind| !["array", "map"].contains(&kind)) => {
+                    self.visit(kind, &inner)?
+                }
+                ("items" | "values", part) => self.visit(part, &inner)?,
+                ("fields", Json::Array(fields)) => {
+                    Json::Array(fields.iter().map(|field| self.field(field, &inner)).collect::<Result<_, _>>()?)
+                }
+                _ => part.clone(),
+            };
+            inlined.insert(key.clone(), part);
         }
-        for key in ["items", "values"] {
-            if let Some(part) = object.get_mut(key) {
-                *part = self.visit(part, &inner)?;
-            }
+        Ok(inlined)
+    }
+
+    fn field(&mut self, field: &Json, namespace: &str) -> Result<Json, String> {
+        let Json::Object(field) = field else { return Ok(field.clone()) };
+        let mut inlined = Map::new();
+        for (key, part) in field {
+            let part = if key == "type" { self.visit(part, namespace)? } else { part.clone() };
+            inlined.insert(key.clone(), part);
         }
-        for field in object.get_mut("fields").and_then(Json::as_array_mut).into_iter().flatten() {
-            if let Some(kind) = field.get_mut("type") {
-                *kind = self.visit(kind, &inner)?;
-            }
-        }
-        Ok(object)
+        Ok(Json::Object(inlined))
     }
 
     fn name(&mut self, name: &str, namespace: &str) -> Result<Json, String> {
@@ -114,12 +146,14 @@ impl Inliner<'_> {
         if self.defined.contains(&full) {
             return Ok(Json::from(full));
         }
-        let (definition, outer) = self.definitions.0.get(&full).ok_or_else(|| name.to_owned())?;
-        let mut definition = definition.clone();
-        if let Some(object) = definition.as_object_mut() {
+        let known = self.definitions.0.get(&full);
+        let found = known.and_then(|known| Some((known.file.pointer(&known.place)?, known.namespace.as_str())));
+        let (definition, outer) = found.ok_or_else(|| name.to_owned())?;
+        let mut inlined = self.visit(definition, outer)?;
+        if let Some(object) = inlined.as_object_mut() {
             object.insert("namespace".to_owned(), Json::from(namespace_of(&full)));
         }
-        self.visit(&definition, outer)
+        Ok(inlined)
     }
 }
 

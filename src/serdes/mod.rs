@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod compatibility;
 mod cursor;
 mod error;
+mod extent;
 mod inline;
 pub mod internal;
 pub mod json;

@@ -2,10 +2,13 @@
 
 use serde_json::{Map, Value as Json};
 
+/// How long a name may be, in bytes. Errors of records quote names, and each is kept with its record.
+pub(super) const MAX_LENGTH: usize = 1_024;
+
 /// The first name in a schema that is none; `None` when all are.
 ///
 /// A name is letters, digits and `_`, not a digit first; with a namespace it is several of these with dots between (Avro
-/// 1.12 specification, "Names").
+/// 1.12 specification, "Names"). It has at most [`MAX_LENGTH`] bytes.
 pub(super) fn wrong_name(schema: &Json) -> Option<&str> {
     match schema {
         Json::Array(branches) => branches.iter().find_map(wrong_name),
@@ -28,11 +31,12 @@ fn wrong_in(object: &Map<String, Json>) -> Option<&str> {
 }
 
 fn is_full_name(name: &str) -> bool {
-    name.split('.').all(is_name)
+    name.len() <= MAX_LENGTH && name.split('.').all(is_name)
 }
 
 fn is_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+    name.len() <= MAX_LENGTH
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 

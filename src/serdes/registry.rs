@@ -14,9 +14,10 @@ use thiserror::Error;
 
 use super::avro::{Schema, SharedSchema, Type, put_aside};
 use super::catalogue::{self, SchemaDescription};
-use super::error::{nearest, prefix, suggestion};
+use super::error::{nearest, prefix, shortened, suggestion};
+use super::extent;
 use super::inline::{Definitions, PRIMITIVES};
-use super::names::wrong_name;
+use super::names::{self, wrong_name};
 use super::remote::{RemoteRegistry, SchemaText};
 use crate::record::Shape;
 
@@ -235,17 +236,24 @@ impl SchemaRegistry {
     }
 
     fn register_as(&mut self, name: &str, source: &Source<'_>) -> Result<(), SchemaError> {
+        let too_much = |message| SchemaError::whole(source.file, message);
+        extent::too_much(&source.json).map_err(too_much)?;
         let json = self.definitions.inline(&source.json).map_err(|unknown| {
             let short = |full: &'_ str| full.rsplit('.').next().unwrap_or_default().to_owned();
             let known: Vec<String> =
                 PRIMITIVES.iter().map(|name| (*name).to_owned()).chain(self.definitions.names().map(short)).collect();
             let hint = suggestion(&nearest(&unknown, known.iter().map(String::as_str)));
-            source.error_at(&unknown, format!("there is no type `{unknown}`{hint}"))
+            source.error_at(&unknown, format!("there is no type `{}`{hint}", shortened(&unknown)))
         })?;
         if let Some(wrong) = wrong_name(&json) {
-            let rule = "a name is letters, digits and `_`, and does not begin with a digit";
-            return Err(source.error_at(wrong, format!("`{wrong}` is no name; {rule}")));
+            let rule = match wrong.len() {
+                ..=names::MAX_LENGTH => "a name is letters, digits and `_`, and does not begin with a digit".to_owned(),
+                length => format!("it has {length} bytes, and a name may have {}", names::MAX_LENGTH),
+            };
+            return Err(source.error_at(wrong, format!("`{}` is no name; {rule}", shortened(wrong))));
         }
+        // With what it refers to.
+        extent::too_much(&json).map_err(too_much)?;
         let (parsed, canonical) = parse(&json).map_err(|message| source.error(message))?;
         let kind = Type::new(&parsed).map_err(|(path, message)| {
             source.error_at(path.rsplit('.').next().unwrap_or_default(), prefix(&path) + &message)

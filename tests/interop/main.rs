@@ -1,5 +1,5 @@
-//! Records are exchanged with other people's serializers: Python's confluent-kafka and fastavro, over a real Kafka and a real
-//! registry. `cases.json` has the types and values.
+//! Records are exchanged with other people's serializers: Python's confluent-kafka and fastavro, and Apicurio's for Java, over
+//! a real Kafka and a real registry. `cases.json` has the types and values.
 
 #[path = "../kafka/harness/mod.rs"]
 mod harness;
@@ -16,8 +16,8 @@ use serde_json::Value as Json;
 
 /// Longer than any command takes on a busy machine.
 const WITHIN: Duration = Duration::from_secs(300);
-/// Who writes every value: confluent-kafka, fastavro, and fastavro with the schema's id in a header.
-const WRITERS: usize = 3;
+/// Who writes every value: confluent-kafka, fastavro, fastavro with the schema's id in a header, and Apicurio's serializer.
+const WRITERS: usize = 4;
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop")
@@ -27,13 +27,14 @@ fn cases() -> Vec<Json> {
     serde_json::from_str(&fs::read_to_string(directory().join("cases.json")).unwrap()).unwrap()
 }
 
-/// The Python of the environment that has the clients; fetched when it is not there yet.
-fn python() -> PathBuf {
-    let output = Command::new("bash").arg(directory().join("fetch")).stdin(Stdio::null()).output();
+/// What a script of this directory prints, which fetches what is not there yet: the Python of the environment that has the
+/// clients, or the class path of the Java ones.
+fn fetched(script: &str) -> String {
+    let output = Command::new("bash").arg(directory().join(script)).stdin(Stdio::null()).output();
     let output = output.expect("bash did not start");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "the clients could not be fetched: {errors}`bash .ci/setup tests` says more.");
-    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// A topology that writes what each topic holds in three ways: as JSON, as Avro with the registry's ids, as Avro alone. The
@@ -55,14 +56,21 @@ fn records_are_exchanged_with_other_serializers_in_every_type() {
     let workspace = Workspace::new("interop");
     let (cluster, registry) = (Cluster::start(1), Registry::start());
     let (servers, url) = (cluster.bootstrap_servers(), registry.url());
-    let python = python();
+    let (python, classes) = (fetched("fetch"), fetched("java/build"));
     let script = |name: &str| -> Finished {
         let mut command = Command::new(&python);
         // Nothing is written beside the scripts.
         command.env("PYTHONDONTWRITEBYTECODE", "1").arg(directory().join(name)).args([&servers, &url]);
         run(&mut command, None, workspace.path(), WITHIN)
     };
+    let java = |what: &str| -> Finished {
+        let mut command = Command::new("java");
+        command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-cp", &classes, "interop.Interop"]);
+        command.args([what, &servers, &registry.own_url()]).arg(directory().join("cases.json"));
+        run(&mut command, None, workspace.path(), WITHIN)
+    };
     script("write.py").succeeded();
+    java("write").succeeded();
 
     fs::write(workspace.join("interop.yaml"), topology()).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_signalstream"));
@@ -83,6 +91,10 @@ fn records_are_exchanged_with_other_serializers_in_every_type() {
             values += 1;
         }
     }
-    let read = script("read.py").succeeded().text();
-    report(&format!("{values} values of {} types were read; of what was written, {}", cases().len(), read.trim()));
+    let python = script("read.py").succeeded().text();
+    let java = java("read").succeeded().text();
+    let (types, python, java) = (cases().len(), python.trim(), java.trim());
+    report(&format!(
+        "{values} values of {types} types were read; of what was written, for Python {python}, for Java {java}"
+    ));
 }

@@ -59,7 +59,7 @@ compared, problems = 0, []
 for case in cases.load():
     expected = {
         f"{writer}-{number}": {"v": cases.from_json(case["type"], value)}
-        for writer in ("confluent", "fastavro", "header")
+        for writer in ("confluent", "fastavro", "header", "apicurio")
         for number, value in enumerate(case["values"])
     }
     out, raw = "out-" + case["name"], "raw-" + case["name"]

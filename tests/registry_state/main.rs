@@ -1,5 +1,6 @@
 //! What applications keep while a schema registry changes, goes away and comes back: rows, offsets, order.
 
+mod absurd;
 #[path = "../kafka/harness/mod.rs"]
 mod harness;
 mod small;

@@ -12,33 +12,42 @@ use serde_json::{Value as Json, json};
 #[derive(Default)]
 struct Kept {
     first: u32,
-    /// The texts, from the first id on.
-    schemas: Vec<String>,
+    /// The schemas as they are handed out, from the first id on.
+    schemas: Vec<Json>,
     /// The ids of the versions of each subject.
     subjects: BTreeMap<String, Vec<u32>>,
 }
 
 impl Kept {
-    fn id(&mut self, text: &str) -> u32 {
-        let known = self.schemas.iter().position(|schema| schema == text).unwrap_or_else(|| {
-            self.schemas.push(text.to_owned());
+    fn id(&mut self, schema: &Json) -> u32 {
+        let known = self.schemas.iter().position(|known| known == schema).unwrap_or_else(|| {
+            self.schemas.push(schema.clone());
             self.schemas.len() - 1
         });
         self.first + known as u32
     }
 
-    fn text(&self, id: u32) -> Option<&String> {
+    fn schema(&self, id: u32) -> Option<&Json> {
         self.schemas.get(usize::try_from(id.checked_sub(self.first)?).ok()?)
+    }
+
+    /// The id of a schema, which becomes a version of a subject.
+    fn keep(&mut self, subject: &str, schema: &Json) -> u32 {
+        let id = self.id(schema);
+        let ids = self.subjects.entry(subject.to_owned()).or_default();
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+        id
     }
 
     fn answer(&mut self, method: &str, path: &str, body: &Json) -> (u16, Json) {
         let missing = (404, json!({ "error_code": 40403, "message": "there is none" }));
         let path = path.split('?').next().unwrap_or_default();
         let parts: Vec<&str> = path.split('/').skip(1).collect();
-        let text = body["schema"].as_str().unwrap_or_default().to_owned();
         match (method, &parts[..]) {
-            ("GET", ["schemas", "ids", id]) => match id.parse().ok().and_then(|id| self.text(id)) {
-                Some(text) => (200, json!({ "schema": text })),
+            ("GET", ["schemas", "ids", id]) => match id.parse().ok().and_then(|id| self.schema(id)) {
+                Some(schema) => (200, schema.clone()),
                 None => missing,
             },
             ("GET", ["subjects", subject, "versions"]) => match self.subjects.get(*subject) {
@@ -48,22 +57,23 @@ impl Kept {
             ("GET", ["subjects", subject, "versions", version]) => {
                 let ids = self.subjects.get(*subject).cloned().unwrap_or_default();
                 let version = if *version == "latest" { ids.len() } else { version.parse().unwrap() };
-                match version.checked_sub(1).and_then(|index| ids.get(index)) {
-                    Some(id) => (200, json!({ "id": id, "version": version, "schema": self.text(*id) })),
+                let id = version.checked_sub(1).and_then(|index| ids.get(index)).copied();
+                match id.and_then(|id| Some((id, self.schema(id)?.clone()))) {
+                    Some((id, mut schema)) => {
+                        schema["id"] = id.into();
+                        schema["version"] = version.into();
+                        (200, schema)
+                    }
                     None => missing,
                 }
             }
             ("POST", ["subjects", subject]) => {
                 let ids = self.subjects.get(*subject).cloned().unwrap_or_default();
-                let known = ids.into_iter().find(|id| self.text(*id) == Some(&text));
+                let known = ids.into_iter().find(|id| self.schema(*id) == Some(body));
                 known.map_or(missing, |id| (200, json!({ "id": id })))
             }
             ("POST", ["subjects", subject, "versions"]) => {
-                let id = self.id(&text);
-                let ids = self.subjects.entry((*subject).to_owned()).or_default();
-                if !ids.contains(&id) {
-                    ids.push(id);
-                }
+                let id = self.keep(subject, body);
                 (200, json!({ "id": id }))
             }
             _ => panic!("{method} {path}"),
@@ -112,9 +122,12 @@ impl SmallRegistry {
 
     /// Registers a schema, and returns its id.
     pub(crate) fn register(&self, subject: &str, schema: &Json) -> u32 {
-        let body = json!({ "schema": schema.to_string() });
-        let (_, answer) = self.kept.lock().unwrap().answer("POST", &format!("/subjects/{subject}/versions"), &body);
-        u32::try_from(answer["id"].as_u64().unwrap()).unwrap()
+        self.keep(subject, &json!({ "schema": schema.to_string() }))
+    }
+
+    /// Keeps a schema as it is to be handed out, with those that it refers to, and returns its id.
+    pub(crate) fn keep(&self, subject: &str, schema: &Json) -> u32 {
+        self.kept.lock().unwrap().keep(subject, schema)
     }
 
     /// The subjects that have schemas.

@@ -1,8 +1,9 @@
 //! Avro: schemas compiled to readers and writers of values.
 //!
 //! A payload is a zero byte, the writer's schema id as four big-endian bytes, and the value in Avro's binary encoding: the
-//! framing of Confluent's schema registry. A value that is `bytes` as a whole then stands there without its length. It may also be a byte 1 and a globally unique id of 16 bytes instead, or the
-//! value alone, with the id in a header of the record or with none at all.
+//! framing of Confluent's schema registry. A value that is `bytes` as a whole, or a decimal of them, then stands there
+//! without its length. It may also be a byte 1 and a globally unique id of 16 bytes instead, or the value alone, with the id
+//! in a header of the record or with none at all.
 
 mod build;
 mod choose;
@@ -109,11 +110,17 @@ impl Writer {
             out.extend_from_slice(&id.to_be_bytes());
         }
         if let (writer::Write::Bytes, Value::Bytes(bytes), Some(_)) = (&self.write, value, id) {
-            // Alone, without its length: as Confluent's serializers write it.
             out.extend_from_slice(bytes);
             return Ok(());
         }
-        encode::write(&self.write, value, out).inspect_err(|_| out.truncate(before))
+        let start = out.len();
+        encode::write(&self.write, value, out).inspect_err(|_| out.truncate(before))?;
+        if id.is_some() && self.schema.kind.is_bytes() {
+            // The length ends with the first byte that does not say that another one follows.
+            let length = out.iter().skip(start).position(|byte| *byte < 0x80).map_or(0, |last| last + 1);
+            out.drain(start..start + length);
+        }
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
-use super::{GUID_MAGIC, MAGIC, Schema, SharedSchema, Type, plan};
+use super::{GUID_MAGIC, MAGIC, Schema, SharedSchema, plan};
 use crate::record::{Fields, Value};
 use crate::serdes::cursor::{Cursor, put_zigzag};
 use crate::serdes::error::{AwaitedSchema, Incompatible, Problem, SerdeError, UnusableSchema};
@@ -19,8 +19,7 @@ const MAX_LINKS: usize = 1_000;
 #[derive(Clone, Debug)]
 struct Plan {
     read: Result<Arc<plan::Node>, SerdeError>,
-    /// Whether the writer's type is `bytes`. Confluent's serializers write these alone, without their length, where they
-    /// are the whole value (AbstractKafkaAvroSerializer).
+    /// Whether the writer's values stand there without their length: [`super::Type::is_bytes`].
     is_bare: bool,
 }
 
@@ -263,7 +262,7 @@ fn compile(writer: &Schema, reader: &Schema, fields: &Fields) -> Plan {
             message: mismatch.message,
         }))
     });
-    Plan { read, is_bare: matches!(writer.kind, Type::Bytes) }
+    Plan { read, is_bare: writer.kind.is_bytes() }
 }
 
 fn writer_id(cursor: &mut Cursor<'_>) -> Result<WriterId, SerdeError> {

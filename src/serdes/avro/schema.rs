@@ -123,6 +123,9 @@ pub(super) static DURATION: LazyLock<Arc<StructShape>> = LazyLock::new(|| {
     Arc::new(StructShape::new("duration", vec![field("months"), field("days"), field("millis")]))
 });
 
+/// How many branches of a union messages name.
+const NAMED: usize = 20;
+
 impl Type {
     /// The shape of values of this type.
     pub(in crate::serdes) fn shape(&self) -> Shape {
@@ -189,11 +192,25 @@ impl Type {
             Type::Map(values) => format!("map of {}", values.name()),
             Type::Nullable(_, inner) => format!("{} or null", inner.name()),
             Type::Union(union) => {
-                let names: Vec<String> = union.branches.iter().map(Type::name).collect();
+                let mut names: Vec<String> = union.branches.iter().take(NAMED).map(Type::name).collect();
+                if let Some(others @ 1..) = union.branches.len().checked_sub(NAMED) {
+                    names.push(format!("{others} other types"));
+                }
                 names.join(" or ")
             }
             Type::Record(record) => format!("record {}", record.names.name),
             Type::Recursive(reference) => format!("record {}", reference.shape.name()),
+        }
+    }
+
+    /// Whether it is `bytes`, whatever logical type these have. Confluent's Java serializers write such a value without its
+    /// length where it is the whole (`AbstractKafkaAvroSerializer`: `rawSchema.getType().equals(Type.BYTES)`), and read
+    /// what is left (`AbstractKafkaAvroDeserializer`).
+    pub(super) fn is_bytes(&self) -> bool {
+        match self {
+            Type::Bytes => true,
+            Type::Decimal(decimal) => decimal.fixed.is_none(),
+            _ => false,
         }
     }
 

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::transport::{Question, Refusal, Transport};
 use super::{RegistryError, RegistrySettings, Subject, WriterId};
+use crate::serdes::error::shortened;
 
 /// The codes by which a registry says that it does not have a subject, a version or a schema.
 const MISSING: [i64; 3] = [40401, 40402, 40403];
@@ -14,6 +15,8 @@ const UNKNOWN_PATH: [u16; 5] = [400, 404, 405, 422, 501];
 
 /// The most schemas that one may be made of.
 const MAX_REFERENCES: usize = 100;
+/// The most bytes that these may have together: a schema has at most 4 MiB.
+const MAX_REFERENCED: usize = 4 << 20;
 
 /// Talks to a registry and waits for its answers.
 pub struct RegistryClient {
@@ -256,17 +259,17 @@ impl RegistryClient {
     /// # Errors
     /// When one is missing, there are too many, or the registry does not answer as it should.
     pub fn references(&self, text: &SchemaText) -> Result<Vec<(String, String)>, RegistryError> {
-        let mut found = Vec::new();
         let ask = |path: &[&str], query: &[(&str, &str)], what: &str| self.ask(path, query, None, what);
-        follow(text, 0, &mut found, &ask)?;
-        Ok(found)
+        let mut following = Following::default();
+        following.follow(text, &ask)?;
+        Ok(following.found)
     }
 
     /// As [`RegistryClient::references`], without another attempt if the registry does not answer.
     pub(super) fn references_once(&self, text: &SchemaText) -> Result<Vec<(String, String)>, RegistryError> {
-        let mut found = Vec::new();
-        follow(text, 0, &mut found, &|path, query, what| self.once(path, query, what))?;
-        Ok(found)
+        let mut following = Following::default();
+        following.follow(text, &|path, query, what| self.once(path, query, what))?;
+        Ok(following.found)
     }
 
     fn ask(
@@ -290,29 +293,47 @@ impl SchemaText {
 /// Asks for what stands at a path, with a query; the last says what that is, for messages.
 type Ask<'a> = dyn Fn(&[&str], &[(&str, &str)], &str) -> Result<Json, RegistryError> + 'a;
 
-/// Adds the schemas that a schema names. Those that were deleted since are still what it was registered with.
-fn follow(
-    text: &SchemaText,
-    depth: usize,
-    found: &mut Vec<(String, String)>,
-    ask: &Ask<'_>,
-) -> Result<(), RegistryError> {
-    for Reference { name, subject, version } in &text.references {
-        if found.iter().any(|(known, _)| known == name) {
-            continue;
+/// The schemas that one names, and those that these name.
+#[derive(Default)]
+struct Following {
+    /// The names of those that are being followed.
+    around: Vec<String>,
+    found: Vec<(String, String)>,
+    /// How many bytes all of them have.
+    bytes: usize,
+}
+
+impl Following {
+    /// Adds the schemas that a schema names. Those that were deleted since are still what it was registered with.
+    fn follow(&mut self, text: &SchemaText, ask: &Ask<'_>) -> Result<(), RegistryError> {
+        for Reference { name, subject, version } in &text.references {
+            if self.found.iter().any(|(known, _)| known == name) {
+                continue;
+            }
+            let unusable =
+                |message| RegistryError::Unusable { what: format!("the schema `{}`", shortened(name)), message };
+            if self.around.contains(name) {
+                return Err(unusable("it refers to itself, by way of others".to_owned()));
+            }
+            if self.found.len() + self.around.len() >= MAX_REFERENCES {
+                return Err(unusable(format!("with it there would be more than {MAX_REFERENCES} that one refers to")));
+            }
+            let what = format!("version {version} of subject `{}`", shortened(subject));
+            let number = version.to_string();
+            let path = ["subjects", subject.as_str(), "versions", &number];
+            let referred = registered(&ask(&path, &[("deleted", "true")], &what)?, &what)?;
+            self.bytes += referred.text.schema.len();
+            if self.bytes > MAX_REFERENCED {
+                let message = format!("with it there are more than {MAX_REFERENCED} bytes that one refers to");
+                return Err(unusable(message));
+            }
+            self.around.push(name.clone());
+            self.follow(&referred.text, ask)?;
+            self.around.pop();
+            self.found.push((name.clone(), referred.text.schema));
         }
-        if found.len() >= MAX_REFERENCES || depth >= MAX_REFERENCES {
-            let message = format!("it refers to more than {MAX_REFERENCES} others");
-            return Err(RegistryError::Unusable { what: format!("the schema `{name}`"), message });
-        }
-        let what = format!("version {version} of subject `{subject}`");
-        let number = version.to_string();
-        let path = ["subjects", subject.as_str(), "versions", &number];
-        let referred = registered(&ask(&path, &[("deleted", "true")], &what)?, &what)?;
-        follow(&referred.text, depth + 1, found, ask)?;
-        found.push((name.clone(), referred.text.schema));
+        Ok(())
     }
-    Ok(())
 }
 
 fn refused(refusal: Refusal, what: &str) -> RegistryError {

@@ -218,8 +218,8 @@ impl WriterSchemas {
         let mut count = 0;
         for version in versions.into_iter().rev().take(PREFETCHED) {
             let registered = match inner.client.version(subject, Some(version)) {
-                // Deleted since.
-                Err(RegistryError::Missing { .. }) => continue,
+                // Deleted since; or none that a record can be read with.
+                Err(RegistryError::Missing { .. } | RegistryError::TooLarge { .. }) => continue,
                 registered => registered?,
             };
             let id = WriterId::Number(registered.id);

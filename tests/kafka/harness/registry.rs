@@ -55,6 +55,11 @@ impl Registry {
         format!("http://127.0.0.1:{}{API}", self.port)
     }
 
+    /// The URL of its own API, which is not Confluent's.
+    pub(crate) fn own_url(&self) -> String {
+        format!("http://127.0.0.1:{}/apis/registry/v3", self.port)
+    }
+
     /// What stands between it and its clients.
     pub(crate) fn proxy(&self) -> &Proxy {
         &self.proxy
@@ -74,8 +79,8 @@ impl Registry {
         answer
     }
 
-    /// Asks it by hand: no code is shared with the client that is tested.
-    fn try_ask(&self, method: &str, path: &str, body: Option<&Json>) -> Option<(u16, Json)> {
+    /// Asks it by hand: no code is shared with the client that is tested. `None` when it hangs up.
+    pub(crate) fn try_ask(&self, method: &str, path: &str, body: Option<&Json>) -> Option<(u16, Json)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
         let body = body.map(Json::to_string).unwrap_or_default();

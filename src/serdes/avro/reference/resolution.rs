@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::samples::{Kind, Random};
-use super::{framed, ours, schema, serde, without_scale};
+use super::{framed, ours, schema, sent, serde, without_scale};
 use crate::record::Fields;
 
 /// Pairs of schemas.
@@ -54,10 +54,7 @@ fn resolution_agrees_with_the_reference_on_a_hundred_thousand_values() {
         let (written, renamed, wanted) = (schema(&writer), schema(&writer.renamed_as(&reader)), schema(&reader));
         for _ in 0..VALUES {
             let datum = apache_avro::to_avro_datum(&written, writer.value(&mut random)).unwrap();
-            // Bytes that are the whole value have no length behind an id.
-            let length = datum.iter().position(|byte| byte & 0x80 == 0).map_or(0, |last| last + 1);
-            let sent = if matches!(writer, Kind::Bytes) { &datum[length..] } else { &datum };
-            let read = deserializer.deserialize(&framed(&frame, sent));
+            let read = deserializer.deserialize(&framed(&frame, sent(&writer, &datum)));
             let reference = apache_avro::from_avro_datum(&renamed, &mut datum.as_slice(), Some(&wanted));
             match (read, reference) {
                 (Ok(read), Ok(reference)) => {

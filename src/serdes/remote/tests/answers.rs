@@ -169,7 +169,41 @@ fn bytes_that_are_the_whole_value_have_no_length() {
         let written = serde.serializer(serde.shape()).unwrap().payload(&value, &mut Vec::new()).unwrap();
         assert_eq!(written, framed(9, b"\x02ab"));
     }
+    for payload in [framed(9, b""), framed(5, b"")] {
+        assert_eq!(settled(&reader, &payload, &clock).unwrap(), crate::record::Value::Bytes(Bytes::new()));
+    }
     let raw = Serde::new(&Format::RawAvro("Blob".to_owned()), &schemas).unwrap().deserializer(&Fields::All);
     let value = raw.deserialize(&Bytes::from_static(b"\x04ab")).unwrap();
     assert_eq!(value, crate::record::Value::Bytes(Bytes::from_static(b"ab")));
+}
+
+#[test]
+fn a_decimal_that_is_the_whole_value_has_no_length_either() {
+    const MONEY: &str = r#"{"type": "bytes", "logicalType": "decimal", "precision": 30, "scale": 2}"#;
+    let server = Server::start();
+    server.says("GET /schemas/ids/5", 200, schema(MONEY));
+    let remote = RemoteRegistry::open(settings(&[&server.url()]), Arc::new(SystemClock::new())).unwrap();
+    let mut schemas = SchemaRegistry::beside(remote);
+    schemas.add("Money.avsc", MONEY).unwrap();
+    schemas.assign("Money", 9);
+    let clock = ManualClock::default();
+    let serde = Serde::new(&Format::Avro("Money".to_owned()), &schemas).unwrap();
+    let (reader, writer) = (serde.deserializer(&Fields::All), serde.serializer(serde.shape()).unwrap());
+    let raw = Serde::new(&Format::RawAvro("Money".to_owned()), &schemas).unwrap();
+    // As Java has them: `BigDecimal.unscaledValue().toByteArray()`, by a schema whose type is `bytes`.
+    let large = [&[2][..], &[0; 12]].concat();
+    for (text, digits) in
+        [("12.50", &b"\x04\xe2"[..]), ("-0.01", b"\xff"), ("1584563250285286751870879006.72", large.as_slice())]
+    {
+        for id in [5, 9] {
+            let value = settled(&reader, &framed(id, digits), &clock).unwrap();
+            let crate::record::Value::Decimal(decimal) = &value else { panic!("{value:?}") };
+            assert_eq!(decimal.to_string(), text);
+            assert_eq!(writer.payload(&value, &mut Vec::new()).unwrap(), framed(9, digits));
+            let mut alone = Vec::new();
+            raw.serializer(raw.shape()).unwrap().serialize(&value, &mut alone).unwrap();
+            let length = u8::try_from(digits.len()).unwrap() * 2;
+            assert_eq!(alone, [&[length][..], digits].concat(), "without an id it has its length");
+        }
+    }
 }
