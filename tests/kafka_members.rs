@@ -6,7 +6,7 @@ mod harness;
 #[path = "chaos/instances.rs"]
 mod instances;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// The request by which a member joins its group, as Kafka's protocol numbers them.
 const JOIN_GROUP: i16 = 11;
 const KEYS: usize = 40;
+/// What is said of tasks that nobody owns.
+const NO_OWNER: &str = "tasks have no owner";
 
 const TALLY: &str = "
 topology: tally
@@ -77,22 +79,14 @@ impl Tally {
     }
 }
 
-fn names(tasks: &[&str]) -> BTreeSet<String> {
-    tasks.iter().map(|task| (*task).to_owned()).collect()
-}
-
-/// A member that has given up tasks joins again, so that others get them. Here it is killed in between, and back within
-/// its session: to the brokers, all is as it was, and nobody is given those tasks.
-#[test]
-fn tasks_that_were_on_their_way_when_a_static_member_was_killed_find_an_owner() {
-    let mut tally = Tally::new();
+/// Two members, the first killed between the two steps of the rebalance in which the second joins: it has given up two of
+/// its four tasks, and is not heard when it joins again for them to be handed on.
+fn cut_off(tally: &Tally) -> [Instance; 2] {
     let (mut first, mut second) = (tally.instance("first"), tally.instance("second"));
-    tally.write();
     first.start();
     eventually("the first has all tasks", WITHIN, || (first.tasks().len() == 4).then_some(()));
     tally.await_counts(&mut [&mut first]);
-
-    // The second joins, the first does again and is told to give up two tasks; that it joins once more is not heard.
+    // The second joins, and the first for it; then the first would once more.
     let proxy = tally.cluster.proxy(1);
     proxy.set(Fault::Withhold { request: JOIN_GROUP, after: 2 });
     second.start();
@@ -103,14 +97,23 @@ fn tasks_that_were_on_their_way_when_a_static_member_was_killed_find_an_owner() 
     first.kill();
     proxy.cut();
     proxy.set(Fault::None);
-    assert_eq!(second.tasks(), names(&[]), "nothing has come to the second");
+    assert!(second.tasks().is_empty(), "nothing has come to the second");
+    [first, second]
+}
+
+/// Back within its session, the first is to the brokers the one that it was, and nobody would be given those tasks.
+#[test]
+fn tasks_that_were_on_their_way_when_a_static_member_was_killed_find_an_owner() {
+    let mut tally = Tally::new();
+    tally.write();
+    let [mut first, mut second] = cut_off(&tally);
     let back = Instant::now();
     first.start();
     tally.write();
     tally.await_counts(&mut [&mut first, &mut second]);
     report(&format!("every task was at work {:.1?} after the member was back", back.elapsed()));
 
-    let told = [&first, &second].map(|instance| instance.log().matches("tasks have no owner").count());
+    let told = [&first, &second].map(|instance| instance.log().matches(NO_OWNER).count());
     assert!(told.iter().sum::<usize>() >= 1, "it was not by itself that the tasks found an owner");
     assert_eq!((first.tasks().len(), second.tasks().len()), (2, 2));
     assert!(first.tasks().is_disjoint(&second.tasks()));
@@ -120,4 +123,22 @@ fn tasks_that_were_on_their_way_when_a_static_member_was_killed_find_an_owner() 
         instance.stop();
         instance.verify_stores();
     }
+}
+
+/// The group cannot rebalance before the session of the first ends, which the second does not wait for when it is stopped.
+#[test]
+fn a_stop_does_not_wait_for_a_group_that_waits_for_a_member() {
+    let mut tally = Tally::new();
+    tally.write();
+    let [_, mut second] = cut_off(&tally);
+    eventually("the second has the group rebalance", WITHIN, || {
+        second.assert_running();
+        second.log().contains(NO_OWNER).then_some(())
+    });
+    eventually("the group waits for the first", WITHIN, || {
+        (tally.cluster.group_state("tally") == ("PreparingRebalance".to_owned(), 3)).then_some(())
+    });
+    let took = second.stop();
+    report(&format!("the stop took {took:.1?}"));
+    assert!(took < Duration::from_secs(15), "{took:?}");
 }
