@@ -64,10 +64,12 @@ impl Shop {
         Instance::new(name, self.workspace.path(), &topology, &self.cluster.bootstrap_servers(), &settings)
     }
 
-    /// Writes an order, framed by the id of its schema.
-    fn write(&self, key: &str, id: u32, body: &[u8]) {
-        let value = [&[0][..], &id.to_be_bytes(), body].concat();
-        self.feed.send(key, std::str::from_utf8(&value).expect("small ids and amounts are text"));
+    /// Writes orders of a key, all at once, each framed by the id of its schema.
+    fn write(&self, key: &str, orders: &[(u32, &[u8])]) {
+        for (id, body) in orders {
+            let value = [&[0][..], &id.to_be_bytes(), body].concat();
+            self.feed.send(key, std::str::from_utf8(&value).expect("small ids and amounts are text"));
+        }
         self.feed.flush();
     }
 
@@ -108,7 +110,7 @@ fn a_task_that_waits_for_a_schema_is_killed_and_waits_elsewhere_at_the_same_reco
         instances.iter_mut().for_each(Instance::assert_running);
         instances.iter().all(|instance| instance.tasks().len() == 1).then_some(())
     });
-    (0..KEYS).for_each(|key| shop.write(&format!("k{key}"), known, &[]));
+    (0..KEYS).for_each(|key| shop.write(&format!("k{key}"), &[(known, &[])]));
     (0..KEYS).for_each(|key| shop.await_total(&format!("k{key}"), (1, 1)));
 
     // One that has a key that waits in its partition, and one whose partition goes on.
@@ -123,10 +125,9 @@ fn a_task_that_waits_for_a_schema_is_killed_and_waits_elsewhere_at_the_same_reco
     assert_ne!(unknown, known);
     shop.registry.proxy().set(Fault::Refuse);
     shop.registry.proxy().cut();
-    shop.write(&held, known, &[]);
-    shop.write(&held, unknown, &[10]);
-    shop.write(&held, known, &[]);
-    shop.write(&other, known, &[]);
+    // Fetched at once, so that the commit of the first comes when the second is there.
+    shop.write(&held, &[(known, &[]), (unknown, &[10]), (known, &[])]);
+    shop.write(&other, &[(known, &[])]);
     shop.await_total(&held, (2, 2));
     shop.await_total(&other, (2, 2));
     let waits = shop.cluster.kcat().read("orders").into_iter();
@@ -143,7 +144,7 @@ fn a_task_that_waits_for_a_schema_is_killed_and_waits_elsewhere_at_the_same_reco
         (instances[heir].tasks().len() == 2).then_some(())
     });
     eventually("the task waits again", WITHIN, || is_held(&instances[heir], skip));
-    shop.write(&other, known, &[]);
+    shop.write(&other, &[(known, &[])]);
     shop.await_total(&other, (3, 3));
     assert_eq!(shop.committed(0), Some(waits), "not past the record that waits");
     assert_eq!(shop.totals()[&held], [(1, 1), (2, 2)], "nothing of what comes behind it either");
