@@ -8,6 +8,8 @@ mod instances;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use harness::workspace::Workspace;
@@ -53,7 +55,8 @@ impl Tally {
     }
 
     fn instance(&self, name: &str) -> Instance {
-        let settings = ["static_membership=on", "session_timeout=120s", "threads=1", "caching=off"];
+        let settings =
+            ["static_membership=on", "session_timeout=120s", "threads=1", "caching=off", "http.listen=127.0.0.1:0"];
         let (directory, topology) = (self.workspace.path(), self.workspace.join("tally.yaml"));
         Instance::new(name, directory, &topology, &self.cluster.bootstrap_servers(), &settings)
     }
@@ -77,6 +80,18 @@ impl Tally {
             (counts.len() == KEYS && counts.values().all(complete)).then_some(())
         });
     }
+}
+
+/// How many rebalances an instance counts that it brought about.
+fn forced(instance: &Instance) -> usize {
+    let log = instance.log();
+    let address = log.lines().rev().find_map(|line| line.strip_prefix("metrics and health on http://")).unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let name = "signalstream_forced_rebalances_total{application=\"tally\"} ";
+    answer.lines().find_map(|line| line.strip_prefix(name)).map_or(0, |count| count.parse().unwrap())
 }
 
 /// Two members, the first killed between the two steps of the rebalance in which the second joins: it has given up two of
@@ -115,6 +130,7 @@ fn tasks_that_were_on_their_way_when_a_static_member_was_killed_find_an_owner() 
 
     let told = [&first, &second].map(|instance| instance.log().matches(NO_OWNER).count());
     assert!(told.iter().sum::<usize>() >= 1, "it was not by itself that the tasks found an owner");
+    assert_eq!([&first, &second].map(forced), told);
     assert_eq!((first.tasks().len(), second.tasks().len()), (2, 2));
     assert!(first.tasks().is_disjoint(&second.tasks()));
     let closed = first.log().matches("task closed").count();
