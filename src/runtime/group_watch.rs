@@ -27,6 +27,8 @@ const SOON: Duration = Duration::from_secs(2);
 const FRESH: Duration = Duration::from_secs(30);
 /// Time between two looks otherwise.
 const LATER: Duration = Duration::from_secs(20);
+/// Time until the next look after one that failed. While a broker is down, looks wait for it and fail.
+const FAILED: Duration = Duration::from_secs(60);
 /// How often a visitor is asked whether it is a member.
 const STEP: Duration = Duration::from_millis(100);
 /// How long a visitor waits to become one: all others must join as well, and one that gives up a task does so first.
@@ -41,6 +43,8 @@ pub(super) struct GroupWatch {
     joins: (u64, Duration),
     tasks: Unowned,
     visit: Option<Visit>,
+    /// Whether the group could not be looked at.
+    failed: bool,
     /// What was said last of why the group could not be looked at: it is said once.
     said: Option<String>,
 }
@@ -54,7 +58,8 @@ struct Visit {
 impl GroupWatch {
     /// Nothing has been looked at yet.
     pub(super) fn new(now: Duration) -> GroupWatch {
-        GroupWatch { looked_at: now, joins: (0, now), tasks: Unowned::default(), visit: None, said: None }
+        let tasks = Unowned::default();
+        GroupWatch { looked_at: now, joins: (0, now), tasks, visit: None, failed: false, said: None }
     }
 
     /// How long until it has something to do.
@@ -63,7 +68,11 @@ impl GroupWatch {
             return STEP;
         }
         let fresh = now.saturating_sub(self.joins.1) < FRESH;
-        let interval = if fresh || !self.tasks.is_well { SOON } else { LATER };
+        let interval = match self.failed {
+            true => FAILED,
+            false if fresh || !self.tasks.is_well => SOON,
+            false => LATER,
+        };
         interval.saturating_sub(now.saturating_sub(self.looked_at))
     }
 
@@ -101,12 +110,11 @@ impl GroupWatch {
                     );
                     self.said = Some(text);
                 }
-                // Nor is it asked too often.
-                self.tasks = Unowned { is_well: true, ..std::mem::take(&mut self.tasks) };
+                self.failed = true;
                 return;
             }
         };
-        self.said = None;
+        (self.failed, self.said) = (false, None);
         if let Some(tasks_left) = self.tasks.see(unowned, now) {
             self.visit = send(parts, tasks, &tasks_left, now);
         }
@@ -243,5 +251,7 @@ mod tests {
         assert_eq!(watch.until_next(at(145)), LATER - at(5));
         watch.tasks.is_well = false;
         assert_eq!(watch.until_next(at(141)), SOON - at(1));
+        watch.failed = true;
+        assert_eq!(watch.until_next(at(141)), FAILED - at(1));
     }
 }

@@ -27,6 +27,9 @@ const KAFKAS_OWN: &[&str] = &[
     "__remote_log_metadata",
 ];
 
+/// The longest that is waited for what the members of a group own: it is asked for again and again.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// Asks about topics and offsets.
 pub(super) struct Offsets {
     settings: KafkaSettings,
@@ -152,7 +155,8 @@ impl Offsets {
 
     /// What the members of a group own; `None` while it changes or has none.
     pub(super) fn owned_partitions(&self, group: &str) -> Result<Option<BTreeSet<TopicPartition>>> {
-        let asked = self.client.fetch_group_list(Some(group), self.settings.request_timeout);
+        // Every broker is asked who leads the group: one that is down would be waited for.
+        let asked = self.client.fetch_group_list(Some(group), self.settings.request_timeout.min(LOOK));
         let action = format!("looking up what the members of group `{group}` own");
         let groups = self.answer(asked, &action, Access::Group(group, "Describe"))?;
         // While a group changes, the brokers do not tell what its members have.
