@@ -104,6 +104,8 @@ metrics! {
         "Changes of which tasks a thread owns";
     REJOINS: Counter "signalstream_rejoins_total" ["application", "thread"] None,
         "How often a thread was fenced or lost its tasks, and joined the group anew";
+    FORCED_REBALANCES: Counter "signalstream_forced_rebalances_total" ["application"] None,
+        "Rebalances that this process brought about because tasks had no owner while the group was at rest";
     REBUILDS: Counter "signalstream_state_rebuilds_total" ["application", "thread"] None,
         "Tasks whose state was built anew because it could not be used";
     THREAD_STATE: Gauge "signalstream_thread_state" ["application", "thread", "state"] None,
@@ -237,6 +239,11 @@ impl Counters {
 pub fn observe_commit(application: &str, thread: &str, seconds: f64) {
     let name = COMMIT_SECONDS.name;
     histogram!(name, &COMMIT_SECONDS.labelled(&[application, thread])).record(seconds);
+}
+
+/// Counts a rebalance that this process brings about.
+pub fn count_forced_rebalance(application: &str) {
+    FORCED_REBALANCES.add(&[application], 1);
 }
 
 /// Hands the descriptions of all metrics to the recorder that is installed.

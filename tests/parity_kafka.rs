@@ -105,8 +105,7 @@ impl<'a> OnKafka<'a> {
 
     fn start(&self, more: &[&str]) -> Process {
         let mut command = self.command(&["run", "topology.yaml", "--cache", "off", "--threads", "2"]);
-        // Who is killed while the group rebalances is not to be waited for.
-        command.args(["--commit-interval", "5ms", "--set", "session_timeout=3s"]).args(more);
+        command.args(["--commit-interval", "5ms", "--set", "static_membership=on"]).args(more);
         Process::spawn_alone(&self.scenario.name, &mut command, &self.workspace.join("run.log"))
     }
 

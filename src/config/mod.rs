@@ -117,7 +117,8 @@ setting::settings! {
         /// Kafka: the most bytes of a producer that wait to be written.
         ["produce_queue_bytes"] produce_queue_bytes: usize as Bytes = 32 << 20;
         /// Whether the threads are static members of their group (KIP-345): one that comes back within the session
-        /// timeout finds its tasks unmoved, and a stop does not move them either.
+        /// timeout finds its tasks unmoved, and a stop does not move them either. Tasks that nobody owns, because one was
+        /// killed while they were on their way and is back in time, are looked for and given out again.
         ["static_membership"] static_membership: bool as Switch = false;
         /// How often the offsets of idle inputs are committed again. Brokers forget what is older than
         /// `offsets.retention.minutes`, a week unless changed.

@@ -451,6 +451,12 @@ pub trait LogAdmin: Send {
     /// How many members a group has; 0 if there is no such group.
     fn group_members(&self, group: &str) -> Result<usize>;
 
+    /// What the members of a group own, all together. `None` while it changes, when it has no members, and where a log
+    /// cannot tell. May take a network call.
+    fn owned_partitions(&self, _group: &str) -> Result<Option<BTreeSet<TopicPartition>>> {
+        Ok(None)
+    }
+
     /// Forgets a group with its committed offsets. A group that does not exist is fine; one with members is
     /// [`LogError::GroupInUse`].
     fn delete_group(&self, group: &str) -> Result<()>;

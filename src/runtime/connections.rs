@@ -54,6 +54,7 @@ impl ThreadParts {
         let instance = self.options.static_membership.then_some(name.as_str());
         let mut membership = self.log.member(&self.opener.application, instance)?;
         membership.subscribe(&[self.tasks.topic()])?;
+        self.shared.joined();
         let fetcher = self.log.consumer(None)?;
         self.shared.register(&self.name, vec![mailbox.waker(), membership.waker(), fetcher.waker()]);
         Ok(Connections { membership, fetcher, producer: Some(producer) })

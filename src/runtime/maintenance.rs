@@ -1,10 +1,11 @@
 //! Work beside the stream: deleting what repartition topics and retention no longer need, and the state of tasks that
-//! have moved away, and looking for topics that match patterns.
+//! have moved away, and looking for topics that match patterns and for tasks that nobody owns.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::connections::ThreadParts;
+use super::group_watch::GroupWatch;
 use super::topic_watch::TopicWatch;
 use crate::error::{Classified, ErrorClass};
 use crate::record::TopicPartition;
@@ -20,6 +21,8 @@ pub(super) struct Maintenance {
     parts: ThreadParts,
     /// Where there are patterns.
     watch: Option<TopicWatch>,
+    /// Where members are static.
+    group: Option<GroupWatch>,
     cleaned_at: Duration,
     purged_at: Duration,
     /// Of repartition topics, up to where they are read and not purged yet.
@@ -36,9 +39,11 @@ impl Maintenance {
     /// Nothing has been done yet.
     pub(super) fn new(parts: ThreadParts, watch: Option<TopicWatch>) -> Maintenance {
         let now = parts.clock.elapsed();
+        let group = parts.options.static_membership.then(|| GroupWatch::new(now));
         Maintenance {
             parts,
             watch,
+            group,
             cleaned_at: now,
             purged_at: now,
             purgeable: BTreeMap::new(),
@@ -58,7 +63,8 @@ impl Maintenance {
             let left = |at: Duration, interval: Duration| interval.saturating_sub(now.saturating_sub(at));
             let refresh = options.topics_refresh;
             let look = self.watch.as_ref().map_or(LONGEST, |watch| watch.until_next(now, refresh));
-            let next = left(self.cleaned_at, clean).min(left(self.purged_at, purge)).min(keep).min(look);
+            let group = self.group.as_ref().map_or(LONGEST, |group| group.until_next(now));
+            let next = left(self.cleaned_at, clean).min(left(self.purged_at, purge)).min(keep).min(look).min(group);
             shared.wait_for_stop(next.clamp(SHORTEST, LONGEST));
             let now = self.parts.clock.elapsed();
             if shared.is_stopping() {
@@ -68,6 +74,11 @@ impl Maintenance {
                 && watch.until_next(now, refresh).is_zero()
             {
                 watch.look(&self.parts, now);
+            }
+            if let Some(group) = &mut self.group
+                && group.is_due(now)
+            {
+                group.look(&self.parts, now);
             }
             let is_due = |at: Duration, interval: Duration| now.saturating_sub(at) >= interval;
             let clean_is_due = is_due(self.cleaned_at, clean);

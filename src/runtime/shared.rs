@@ -39,6 +39,8 @@ pub(super) struct Shared {
     topics: Mutex<Option<Arc<TopicsSeen>>>,
     /// The number of that change; 0: none.
     topics_changed: AtomicU64,
+    /// How often threads have joined the group.
+    joins: AtomicU64,
     /// How many threads have ended.
     ended: Mutex<usize>,
     one_ended: Condvar,
@@ -140,6 +142,16 @@ impl Shared {
     /// What the threads show.
     pub(super) fn boards(&self) -> Vec<Arc<Board>> {
         lock(&self.boards).clone()
+    }
+
+    /// Notes that a thread has joined the group, as a member that is new to this process.
+    pub(super) fn joined(&self) {
+        self.joins.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often threads have joined the group.
+    pub(super) fn joins(&self) -> u64 {
+        self.joins.load(Ordering::Relaxed)
     }
 
     /// Notes that a thread owns a task: from when it is told until its stores are closed.

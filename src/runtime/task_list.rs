@@ -1,6 +1,6 @@
 //! The tasks of an application, numbered as the partitions of its tasks topic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::log::TopicConfig;
@@ -68,6 +68,23 @@ impl TaskList {
         Some(TaskId { subtopology: subtopology.id, partition })
     }
 
+    /// The tasks that stand for none of these partitions.
+    pub fn not_among(&self, owned: &BTreeSet<TopicPartition>) -> BTreeSet<TaskId> {
+        let partitions = (0..self.tasks.len()).filter_map(|number| i32::try_from(number).ok());
+        let partitions = partitions.map(|number| TopicPartition::new(self.topic.clone(), number));
+        partitions.filter(|partition| !owned.contains(partition)).filter_map(|partition| self.id(&partition)).collect()
+    }
+
+    /// Of the topics that tasks read, the one with the fewest partitions.
+    pub fn smallest_input(&self) -> Option<Arc<str>> {
+        let mut partitions: BTreeMap<Arc<str>, i32> = BTreeMap::new();
+        for input in self.inputs() {
+            let most = partitions.entry(input.topic).or_default();
+            *most = (*most).max(input.partition);
+        }
+        partitions.into_iter().min_by_key(|(_, last)| *last).map(|(topic, _)| topic)
+    }
+
     /// Every input partition of every task.
     pub fn inputs(&self) -> impl Iterator<Item = TopicPartition> + '_ {
         self.tasks.iter().flat_map(|(subtopology, partition)| {
@@ -91,8 +108,8 @@ mod tests {
     use crate::serdes::SchemaRegistry;
     use crate::topology::{PlanOptions, load};
 
-    #[test]
-    fn lists_of_one_length_are_not_the_same_tasks() {
+    /// The tasks of a topology of two parts, on topics with so many partitions.
+    fn list(a: i32, b: i32, tasks: i32) -> TaskList {
         let text = "
 topology: two
 defaults: {key: string, value: json}
@@ -106,15 +123,30 @@ sinks:
         let registry = SchemaRegistry::new();
         let options = PlanOptions { registry: &registry, agents: &Agents::local(), projection: true };
         let topology = load("t.yaml", text, &options).unwrap_or_else(|problems| panic!("{problems}"));
-        let on = |a: i32, b: i32, tasks: i32| {
-            let sizes = [("a", a), ("b", b), ("out", 1), ("two-tasks", tasks)];
-            TaskList::new(&topology, &sizes.map(|(name, size)| (name.to_owned(), TopicConfig::new(size))).into())
-        };
+        let sizes = [("a", a), ("b", b), ("out", 1), ("two-tasks", tasks)];
+        TaskList::new(&topology, &sizes.map(|(name, size)| (name.to_owned(), TopicConfig::new(size))).into())
+    }
+
+    #[test]
+    fn lists_of_one_length_are_not_the_same_tasks() {
+        let on = list;
         let list = on(2, 1, 3);
         assert!(list.has_tasks_of(&on(2, 1, 3)));
         assert!(list.len() == on(1, 2, 3).len() && !list.has_tasks_of(&on(1, 2, 3)), "others");
         assert!(!list.has_tasks_of(&on(2, 1, 4)), "partitions were added by somebody who has more tasks");
         let known = |number| list.knows(&TopicPartition::new("two-tasks", number));
         assert_eq!((known(2), known(3)), (true, false));
+    }
+
+    #[test]
+    fn tasks_are_nobodys_whose_partitions_are_not_owned() {
+        let list = list(3, 1, 9);
+        let owned = |numbers: &[i32]| numbers.iter().map(|number| TopicPartition::new("two-tasks", *number)).collect();
+        let names = |tasks: BTreeSet<TaskId>| tasks.iter().map(TaskId::to_string).collect::<Vec<_>>();
+        assert_eq!(names(list.not_among(&owned(&[0, 1, 2, 3]))), [""; 0], "five partitions stand for no task");
+        assert_eq!(names(list.not_among(&owned(&[1, 8]))), ["0_0", "0_2", "1_0"]);
+        let elsewhere = (0..4).map(|number| TopicPartition::new("a", number)).collect();
+        assert_eq!(list.not_among(&elsewhere).len(), 4, "partitions of another topic are no tasks");
+        assert_eq!(list.smallest_input().as_deref(), Some("b"));
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Faults {
     pub(crate) lose: AtomicBool,
     /// Partitions of which nothing is fetched.
     pub(crate) held: Mutex<BTreeSet<TopicPartition>>,
+    /// What the members of groups own, as the log says; `None`: it does not tell.
+    pub(crate) owned: Mutex<Option<BTreeSet<TopicPartition>>>,
     /// How many of the next deletions of records fail.
     pub(crate) deletions: AtomicUsize,
     /// Whether the next commit of offsets outside of a transaction fails.
@@ -345,6 +347,10 @@ impl LogAdmin for Admin {
 
     fn group_members(&self, group: &str) -> Result<usize> {
         self.inner.group_members(group)
+    }
+
+    fn owned_partitions(&self, _group: &str) -> Result<Option<BTreeSet<TopicPartition>>> {
+        Ok(self.faults.owned.lock().unwrap().clone())
     }
 
     fn delete_group(&self, group: &str) -> Result<()> {

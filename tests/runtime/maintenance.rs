@@ -118,3 +118,24 @@ fn the_status_tells_threads_tasks_lag_and_sizes() {
     assert!(commits >= 3 && status.threads.iter().any(|thread| thread.counts.last_commit.is_some()));
     application.stop().unwrap();
 }
+
+#[test]
+fn a_group_of_static_members_that_leaves_a_task_to_nobody_is_visited_and_the_tasks_go_on() {
+    let log = log_of_both(2);
+    let options = ApplicationOptions { static_membership: true, ..one_thread() };
+    let owned = |numbers: &[i32]| {
+        let partitions = numbers.iter().map(|number| TopicPartition::new("both-tasks", *number));
+        *log.faults.owned.lock().unwrap() = Some(partitions.collect());
+    };
+    owned(&[0]);
+    let application = start_both(&log, state_in_memory(), &options);
+    eventually("somebody comes by", || log.faults.members.lock().unwrap().len() == 2);
+    owned(&[0, 1]);
+    eventually("and goes", || log.admin().group_members("both").unwrap() == 1);
+    assert_eq!(log.faults.members.lock().unwrap()[1], None, "not as a static member, which would stay");
+    (0..2).for_each(|partition| write(&log.inner, "a", partition, "1"));
+    eventually("all is read", || made(&log.inner).0 == 2);
+    let counts = application.status().threads[0].counts;
+    assert_eq!((counts.rebalances, counts.rejoins), (1, 0), "nothing was taken from who owns it");
+    application.stop().unwrap();
+}

@@ -263,6 +263,10 @@ impl LogAdmin for KafkaAdmin {
         self.shared.offsets.group_members(group)
     }
 
+    fn owned_partitions(&self, group: &str) -> Result<Option<BTreeSet<TopicPartition>>> {
+        self.shared.offsets.owned_partitions(group)
+    }
+
     fn delete_group(&self, group: &str) -> Result<()> {
         let (client, options) = (self.client()?, self.options());
         let action = format!("deleting group `{group}`");

@@ -6,6 +6,7 @@
 //! question to the brokers has a timeout, and what fails says whether it is worth trying again.
 
 mod admin;
+mod assignment;
 mod connection;
 mod consumer;
 mod error;

@@ -1,6 +1,6 @@
 //! What is asked about topics and offsets, by one client for the whole log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use rdkafka::types::RDKafkaType;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::super::{CommittedOffset, LogError, Result};
+use super::assignment;
 use super::connection::{Context, Outage, lock};
 use super::error::{Access, failed};
 use super::native::{self, Handle};
@@ -25,6 +26,9 @@ const KAFKAS_OWN: &[&str] = &[
     "__cluster_metadata",
     "__remote_log_metadata",
 ];
+
+/// The longest that is waited for what the members of a group own: it is asked for again and again.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Asks about topics and offsets.
 pub(super) struct Offsets {
@@ -147,6 +151,31 @@ impl Offsets {
         let asked = self.client.fetch_group_list(Some(group), self.settings.request_timeout);
         let groups = self.answer(asked, &format!("looking up group `{group}`"), Access::Group(group, "Describe"))?;
         Ok(groups.groups().iter().filter(|found| found.name() == group).map(|found| found.members().len()).sum())
+    }
+
+    /// What the members of a group own; `None` while it changes or has none.
+    pub(super) fn owned_partitions(&self, group: &str) -> Result<Option<BTreeSet<TopicPartition>>> {
+        // Every broker is asked who leads the group: one that is down would be waited for.
+        let asked = self.client.fetch_group_list(Some(group), self.settings.request_timeout.min(LOOK));
+        let action = format!("looking up what the members of group `{group}` own");
+        let groups = self.answer(asked, &action, Access::Group(group, "Describe"))?;
+        // While a group changes, the brokers do not tell what its members have.
+        let found = groups.groups().iter().find(|found| found.name() == group && found.state() == "Stable");
+        let Some(found) = found else { return Ok(None) };
+        let mut owned = BTreeSet::new();
+        for member in found.members() {
+            let given = assignment::partitions(member.assignment().unwrap_or_default());
+            owned.extend(given.ok_or_else(|| {
+                LogError::Refused {
+                    action: action.clone(),
+                    detail:
+                        "what a member was given is not of the form that consumers use; is another kind of application \
+                         using the name?"
+                            .to_owned(),
+                }
+            })?);
+        }
+        Ok(Some(owned))
     }
 
     fn group(&self, group: &str) -> Result<Arc<BaseConsumer<Context>>> {

@@ -19,6 +19,9 @@ pub(crate) enum Fault {
     AnswersLost,
     /// New connections are closed at once. Those that are open stay.
     Refuse,
+    /// Requests of this kind (`api_key` of Kafka's protocol) pass so many times; the next do not reach the broker, nor
+    /// does what comes behind them on their connection, until the fault is over. Not for TLS.
+    Withhold { request: i16, after: usize },
 }
 
 #[derive(Default)]
@@ -28,6 +31,8 @@ struct Counters {
     cut: AtomicUsize,
     to_broker: AtomicU64,
     to_client: AtomicU64,
+    /// Of requests that are withheld after some: how many there were since the fault began.
+    met: AtomicUsize,
 }
 
 struct Shared {
@@ -72,7 +77,10 @@ impl Proxy {
 
     /// From now on, for connections that are open and new ones.
     pub(crate) fn set(&self, fault: Fault) {
-        *lock(&self.shared.fault) = fault;
+        let mut current = lock(&self.shared.fault);
+        *current = fault;
+        self.shared.counters.met.store(0, Ordering::SeqCst);
+        drop(current);
         self.shared.changed.notify_all();
     }
 
@@ -109,6 +117,11 @@ impl Proxy {
     /// Connections that [`Proxy::cut`] has closed.
     pub(crate) fn cuts(&self) -> usize {
         self.shared.counters.cut.load(Ordering::Relaxed)
+    }
+
+    /// How many requests of the kind of [`Fault::Withhold`] have come since it began, those that pass included.
+    pub(crate) fn met(&self) -> usize {
+        self.shared.counters.met.load(Ordering::SeqCst)
     }
 
     /// Bytes passed on: to the broker, and to clients.
@@ -169,6 +182,7 @@ fn connect(number: u64, client: TcpStream, broker: TcpStream, shared: &Arc<Share
 fn pump(mut from: TcpStream, mut to: TcpStream, shared: &Shared, count: &AtomicU64, answers: bool) {
     let mut buffer = vec![0; 64 << 10];
     let mut torn = false;
+    let mut requests = Requests::default();
     loop {
         let read = match from.read(&mut buffer) {
             Ok(0) => break,
@@ -176,7 +190,8 @@ fn pump(mut from: TcpStream, mut to: TcpStream, shared: &Shared, count: &AtomicU
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(_) => break,
         };
-        if await_passage(shared, answers) {
+        let begun = if answers { Vec::new() } else { requests.begun(&buffer[..read]) };
+        if await_passage(shared, answers, &begun) {
             torn = true;
             continue;
         }
@@ -192,8 +207,8 @@ fn pump(mut from: TcpStream, mut to: TcpStream, shared: &Shared, count: &AtomicU
     let _ignored = (to.shutdown(Shutdown::Write), from.shutdown(Shutdown::Read));
 }
 
-/// Waits until bytes may pass; true: they are lost.
-fn await_passage(shared: &Shared, answers: bool) -> bool {
+/// Waits until bytes may pass, with which these requests begin; true: they are lost.
+fn await_passage(shared: &Shared, answers: bool, begun: &[i16]) -> bool {
     let fault = lock(&shared.fault);
     match *fault {
         Fault::None | Fault::Refuse => false,
@@ -203,10 +218,49 @@ fn await_passage(shared: &Shared, answers: bool) -> bool {
             std::thread::sleep(delay);
             false
         }
+        Fault::Withhold { request, after } => {
+            let many = begun.iter().filter(|kind| **kind == request).count();
+            if many > 0 && shared.counters.met.fetch_add(many, Ordering::SeqCst) + many > after {
+                let waiting = shared.changed.wait_while(fault, |fault| matches!(fault, Fault::Withhold { .. }));
+                drop(waiting.unwrap_or_else(PoisonError::into_inner));
+            }
+            false
+        }
         Fault::BlackHole => {
             let waiting = shared.changed.wait_while(fault, |fault| *fault == Fault::BlackHole);
             drop(waiting.unwrap_or_else(PoisonError::into_inner));
             false
         }
+    }
+}
+
+/// Follows the requests of one connection: each is its length in four bytes, then what kind it is in two.
+#[derive(Default)]
+struct Requests {
+    /// What of the head of the next request has come.
+    head: Vec<u8>,
+    /// How much of the one before is still to come.
+    left: usize,
+}
+
+impl Requests {
+    /// The kinds of those that begin with these bytes, which come next.
+    fn begun(&mut self, mut bytes: &[u8]) -> Vec<i16> {
+        let mut begun = Vec::new();
+        while !bytes.is_empty() {
+            let skipped = self.left.min(bytes.len());
+            self.left -= skipped;
+            bytes = &bytes[skipped..];
+            let taken = (6 - self.head.len()).min(bytes.len());
+            self.head.extend_from_slice(&bytes[..taken]);
+            bytes = &bytes[taken..];
+            if let &[a, b, c, d, kind, of] = &self.head[..] {
+                begun.push(i16::from_be_bytes([kind, of]));
+                // Two of its bytes are here already. What is no request of Kafka's is followed to no end.
+                self.left = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap().saturating_sub(2);
+                self.head.clear();
+            }
+        }
+        begun
     }
 }
