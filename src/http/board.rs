@@ -103,7 +103,13 @@ impl Board {
         let ready = started && !stopping && applications.iter().all(ApplicationStatus::is_ready);
         let away = |state| matches!(state, ThreadState::Starting | ThreadState::Disconnected);
         let log_ready = started && !threads().any(|thread| away(thread.state) || thread.failing_for.is_some());
-        let reason = applications.iter().find_map(ApplicationStatus::held_by).map(reason);
+        let held = applications.iter().filter_map(|one| Some((one, one.held_by()?)));
+        let longest = held.max_by_key(|(_, wait)| wait.since);
+        let reason = longest.map(|(one, wait)| match applications.len() {
+            1 => reason(wait),
+            // Which of them it is.
+            _ => format!("{}: {}", one.application, reason(wait)),
+        });
         Health {
             status: match () {
                 () if stopping => "stopping",
@@ -193,6 +199,15 @@ mod tests {
         board.publish(vec![held]);
         assert_eq!(board.health().reason.as_deref(), Some("records wait for the schema of id 7 since 9s: it is away"));
         assert_eq!(said(board.health()), ("waiting_for_schema", true, false, true));
+        let wait = |since| SchemaWait { id: "7".to_owned(), since: Duration::from_secs(since), problem: None };
+        let held = |name: &str, since| ApplicationStatus {
+            application: name.to_owned(),
+            schemas: vec![wait(since)],
+            ..application(ThreadState::Running, TaskState::Running)
+        };
+        board.publish(vec![held("a", 9), held("b", 12), application(ThreadState::Running, TaskState::Running)]);
+        let reason = board.health().reason.unwrap_or_default();
+        assert!(reason.starts_with("b: records wait for the schema of id 7 since 12s"), "{reason}");
         board.publish(vec![application(ThreadState::Running, TaskState::Running)]);
         clock.advance(HANGS_AFTER + Duration::from_secs(1));
         assert!(!board.health().alive, "nothing was heard of the thread for too long");
