@@ -12,6 +12,7 @@ mod connections;
 mod error;
 mod evolution;
 mod global_thread;
+mod holding;
 mod mailbox;
 mod maintenance;
 mod opening;

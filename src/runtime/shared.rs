@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::RuntimeError;
 use super::board::Board;
+use super::holding::Holding;
 use super::topic_watch::TopicsSeen;
 use crate::log::Waker;
 use crate::metrics::Counters;
@@ -39,6 +40,8 @@ pub(super) struct Shared {
     topics: Mutex<Option<Arc<TopicsSeen>>>,
     /// The number of that change; 0: none.
     topics_changed: AtomicU64,
+    /// The tasks that wait for a schema, where others wait with them.
+    pub(super) holding: Holding,
     /// How many threads have ended.
     ended: Mutex<usize>,
     one_ended: Condvar,
