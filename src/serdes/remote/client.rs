@@ -219,13 +219,14 @@ impl RegistryClient {
     /// # Errors
     /// When the registry does not answer as it should.
     pub fn is_compatible(&self, subject: &Subject, text: &SchemaText) -> Result<Result<(), String>, RegistryError> {
+        // Asked about all versions, some registries compare with all of them, whatever the level.
+        if !self.compatibility(subject)?.ends_with("_TRANSITIVE") {
+            return self.compare(subject, "latest", text);
+        }
         match self.compare(subject, "", text) {
             // Older registries compare with one version at a time.
             Err(RegistryError::Answered { status: 404 | 405, .. } | RegistryError::Malformed { .. }) => {}
             compared => return compared,
-        }
-        if !self.compatibility(subject)?.ends_with("_TRANSITIVE") {
-            return self.compare(subject, "latest", text);
         }
         for version in self.versions(subject)?.into_iter().rev() {
             if let Err(said) = self.compare(subject, &version.to_string(), text)? {

@@ -207,6 +207,7 @@ fn what_is_deleted_counts_as_missing_and_what_is_no_schema_is_named() {
     let invalid = json!({ "error_code": 42201, "message": "Invalid schema: at most one default" });
     server.says("POST /subjects/s/versions", 422, invalid.clone());
     server.says("POST /subjects/s?normalize=true", 422, invalid.clone());
+    server.says("GET /config/s?defaultToGlobal=true", 200, json!({ "compatibilityLevel": "FULL_TRANSITIVE" }));
     server.says("POST /compatibility/subjects/s/versions?verbose=true", 422, invalid);
     let (client, text) = (client(&server), SchemaText::avro(ORDER));
     for error in [client.register(&subject, &text).unwrap_err(), client.lookup(&subject, &text).unwrap_err()] {

@@ -137,7 +137,8 @@ fn subjects_are_asked_for_by_names_of_any_characters() {
     let expected = RegistryError::Incompatible { subject: "s".into(), message: "field `x` has no default".into() };
     assert_eq!(error, expected);
     let body = json!({ "is_compatible": false, "messages": ["x: no default", "y: gone"] });
-    server.says("POST /compatibility/subjects/s/versions?verbose=true", 200, body);
+    server.says("GET /config/s?defaultToGlobal=true", 200, json!({ "compatibilityLevel": "BACKWARD" }));
+    server.says("POST /compatibility/subjects/s/versions/latest?verbose=true", 200, body);
     let said = client(&server).is_compatible(&Subject::named("s"), &SchemaText::avro(ORDER)).unwrap();
     assert_eq!(said, Err("x: no default; y: gone".to_owned()));
 }
