@@ -2,6 +2,7 @@
 
 #[path = "../kafka/harness/mod.rs"]
 mod harness;
+mod served;
 mod small;
 
 use std::collections::BTreeSet;

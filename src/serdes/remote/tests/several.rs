@@ -98,6 +98,18 @@ fn every_url_is_asked_before_a_schema_counts_as_missing() {
 }
 
 #[test]
+fn a_registry_that_takes_questions_and_never_answers_is_away() {
+    let server = Server::start();
+    server.says(&request(1), 200, schema("\"int\""));
+    server.holds(&request(1), true);
+    let settings = RegistrySettings { timeout: Duration::from_millis(300), attempts: 2, ..settings(&[&server.url()]) };
+    let error = RegistryClient::new(&settings).unwrap().by_id(1).unwrap_err();
+    assert!(error.class() == ErrorClass::Retry && error.to_string().contains("no answer in time"), "{error}");
+    assert_eq!(server.count(&request(1)), 2);
+    server.holds(&request(1), false);
+}
+
+#[test]
 fn an_answer_has_to_come_as_a_whole_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
