@@ -92,7 +92,7 @@ fn health_and_metrics_say_which_application_waits_and_nothing_shows_a_secret() {
     });
     let reason = health["reason"].as_str().unwrap();
     assert!(reason.starts_with("shop: records wait for the schema of id 1 since"), "{reason}");
-    assert!(reason.contains("does not answer: http://127.0.0.1:"), "{reason}");
+    assert!(reason.contains("(orders-0): the schema registry does not answer: http://127.0.0.1:"), "{reason}");
     let metrics = running.get("/metrics");
     for expected in [
         "signalstream_schemas_awaited{application=\"shop\"} 1",

@@ -174,7 +174,10 @@ impl RegistryClient {
     /// As [`RegistryClient::by_id`].
     pub fn version(&self, subject: &Subject, version: Option<i64>) -> Result<RegisteredSchema, RegistryError> {
         let number = version.map_or_else(|| "latest".to_owned(), |version| version.to_string());
-        let what = format!("version {number} of subject `{subject}`");
+        let what = match version {
+            Some(_) => format!("version {number} of subject `{subject}`"),
+            None => format!("latest version of subject `{subject}`"),
+        };
         registered(&self.ask(&["subjects", subject.as_str(), "versions", &number], &[], None, &what)?, &what)
     }
 
