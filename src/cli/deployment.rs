@@ -112,6 +112,8 @@ impl LogArguments {
 #[derive(Clone)]
 pub(super) struct Deployment {
     config: Config,
+    /// Whether somebody said that schemas are registered, other than by leaving it at that.
+    registers_schemas: bool,
     place: Place,
 }
 
@@ -154,12 +156,20 @@ impl Deployment {
                 ));
             }
         };
-        Ok(Deployment { config, place })
+        let registers_schemas = config.schema_registry_auto_register
+            && effective.origin("schema_registry.auto_register") != &Origin::Default;
+        Ok(Deployment { config, registers_schemas, place })
     }
 
     /// The settings.
     pub(super) fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Whether schemas that are missing are to be registered by who only writes records. The default of the setting is for
+    /// applications, whose topics are their own.
+    pub(super) fn registers_schemas(&self) -> bool {
+        self.registers_schemas
     }
 
     /// Whether the log is an embedded one.

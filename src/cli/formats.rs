@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::Args;
 
 use crate::config::Config;
@@ -98,8 +99,8 @@ impl Formats {
         (known.map(|topic| topic.key.clone()), known.and_then(|topic| topic.value.clone()))
     }
 
-    /// Writes and reads the JSON of a topic.
-    pub(super) fn writer(&self, topic: &str) -> anyhow::Result<TopicSerde> {
+    /// Writes and reads the JSON of a topic. With a registry it must have the schemas; `register`: it gets what is missing.
+    pub(super) fn writer(&self, topic: &str, register: bool) -> anyhow::Result<TopicSerde> {
         let (key, value) = self.known(topic);
         let key = self.key.clone().or(key).unwrap_or(Format::String);
         let value = self.value.clone().or(value);
@@ -108,19 +109,29 @@ impl Formats {
                 "how are the values of `{topic}` written? Give --value-format, or --topology with a topology that uses the topic"
             )));
         };
-        self.announce(topic, [(Side::Key, &key), (Side::Value, &value)])?;
+        self.announce(topic, [(Side::Key, &key), (Side::Value, &value)], register)?;
         Ok(TopicSerde::new(&key, &value, &self.loaded.schemas)?)
     }
 
-    /// Makes sure that the registry knows the schemas that are to be written, if there is one.
-    fn announce(&self, topic: &str, formats: [(Side, &Format); 2]) -> anyhow::Result<()> {
+    /// Finds the ids that the registry has for the schemas that are to be written, if there is one.
+    fn announce(&self, topic: &str, formats: [(Side, &Format); 2], register: bool) -> anyhow::Result<()> {
         let schemas = &self.loaded.schemas;
         let Some(remote) = schemas.remote() else { return Ok(()) };
         for (side, format) in formats {
             let Format::Avro(name) = format else { continue };
             let (Some((_, full_name)), Some(text)) = (schemas.text(name), schemas.announcement(name)) else { continue };
             let subject = remote.subject(topic, side, if full_name.is_empty() { name } else { full_name });
-            schemas.assign(name, remote.announce(&subject, name, &text)?);
+            let id = match remote.client().lookup(&subject, &text)? {
+                Some(id) => id,
+                None if register => remote.client().register(&subject, &text)?,
+                None => {
+                    return Err(anyhow!(
+                        "the schema `{name}` is not registered under `{subject}`; `--register-schemas` registers it, and \
+                         `signalstream schemas register` shows first what would change"
+                    ));
+                }
+            };
+            schemas.assign(name, id);
         }
         Ok(())
     }

@@ -92,6 +92,12 @@ impl SchemaArguments {
         self.with(config, false)
     }
 
+    /// The same, of which nothing else that uses it knows: the records of each application wait for its own schemas.
+    pub(super) fn apart(&self) -> SchemaArguments {
+        let apart = |remote: &Remote| Remote { registry: remote.registry.apart(), live: remote.live };
+        SchemaArguments { remote: self.remote.as_ref().map(apart), ..self.clone() }
+    }
+
     fn with(&self, config: &Config, live: bool) -> anyhow::Result<SchemaArguments> {
         let mut config = config.clone();
         config.schema_registry_url = self.registry.clone().or(config.schema_registry_url);

@@ -47,6 +47,11 @@ pub(super) struct ProduceCommand {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=10_000))]
     partitions: Option<i32>,
 
+    /// Register the schemas of the topic that the registry does not have yet; also done where the setting
+    /// `schema_registry.auto_register` is given as `on`
+    #[arg(long)]
+    register_schemas: bool,
+
     #[command(flatten)]
     formats: FormatArguments,
 }
@@ -55,7 +60,7 @@ impl ProduceCommand {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
         let deployment = self.log.deployment()?;
         let formats = self.formats.load(deployment.config())?;
-        let serde = formats.writer(&self.topic)?;
+        let serde = formats.writer(&self.topic, self.register_schemas || deployment.registers_schemas())?;
         let mut lines = Lines::open(&self.input)?;
         let log = deployment.open_log(&Memory::small())?;
         let partitions = self.prepare_topic(log.admin().as_ref(), &formats, deployment.creates_topics())?;

@@ -19,6 +19,11 @@ pub(super) trait Codec<T> {
 
     /// Writes a value so that it is read again.
     fn write(value: &T) -> String;
+
+    /// Writes a value for people, without what may be secret in it.
+    fn show(value: &T) -> String {
+        Self::write(value)
+    }
 }
 
 /// A whole number from 1 to `MAX`.
@@ -150,6 +155,42 @@ impl Codec<Secret> for Text {
     }
 }
 
+/// One URL or several, separated by commas. None has a user in it: what is shown of a URL, and kept in logs, is all of it
+/// but its query, where gateways take their keys.
+pub(super) struct Urls;
+
+impl Codec<String> for Urls {
+    const KIND: Kind = Kind::Text;
+
+    fn read(text: &str) -> Result<String, String> {
+        let text = <Text as Codec<String>>::read(text)?;
+        for url in text.split(',') {
+            // Whatever is wrong with it, a password may be in it, so it is not shown.
+            let Some((_, rest)) = url.split_once("://") else {
+                return Err("expected a URL such as http://localhost:8081, or several separated by commas".to_owned());
+            };
+            let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+            if authority.contains('@') {
+                return Err(
+                    "a URL has a user in it, whom logs would show; give name and password by the settings for \
+                            them, such as `schema_registry.username` and `schema_registry.password`"
+                        .to_owned(),
+                );
+            }
+        }
+        Ok(text)
+    }
+
+    fn write(value: &String) -> String {
+        value.clone()
+    }
+
+    fn show(value: &String) -> String {
+        let shown = |url: &str| url.split(['?', '#']).next().unwrap_or_default().to_owned();
+        value.split(',').map(shown).collect::<Vec<_>>().join(",")
+    }
+}
+
 /// An address and a port.
 pub(super) struct Socket;
 
@@ -180,6 +221,10 @@ impl<T, C: Codec<T>> Codec<Option<T>> for Optional<C> {
 
     fn write(value: &Option<T>) -> String {
         value.as_ref().map_or_else(|| "none".to_owned(), C::write)
+    }
+
+    fn show(value: &Option<T>) -> String {
+        value.as_ref().map_or_else(|| "none".to_owned(), C::show)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Settings from a YAML file; every mistake is reported with its place.
 
 use super::load::{Assignment, KAFKA, Origin};
+use super::secret::{has_reference, is_secret};
 use super::{SETTINGS, Setting};
 use crate::yaml::{self, Content, Diagnostic, FileKind, Key, Node, Problems, Span, nearest, suggest};
 
@@ -61,7 +62,11 @@ impl<F: FnMut(Assignment) -> Result<(), String>> Reader<'_, F> {
 
     fn setting(&mut self, section: Option<&str>, key: &Key, node: &Node) {
         let known = SETTINGS.iter().find(|setting| setting.place() == (section, &key.text));
-        let Some(setting) = known else { return self.unknown(section, key) };
+        let Some(setting) = known else {
+            // It may be a password whose setting is misspelled.
+            self.problems.hide(&node.span);
+            return self.unknown(section, key);
+        };
         match node.scalar() {
             Some(_) if node.is_null() && setting.is_optional() => self.assign(setting.name(), "none", &node.span),
             Some(scalar) if !node.is_null() => self.assign(setting.name(), &scalar.text, &node.span),
@@ -88,6 +93,10 @@ impl<F: FnMut(Assignment) -> Result<(), String>> Reader<'_, F> {
     }
 
     fn assign(&mut self, name: &str, text: &str, span: &Span) {
+        // What stands on its line is shown with any mistake on that line.
+        if !has_reference(text) && (is_secret(name) || name.ends_with(".url") && text.contains(['@', '?'])) {
+            self.problems.hide(span);
+        }
         let line = self.text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1);
         let origin = Origin::File { name: self.name.to_owned(), line };
         let assignment = Assignment { name: name.to_owned(), text: text.to_owned(), origin };

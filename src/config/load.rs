@@ -175,7 +175,7 @@ impl Effective {
     /// All settings and the Kafka client's properties, for people: the values of secret properties, and what
     /// references led to, are hidden.
     pub fn shown(&self) -> Vec<Shown> {
-        let settings = SETTINGS.iter().map(|setting| (setting.name().to_owned(), setting.value(&self.config)));
+        let settings = SETTINGS.iter().map(|setting| (setting.name().to_owned(), setting.shown(&self.config)));
         let properties = self.config.kafka.iter().map(|(name, value)| (format!("{KAFKA}.{name}"), value.to_owned()));
         let shown = |(name, value): (String, String)| {
             let value = match self.references.get(&name) {

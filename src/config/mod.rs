@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use codec::{Bytes, Count, Directory, File, Millis, Optional, Socket, Switch, Text, Word};
+use codec::{Bytes, Count, Directory, File, Millis, Optional, Socket, Switch, Text, Urls, Word};
 pub use codec::{format_size, parse_size};
 pub use load::{ConfigError, Effective, Flag, Origin, Sources};
 pub use reference::{json_schema, reference};
@@ -46,6 +46,16 @@ pub enum SubjectStrategy {
     Record,
     /// `TOPIC-` and the full name of the record: several kinds of records in a topic.
     TopicRecord,
+}
+
+/// Who waits while a record waits for its schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SchemaHold {
+    /// The task whose record it is.
+    #[default]
+    Task,
+    /// All tasks of its sub-topology in this process: what they hand on stays together in time.
+    Subtopology,
 }
 
 /// Which topics that are missing `run` creates.
@@ -157,8 +167,9 @@ setting::settings! {
         /// How often a running application looks for topics that match its patterns.
         ["topics.refresh_interval"] topics_refresh: Duration as Millis = Duration::from_secs(30);
         /// A Schema Registry with Confluent's API: one URL, or several of the same registry separated by commas, which
-        /// are tried in turn. `none`: the `*.avsc` files are all the schemas there are.
-        ["schema_registry.url"] schema_registry_url: Option<String> as Optional<Text> = None;
+        /// are tried in turn. `none`: the `*.avsc` files are all the schemas there are. A user has no place in it, and its
+        /// query is not shown.
+        ["schema_registry.url"] schema_registry_url: Option<String> as Optional<Urls> = None;
         /// Who the registry is told it is talking to (HTTP basic authentication).
         ["schema_registry.username"] schema_registry_username: Option<String> as Optional<Text> = None;
         /// The password of that user.
@@ -185,6 +196,9 @@ setting::settings! {
         /// Under which subject a schema stands: `topic` (`TOPIC-key`, `TOPIC-value`), `record` (the full name of the
         /// record) or `topic_record` (`TOPIC-` and the full name).
         ["schema_registry.subject_strategy"] schema_registry_strategy: SubjectStrategy as Word = SubjectStrategy::Topic;
+        /// Who waits while a record waits for its schema: its `task`, or all tasks of its sub-topology (`subtopology`) in this
+        /// process, so that windows over a repartition topic do not close before what the waiting task has for them.
+        ["schema_registry.hold"] schema_registry_hold: SchemaHold as Word = SchemaHold::Task;
         /// Where the interface for metrics and health listens, such as `127.0.0.1:8080`. `none`: it does not.
         ["http.listen"] http_listen: Option<SocketAddr> as Optional<Socket> = None;
     }
@@ -193,6 +207,7 @@ setting::settings! {
 codec::words! {
     Guarantee: "exactly_once" => ExactlyOnce, "at_least_once" => AtLeastOnce;
     SubjectStrategy: "topic" => Topic, "record" => Record, "topic_record" => TopicRecord;
+    SchemaHold: "task" => Task, "subtopology" => Subtopology;
     CreateTopics: "auto" => Auto, "all" => All, "internal" => Internal, "none" => None;
 }
 

@@ -33,6 +33,7 @@ pub struct Setting {
     pub(super) optional: bool,
     pub(super) set: fn(&mut Config, &str) -> Result<(), String>,
     pub(super) get: fn(&Config) -> String,
+    pub(super) show: fn(&Config) -> String,
 }
 
 impl Setting {
@@ -64,6 +65,11 @@ impl Setting {
     /// Its value, as it would be written in a file.
     pub fn value(&self, config: &Config) -> String {
         (self.get)(config)
+    }
+
+    /// Its value for people, without what may be secret in it.
+    pub(super) fn shown(&self, config: &Config) -> String {
+        (self.show)(config)
     }
 
     /// Reads a value into the settings.
@@ -126,6 +132,7 @@ macro_rules! settings {
                 Ok(())
             },
             get: |config| <$codec as codec::Codec<$type>>::write(&config.$field),
+            show: |config| <$codec as codec::Codec<$type>>::show(&config.$field),
         }, )+ ];
     };
 }

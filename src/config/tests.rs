@@ -135,6 +135,33 @@ fn a_reference_that_leads_nowhere_or_to_a_wrong_value_is_told_without_the_value(
 }
 
 #[test]
+fn a_registrys_url_has_no_user_and_is_shown_without_its_query() {
+    let url = "schema_registry:\n  url: https://a:8081/api?key=hunter2#x,http://b\n";
+    let effective = load(url, &[], &[]).unwrap();
+    assert_eq!(effective.config.schema_registry_url.as_deref(), Some("https://a:8081/api?key=hunter2#x,http://b"));
+    let shown = effective.shown().into_iter().find(|shown| shown.name == "schema_registry.url").unwrap();
+    assert_eq!(shown.value, "https://a:8081/api,http://b");
+    for url in ["http://ann:hunter2@host:8081", "http://good,https://hunter2@host/path", "ann:hunter2@host"] {
+        for error in [
+            load("", &[], &[("schema_registry.url", url)]).unwrap_err().to_string(),
+            load("", &[("SIGNALSTREAM_SCHEMA_REGISTRY_URL", url)], &[]).unwrap_err().to_string(),
+        ] {
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+    assert!(load("", &[], &[("schema_registry.url", "http://host/path@3")]).is_ok());
+    // Nor is what stands in the file, which is shown with a mistake.
+    for file in [
+        "schema_registry: {url: 'http://ann:hunter2@host'}\n",
+        "schema_registry: {password: hunter2, attempts: many}\n",
+        "schema_registry: {pasword: hunter2}\n",
+    ] {
+        let text = problems(file);
+        assert!(text.contains("schema_registry: {") && !text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
 fn the_schema_and_the_reference_know_every_setting() {
     let (schema, reference) = (json_schema(), reference());
     for setting in SETTINGS {

@@ -13,6 +13,9 @@ use crate::time::Clock;
 /// A thread that has not come round for so long hangs: longer than any transaction and any call of the log may take.
 const HANGS_AFTER: Duration = Duration::from_secs(180);
 
+/// How many partitions are named that wait for a schema.
+const SHOWN_PARTITIONS: usize = 3;
+
 /// The last known status of the applications.
 pub struct Board {
     clock: Arc<dyn Clock>,
@@ -103,7 +106,13 @@ impl Board {
         let ready = started && !stopping && applications.iter().all(ApplicationStatus::is_ready);
         let away = |state| matches!(state, ThreadState::Starting | ThreadState::Disconnected);
         let log_ready = started && !threads().any(|thread| away(thread.state) || thread.failing_for.is_some());
-        let reason = applications.iter().find_map(ApplicationStatus::held_by).map(reason);
+        let held = applications.iter().filter_map(|one| Some((one, one.held_by()?)));
+        let longest = held.max_by_key(|(_, wait)| wait.since);
+        let reason = longest.map(|(one, wait)| match applications.len() {
+            1 => reason(one, wait),
+            // Which of them it is.
+            _ => format!("{}: {}", one.application, reason(one, wait)),
+        });
         Health {
             status: match () {
                 () if stopping => "stopping",
@@ -130,16 +139,25 @@ impl Board {
     }
 }
 
-/// Why records wait for a schema.
-fn reason(wait: &SchemaWait) -> String {
+/// Why records of an application wait for a schema, and where.
+fn reason(application: &ApplicationStatus, wait: &SchemaWait) -> String {
     let problem = wait.problem.as_deref().unwrap_or("the schema registry has not been heard yet");
-    format!("records wait for the schema of id {} since {}s: {problem}", wait.id, wait.since.as_secs())
+    let mut held: Vec<String> = application.held_partitions().map(ToString::to_string).collect();
+    let more = held.len().saturating_sub(SHOWN_PARTITIONS);
+    held.truncate(SHOWN_PARTITIONS);
+    let place = match (held.join(", "), more) {
+        (partitions, _) if partitions.is_empty() => String::new(),
+        (partitions, 0) => format!(" ({partitions})"),
+        (partitions, more) => format!(" ({partitions} and {more} more)"),
+    };
+    format!("records wait for the schema of id {} since {}s{place}: {problem}", wait.id, wait.since.as_secs())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::{TaskStatus, ThreadCounts, ThreadStatus};
+    use crate::record::TopicPartition;
+    use crate::runtime::{InputStatus, TaskStatus, ThreadCounts, ThreadStatus};
     use crate::state::MemoryUsage;
     use crate::task::TaskId;
     use crate::time::ManualClock;
@@ -193,6 +211,28 @@ mod tests {
         board.publish(vec![held]);
         assert_eq!(board.health().reason.as_deref(), Some("records wait for the schema of id 7 since 9s: it is away"));
         assert_eq!(said(board.health()), ("waiting_for_schema", true, false, true));
+        let wait = |since| SchemaWait { id: "7".to_owned(), since: Duration::from_secs(since), problem: None };
+        let held = |name: &str, since| ApplicationStatus {
+            application: name.to_owned(),
+            schemas: vec![wait(since)],
+            ..application(ThreadState::Running, TaskState::Running)
+        };
+        board.publish(vec![held("a", 9), held("b", 12), application(ThreadState::Running, TaskState::Running)]);
+        let reason = board.health().reason.unwrap_or_default();
+        assert!(reason.starts_with("b: records wait for the schema of id 7 since 12s: the schema"), "{reason}");
+        let mut of_partitions = held("a", 9);
+        of_partitions.threads[0].tasks[0].inputs = (0..5)
+            .map(|number| InputStatus {
+                partition: TopicPartition::new("orders", number),
+                position: 0,
+                end: None,
+                queued: 1,
+                is_held: number > 0,
+            })
+            .collect();
+        board.publish(vec![of_partitions]);
+        let reason = board.health().reason.unwrap_or_default();
+        assert!(reason.contains("since 9s (orders-1, orders-2, orders-3 and 1 more): "), "{reason}");
         board.publish(vec![application(ThreadState::Running, TaskState::Running)]);
         clock.advance(HANGS_AFTER + Duration::from_secs(1));
         assert!(!board.health().alive, "nothing was heard of the thread for too long");

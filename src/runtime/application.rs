@@ -75,10 +75,6 @@ impl Application {
         opener.partitions = targets(topology, log.admin().as_ref(), &topics);
         let shared = Arc::new(Shared::default());
         let registry = topology.schemas.remote().cloned();
-        if let Some(registry) = &registry {
-            let threads = Arc::downgrade(&shared);
-            registry.wake(Arc::new(move || threads.upgrade().iter().for_each(|shared| shared.wake_all())));
-        }
         let parts = ThreadParts {
             name: String::new(),
             number: 0,
@@ -108,12 +104,24 @@ impl Application {
             tables,
         });
         match application.spawn(follower, watch) {
-            Ok(()) => Ok(application),
+            Ok(()) => {
+                application.follow_registry();
+                Ok(application)
+            }
             Err(error) => match application.stop() {
                 // What a thread failed with is the cause of what follows from it.
                 Ok(_) => Err(error),
                 Err(cause) => Err(cause),
             },
+        }
+    }
+
+    /// Has the threads go on as soon as a schema has come that a record waits for. Only once they have all started: a start is
+    /// tried many times while brokers are away, and nobody would take back what each leaves with the registry.
+    fn follow_registry(&self) {
+        if let Some(registry) = &self.registry {
+            let threads = Arc::downgrade(&self.shared);
+            registry.wake(Arc::new(move || threads.upgrade().iter().for_each(|shared| shared.wake_all())));
         }
     }
 

@@ -13,6 +13,7 @@ mod error;
 mod evolution;
 mod global_thread;
 mod group_watch;
+mod holding;
 mod mailbox;
 mod maintenance;
 mod opening;

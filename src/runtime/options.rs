@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{Config, CreateTopics, Guarantee};
+use crate::config::{Config, CreateTopics, Guarantee, SchemaHold};
 use crate::task::TaskOptions;
 
 /// With longer commit intervals nothing is sent ahead.
@@ -45,6 +45,8 @@ pub struct ApplicationOptions {
     pub offsets_refresh: Duration,
     /// How long a stop may take: commit, leave the group, close the stores.
     pub shutdown_timeout: Duration,
+    /// Who waits while a record waits for its schema.
+    pub schema_hold: SchemaHold,
     /// Which topics that are missing are created.
     pub create_topics: CreateTopics,
     /// How tasks behave.
@@ -69,6 +71,7 @@ impl From<&Config> for ApplicationOptions {
             state_cleanup_delay: config.state_cleanup_delay,
             offsets_refresh: config.offsets_refresh,
             shutdown_timeout: config.shutdown_timeout,
+            schema_hold: config.schema_registry_hold,
             create_topics: config.create_topics,
             task: TaskOptions::from(config),
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::RuntimeError;
 use super::board::Board;
+use super::holding::Holding;
 use super::topic_watch::TopicsSeen;
 use crate::log::Waker;
 use crate::metrics::Counters;
@@ -41,6 +42,8 @@ pub(super) struct Shared {
     topics_changed: AtomicU64,
     /// How often threads have joined the group.
     joins: AtomicU64,
+    /// The tasks that wait for a schema, where others wait with them.
+    pub(super) holding: Holding,
     /// How many threads have ended.
     ended: Mutex<usize>,
     one_ended: Condvar,

@@ -144,6 +144,8 @@ pub struct InputStatus {
     pub end: Option<i64>,
     /// Records that were fetched and wait.
     pub queued: usize,
+    /// Whether the next of them waits for the schema that it was written with.
+    pub is_held: bool,
 }
 
 impl InputStatus {
@@ -181,6 +183,12 @@ impl ApplicationStatus {
     /// The schema that records have waited for longest, for long enough to say so.
     pub fn held_by(&self) -> Option<&SchemaWait> {
         self.schemas.first().filter(|wait| wait.since >= DISCONNECTED)
+    }
+
+    /// The input partitions whose next record waits for its schema; those of global tables are not among them.
+    pub fn held_partitions(&self) -> impl Iterator<Item = &TopicPartition> {
+        let inputs = self.own_tasks().flat_map(|(_, task)| &task.inputs);
+        inputs.filter(|input| input.is_held).map(|input| &input.partition)
     }
 
     /// Whether every thread has come round within `limit`.

@@ -1,6 +1,6 @@
 //! One stream thread: fetch, process, commit, and give tasks up or take them on as the group decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use super::publish::Publisher;
 use super::recovery::Trouble;
 use super::status::ThreadCounts;
 use super::{ApplicationOptions, RuntimeError};
+use crate::config::SchemaHold;
 use crate::log::LogConsumer;
 use crate::metrics;
 use crate::record::TopicPartition;
@@ -134,6 +135,7 @@ impl StreamThread {
         self.follow_group(self.patience())?;
         self.hear()?;
         self.rebalance()?;
+        let held = held_back(&mut self.tasks, &self.parts);
         if self.tasks.is_empty() {
             self.gathering = Gathering::Since(self.now());
         }
@@ -144,7 +146,7 @@ impl StreamThread {
             return self.fetch(GATHER_STEP);
         }
         let now = self.parts.clock.now();
-        let busy = earliest(&mut self.tasks, now).is_some();
+        let busy = earliest(&mut self.tasks, now, &held).is_some();
         let timeout = if busy { Duration::ZERO } else { self.until_commit() };
         self.fetch(timeout)?;
         let full = self.process()?;
@@ -206,7 +208,9 @@ impl StreamThread {
             }
         }
         let mut left = TURN * self.tasks.len();
-        while let Some((id, until)) = earliest(&mut self.tasks, now).filter(|_| left > 0) {
+        while left > 0 {
+            let held = held_back(&mut self.tasks, &self.parts);
+            let Some((id, until)) = earliest(&mut self.tasks, now, &held) else { break };
             let Some(task) = self.tasks.get_mut(&id) else { break };
             let processed = task.process_until(left.min(TURN), until, now)?;
             if task.is_full() {
@@ -307,12 +311,27 @@ impl StreamThread {
     }
 }
 
+/// The sub-topologies of which a task waits for a schema, and the others wait with it: none, unless that is wanted.
+fn held_back(tasks: &mut BTreeMap<TaskId, Task>, parts: &ThreadParts) -> BTreeSet<usize> {
+    if parts.options.schema_hold == SchemaHold::Task {
+        return BTreeSet::new();
+    }
+    let now = parts.clock.now();
+    let waiting = tasks.iter_mut().filter_map(|(id, task)| (task.peek(now) == Next::Held).then_some(*id));
+    let (held, is_less) = parts.shared.holding.note(&parts.name, waiting.collect());
+    if is_less {
+        parts.shared.wake_all();
+    }
+    held
+}
+
 /// The task with the earliest record, and until when it may go on. `None` when no task has one, or a task
 /// waits for a fetch, of which nobody knows what it will bring. One that has not heard of all its inputs, or waits for a
-/// schema, holds up no other: the broker of a partition, or the registry, may be away for long.
-fn earliest(tasks: &mut BTreeMap<TaskId, Task>, now: Timestamp) -> Option<(TaskId, Timestamp)> {
+/// schema, holds up no other: the broker of a partition, or the registry, may be away for long. Tasks of the sub-topologies
+/// that are `held` have nothing to do.
+fn earliest(tasks: &mut BTreeMap<TaskId, Task>, now: Timestamp, held: &BTreeSet<usize>) -> Option<(TaskId, Timestamp)> {
     let (mut first, mut second) = (None, Timestamp::MAX);
-    for (id, task) in tasks {
+    for (id, task) in tasks.iter_mut().filter(|(id, _)| !held.contains(&id.subtopology)) {
         match task.peek(now) {
             Next::Awaited => return None,
             Next::Nothing | Next::Unknown | Next::Held => {}

@@ -259,13 +259,8 @@ impl SchemaRegistry {
             source.error_at(path.rsplit('.').next().unwrap_or_default(), prefix(&path) + &message)
         })?;
         let id = id(&parsed);
-        let existing = self.schemas.get(name);
-        if existing.is_some_and(|existing| existing.canonical != canonical) {
-            return Err(source.error(format!("another schema of the name `{name}` is registered already")));
-        }
-        let same_id = |other: &&Registered| other.schema.id == id && other.canonical != canonical;
-        if let Some(other) = self.schemas.values().find(same_id) {
-            let message = format!("has the same id, {id}, as the schema {}; change either a little", other.schema.name);
+        let full_name = parsed.name().map(|name| name.fullname(None)).unwrap_or_default();
+        if let Some(message) = self.clash(name, id, &canonical, &full_name, &kind) {
             return Err(source.error(message));
         }
         let description =
@@ -273,7 +268,6 @@ impl SchemaRegistry {
                 "" => source.error(message),
                 path => source.error_at(path.rsplit('.').next().unwrap_or_default(), prefix(path) + &message),
             })?;
-        let full_name = parsed.name().map(|name| name.fullname(None)).unwrap_or_default();
         let wire = match &self.remote {
             Some(_) => OnceLock::new(),
             None => OnceLock::from(id),
@@ -285,6 +279,27 @@ impl SchemaRegistry {
         let registered = Registered { schema, full_name, canonical, text, fetched: None, description };
         self.schemas.insert(name.to_owned(), registered);
         Ok(())
+    }
+
+    /// Why a schema cannot stand beside those that are there.
+    fn clash(&self, name: &str, id: u32, canonical: &str, full_name: &str, kind: &Type) -> Option<String> {
+        if self.schemas.get(name).is_some_and(|existing| *existing.canonical != *canonical) {
+            return Some(format!("another schema of the name `{name}` is registered already"));
+        }
+        let of_id = |other: &&Registered| other.schema.id == id;
+        if let Some(other) = self.schemas.values().filter(of_id).find(|other| *other.canonical != *canonical) {
+            let name = &other.schema.name;
+            return Some(format!("has the same id, {id}, as the schema {name}; change either a little"));
+        }
+        // By a registry's ids they are told apart; and who has no name is one type among many of its kind.
+        let reads_else = |other: &&Registered| other.full_name == full_name && !other.schema.kind.is_read_as(kind);
+        let told_apart = self.remote.is_some() || full_name.is_empty();
+        let other = self.schemas.values().filter(of_id).find(reads_else).filter(|_| !told_apart)?;
+        Some(format!(
+            "has the same id, {id}, as the schema {}, from which it differs in logical types only: records cannot say which \
+             they were written with. Rename the type in either, or leave one out",
+            other.schema.name
+        ))
     }
 
     /// Says which id payloads of a schema carry. The first one stays.

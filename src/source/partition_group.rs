@@ -164,6 +164,11 @@ impl PartitionGroup {
         self.queues.get(source).map_or(0, |queue| queue.waiting.len())
     }
 
+    /// Whether the next record of one source waits for its schema.
+    pub fn is_held(&self, source: usize) -> bool {
+        self.queues.get(source).is_some_and(|queue| queue.held.is_some())
+    }
+
     /// About how many bytes of memory the queued records of one source take.
     pub fn queued_bytes_of(&self, source: usize) -> usize {
         self.queues.get(source).map_or(0, |queue| queue.bytes)

@@ -270,6 +270,11 @@ impl Task {
         self.inputs.queued_of(source)
     }
 
+    /// Whether the next record of one source waits for its schema.
+    pub fn is_held(&self, source: usize) -> bool {
+        self.inputs.is_held(source)
+    }
+
     /// About how many bytes of memory the waiting records of one source take.
     pub fn queued_bytes_of(&self, source: usize) -> usize {
         self.inputs.queued_bytes_of(source)

@@ -25,7 +25,7 @@ use crate::processor::Processors;
 use crate::serdes::SchemaRegistry;
 
 pub use crate::yaml::{Diagnostic, Diagnostics};
-pub use describe::{DescribeFormat, describe};
+pub use describe::{DescribeFormat, describe, schema_json, schema_lines};
 pub use error_event::error_event_shape;
 pub use pattern::TopicPattern;
 pub use plan::Topology;

@@ -179,6 +179,18 @@ impl Problems {
         self.source.get(..span.start).unwrap_or_default().matches('\n').count() + 1
     }
 
+    /// Has asterisks shown in place of a part of the file, which may be a secret.
+    pub(crate) fn hide(&mut self, span: &Span) {
+        let (Some(before), Some(part), Some(after)) =
+            (self.source.get(..span.start), self.source.get(span.clone()), self.source.get(span.end..))
+        else {
+            return;
+        };
+        let hidden: String =
+            part.chars().map(|c| if c == '\n' { c.to_string() } else { "*".repeat(c.len_utf8()) }).collect();
+        self.source = [before, &hidden, after].concat().into();
+    }
+
     /// How many mistakes there are so far.
     pub(crate) fn count(&self) -> usize {
         self.items.len()

@@ -17,6 +17,7 @@ kafka:
   bootstrap.servers: localhost:9092
   sasl.password: ${env:BROKER_PASSWORD}
   ssl.key.password: ${file:key-password}
+schema_registry: {url: 'https://host:8081/api?key=wow7', token: t0ken}
 ";
     fs::write(directory.path().join("settings.yaml"), file).unwrap();
     fs::write(directory.path().join("key-password"), "topsecret\n").unwrap();
@@ -36,7 +37,7 @@ kafka:
     command.env("SIGNALSTREAM_KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET", "plain7");
     let output = command.output().unwrap();
     assert_success(&output);
-    for secret in ["hunter2", "topsecret", "plain7"] {
+    for secret in ["hunter2", "topsecret", "plain7", "wow7", "t0ken"] {
         assert!(!stdout(&output).contains(secret), "{}", stdout(&output));
     }
     let settings: Json = serde_json::from_str(stdout(&output)).unwrap();
@@ -45,6 +46,7 @@ kafka:
         ("commit_interval", "2s", "SIGNALSTREAM_COMMIT_INTERVAL"),
         ("state.read_cache_bytes", "1MiB", "settings.yaml:3"),
         ("caching", "on", "default"),
+        ("schema_registry.url", "https://host:8081/api", "settings.yaml:8"),
         ("kafka.sasl.password", "****** from ${env:BROKER_PASSWORD}", "settings.yaml:6"),
         ("kafka.ssl.key.password", "****** from ${file:key-password}", "settings.yaml:7"),
         ("kafka.sasl.oauthbearer.client.secret", "******", "SIGNALSTREAM_KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET"),
@@ -54,6 +56,11 @@ kafka:
     }
     let text = run(directory.path(), &["run", "counts.yaml", "--print-config"], "");
     assert!(stdout(&text).contains("max_poll_interval"), "{}", stdout(&text));
+    for option in ["--registry=http://ann:hunter2@host:8081", "--set=schema_registry.url=http://hunter2@host"] {
+        let refused = run(directory.path(), &["run", "counts.yaml", "--print-config", option], "");
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(stderr(&refused).contains("has a user in it") && !stderr(&refused).contains("hunter2"), "{refused:?}");
+    }
 }
 
 #[test]

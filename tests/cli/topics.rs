@@ -43,6 +43,28 @@ fn orders(keys: &str) -> String {
 }
 
 #[test]
+fn topics_are_listed_with_what_their_schemas_say_of_them() {
+    let directory = with_counts();
+    fs::create_dir(directory.path().join("schemas")).unwrap();
+    let schema = json!({ "type": "record", "name": "Order", "doc": "what was bought", "owner": "sales",
+        "fields": [{ "name": "mail", "type": "string", "pii": true }] });
+    fs::write(directory.path().join("schemas/Order.avsc"), schema.to_string()).unwrap();
+    let topology = COUNTS.replace("value: json}\ntables", "value: {avro: Order}}\ntables");
+    fs::write(directory.path().join("counts.yaml"), topology).unwrap();
+    assert_success(&at(directory.path(), &["topics", "apply", "counts.yaml"], ""));
+    let listed = at(directory.path(), &["topics", "list", "counts.yaml", "--output", "json"], "");
+    let listed: Json = serde_json::from_str(stdout(&listed)).unwrap_or_else(|_| panic!("{}", stderr(&listed)));
+    let expected = json!({ "key": "string", "value": "avro Order", "schema": "Order", "doc": "what was bought",
+        "owner": "sales", "tags": [], "personal_data": true });
+    assert_eq!(change(&listed, "orders")["catalogue"], expected);
+    assert_eq!(change(&listed, "totals")["catalogue"]["personal_data"], false);
+    let text = at(directory.path(), &["topics", "list", "counts.yaml"], "");
+    assert!(stdout(&text).contains("what was bought"), "{}", stdout(&text));
+    let plain = at(directory.path(), &["topics", "--output", "json"], "");
+    assert!(!stdout(&plain).contains("catalogue"));
+}
+
+#[test]
 fn a_plan_says_what_would_be_created_and_apply_creates_it() {
     let directory = with_counts();
     let (code, planned) = plan(directory.path());

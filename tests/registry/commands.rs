@@ -188,3 +188,64 @@ fn a_run_whose_registry_is_away_ends_and_says_so() {
         fs::remove_file(shop.0.join("schemas/Order.avsc")).unwrap_or_default();
     }
 }
+
+#[test]
+fn who_writes_records_registers_their_schemas_only_if_he_is_asked_to() {
+    let shop = Shop::new();
+    let registry = Registry::start();
+    shop.schema("schemas/Order.avsc", &order(json!([{ "name": "amount", "type": "long" }])));
+    fs::write(shop.0.join("orders.jsonl"), "{\"key\": \"k\", \"value\": {\"amount\": 5}}\n").unwrap();
+    let url = registry.url();
+    let produce = format!(
+        "produce orders --input orders.jsonl --partitions 1 --embedded data --topology shop.yaml --registry {url}"
+    );
+    let refused = shop.signalstream(&produce);
+    let text = said(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{text}");
+    assert!(text.contains("`Order` is not registered under `orders-value`; `--register-schemas`"), "{text}");
+    assert_eq!(registry.ask("GET", "/subjects", None), json!([]));
+    shop.signalstream(&format!("{produce} --register-schemas")).succeeded();
+    assert_eq!(registry.ask("GET", "/subjects", None), json!(["orders-value"]));
+    shop.signalstream(&produce).succeeded();
+    registry.ask("DELETE", "/subjects/orders-value", None);
+    shop.signalstream(&format!("{produce} --set schema_registry.auto_register=on")).succeeded();
+    assert_eq!(registry.ask("GET", "/subjects", None), json!(["orders-value"]), "a setting asks for it, too");
+}
+
+#[test]
+fn the_schemas_of_files_and_of_the_registry_are_listed_and_shown() {
+    let shop = Shop::new();
+    let registry = Registry::start();
+    let fields = json!([{ "name": "id", "type": "string", "doc": "who buys", "pii": true }]);
+    registry.register("orders-value", &order(fields.clone()));
+    let fields = json!([fields[0], { "name": "amount", "type": "long", "default": 0 }]);
+    let id = registry.register("orders-value", &order(fields));
+    let url = registry.url();
+
+    let (status, listed) = shop.json("schemas list --schemas schemas");
+    let amount = listed["schemas"].as_array().unwrap().iter().find(|schema| schema["name"] == "Amount").unwrap();
+    assert_eq!((status, &amount["full_name"], &listed["subjects"]), (Some(0), &json!("shop.Amount"), &Json::Null));
+    let (_, listed) = shop.json(&format!("schemas list --registry {url}"));
+    let expected = json!([{ "subject": "orders-value", "versions": [1, 2], "id": id, "language": "AVRO", "schema": "shop.Order" }]);
+    assert_eq!(listed["subjects"], expected);
+    let text = shop.signalstream(&format!("schemas list --registry {url}")).succeeded().text();
+    assert!(text.contains("schemas/Amount.avsc") && text.contains("shop.Order"), "{text}");
+
+    let (_, shown) = shop.json("schemas show Amount");
+    assert_eq!((&shown["id"], &shown["schema"]["name"]), (&amount["id"], &json!("Amount")), "{shown}");
+    let (_, shown) = shop.json(&format!("schemas show orders-value --version 1 --registry {url}"));
+    assert_eq!((&shown["version"], &shown["schema"]["fields"].as_array().unwrap().len()), (&json!(1), &1), "{shown}");
+    let text = shop.signalstream(&format!("schemas show orders-value --registry {url}")).succeeded().text();
+    let expected = format!("version 2 of subject `orders-value`, id {id}\n  id      string, personal data: who buys\n");
+    assert!(text.starts_with(&expected), "{text}");
+    for (arguments, status) in [
+        (format!("schemas show nothing --registry {url}"), 1),
+        ("schemas show Amuont".to_owned(), 2),
+        ("schemas show Amount --version 1".to_owned(), 2),
+        (format!("schemas show :.old:orders-value --registry {url}"), 2),
+        (format!("schemas check --subject Amount=:.old:amounts --registry {url}"), 2),
+    ] {
+        let finished = shop.signalstream(&arguments);
+        assert_eq!(finished.status.code(), Some(status), "{arguments}: {}", said(&finished));
+    }
+}

@@ -1,6 +1,7 @@
 //! Applications with a real schema registry: schemas that change while they run, a registry that is away.
 
 mod commands;
+mod deployment;
 #[path = "../kafka/harness/mod.rs"]
 mod harness;
 

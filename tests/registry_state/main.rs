@@ -3,6 +3,7 @@
 mod absurd;
 #[path = "../kafka/harness/mod.rs"]
 mod harness;
+mod served;
 mod small;
 
 use std::collections::BTreeSet;
@@ -14,8 +15,10 @@ use harness::eventually;
 use harness::workspace::Workspace;
 use serde_json::{Value as Json, json};
 use signalstream::agents::Agents;
+use signalstream::config::SchemaHold;
 use signalstream::log::embedded::{EmbeddedLog, EmbeddedOptions};
 use signalstream::log::{Log, LogRecord, ProducerRecord, TopicConfig};
+use signalstream::metrics::DropReason;
 use signalstream::record::{Headers, TopicPartition};
 use signalstream::runtime::{Application, ApplicationOptions, RuntimeError};
 use signalstream::serdes::SchemaRegistry;
@@ -103,13 +106,24 @@ fn start_with(
     note: &str,
     state: &Path,
 ) -> Result<Application, RuntimeError> {
+    start_as(&ApplicationOptions::default(), settings, shop, topology, note, state)
+}
+
+fn start_as(
+    application: &ApplicationOptions,
+    settings: RegistrySettings,
+    shop: &Shop,
+    topology: &str,
+    note: &str,
+    state: &Path,
+) -> Result<Application, RuntimeError> {
     let remote = RemoteRegistry::open(settings, Arc::new(SystemClock::new())).unwrap();
     let mut schemas = SchemaRegistry::beside(remote);
     schemas.add("Key.avsc", &key(note).to_string()).unwrap();
     schemas.add("Order.avsc", &order().to_string()).unwrap();
     let options = PlanOptions { registry: &schemas, agents: &Agents::local(), projection: true };
     let topology = load("shop.yaml", topology, &options).unwrap_or_else(|problems| panic!("{problems}"));
-    Application::embedded(&topology, shop.log.clone(), state, &ApplicationOptions::default())
+    Application::embedded(&topology, shop.log.clone(), state, application)
 }
 
 fn start(registry: &SmallRegistry, shop: &Shop, topology: &str, note: &str, state: &Path) -> Application {
@@ -231,6 +245,57 @@ fn a_held_task_that_moves_to_another_instance_is_held_there_and_loses_nothing() 
     second.wait_until_caught_up(|_| true).unwrap();
     second.stop().unwrap();
     assert_eq!(shop.eventually("copies", 2, 3).len(), 3);
+}
+
+const WINDOWS: &str = "
+topology: windows
+defaults: {key: string, value: {avro: Order}, dlq: failed}
+topics: {orders: {partitions: 2}, counts: {partitions: 1}}
+sources:
+  orders: {topic: orders}
+streams:
+  all: {from: orders, steps: [{select_key: string('all')}]}
+tables:
+  counts: {from: all, window: {tumbling: 1s, grace: 0s}, aggregate: {n: count()}, emit: on_close}
+sinks:
+  - {from: counts, topic: counts, value: json, map: {n: value.n}}
+";
+
+#[test]
+fn windows_close_behind_a_task_that_waits_unless_the_others_wait_with_it() {
+    for (hold, threads, counted) in
+        [(SchemaHold::Task, 1, 1), (SchemaHold::Subtopology, 1, 2), (SchemaHold::Subtopology, 2, 2)]
+    {
+        let (shop, registry) = (Shop::new(), SmallRegistry::start(1));
+        let known = registry.register("orders-value", &order());
+        let options = ApplicationOptions { schema_hold: hold, threads, ..ApplicationOptions::default() };
+        let application = start_as(&options, settings(&registry), &shop, WINDOWS, "", &shop.state("one")).unwrap();
+        let unknown = registry.register("others-value", &bare());
+        registry.set_away(true);
+        let start = 1_700_000_000_000;
+        shop.write("orders", 1, b"k", &framed(unknown, &[]), start);
+        eventually("the application says that it is held", WITHIN, || {
+            application.status().schemas.first().is_some_and(|wait| wait.problem.is_some()).then_some(())
+        });
+        shop.write("orders", 0, b"j", &framed(known, &[4]), start + 1);
+        shop.write("orders", 0, b"j", &framed(known, &[4]), start + 10_000);
+        if hold == SchemaHold::Task {
+            shop.eventually("counts", 1, 1);
+        } else {
+            eventually("the other task waits, too", WITHIN, || {
+                let status = application.status();
+                let inputs: Vec<usize> =
+                    status.own_tasks().flat_map(|(_, task)| &task.inputs).map(|input| input.queued).collect();
+                inputs.contains(&2).then_some(())
+            });
+        }
+        registry.set_away(false);
+        let counts = shop.eventually("counts", 1, 1);
+        assert_eq!(values(&counts, "all"), [json!({ "n": counted })], "{hold:?}");
+        application.wait_until_caught_up(|_| true).unwrap();
+        let late = application.stop().unwrap().dropped_for(DropReason::Late);
+        assert_eq!(late, 2 - counted, "{hold:?}");
+    }
 }
 
 const JOINED: &str = "

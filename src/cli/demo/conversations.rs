@@ -79,7 +79,7 @@ pub(super) fn chosen(formats: &Formats, log: &dyn Log) -> anyhow::Result<Vec<Con
     let keys = choose(&candidates);
     let states = last_values(log, STATE, &keys)?;
     let mut conversations = Vec::new();
-    let (reader, states_reader) = (formats.writer(AGGREGATED)?, formats.writer(STATE).ok());
+    let (reader, states_reader) = (formats.writer(AGGREGATED, false)?, formats.writer(STATE, false).ok());
     for key in keys {
         let Some(candidate) = candidates.get(key) else { continue };
         let Some(value) = record_at(log, candidate)? else { continue };

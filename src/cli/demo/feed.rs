@@ -32,7 +32,7 @@ impl<'a> Feed<'a> {
         for topic in &formats.topology().topics {
             if matches!(topic.role, TopicRole::Source | TopicRole::SourceAndSink) {
                 let partitions = existing.get(&topic.name).map_or(1, |config| config.partitions);
-                let writer = RecordWriter::new(&topic.name, partitions, formats.writer(&topic.name)?);
+                let writer = RecordWriter::new(&topic.name, partitions, formats.writer(&topic.name, false)?);
                 writers.insert(topic.name.clone(), writer);
             }
         }

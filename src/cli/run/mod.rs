@@ -110,7 +110,7 @@ impl RunCommand {
         let mut names = BTreeSet::new();
         let mut topologies = Vec::new();
         for file in &self.files {
-            let topology = load::topology(file, schemas)?.topology;
+            let topology = load::topology(file, &schemas.apart())?.topology;
             if !names.insert(topology.name.clone()) {
                 let name = &topology.name;
                 return Err(Usage::error(format!(

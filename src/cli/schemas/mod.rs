@@ -1,17 +1,20 @@
 //! `signalstream schemas`: whether schemas fit those before them, and what a registry would be told.
 
 mod compare;
+mod list;
 mod older;
 mod register;
+mod show;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use serde_json::Value as Json;
 
 use crate::serdes::compatibility::{Compatibility, SchemaVersion};
-use crate::serdes::remote::{RemoteRegistry, Subject};
+use crate::serdes::remote::{RemoteRegistry, SchemaText, Subject};
 use crate::topology::schema_uses::{self, SchemaUse};
 
 use super::Outcome;
@@ -22,7 +25,7 @@ use super::output::OutputFormat;
 
 pub(super) use compare::{Finding, compare_topology};
 
-/// Check Avro schemas against those before them, and register them
+/// Check Avro schemas against those before them, register them, list and show them
 #[derive(Args)]
 pub(super) struct SchemasCommand {
     #[command(subcommand)]
@@ -37,6 +40,8 @@ pub(super) struct SchemasCommand {
 enum Action {
     Check(CheckArguments),
     Register(register::RegisterArguments),
+    List(list::ListArguments),
+    Show(show::ShowArguments),
 }
 
 /// Check whether schemas fit those before them: in a registry, in a directory, or in a revision
@@ -83,17 +88,57 @@ pub(super) struct Targets {
     #[arg(long = "subject", value_name = "SCHEMA=SUBJECT", value_parser = assignment)]
     subjects: Vec<(String, String)>,
 
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Where schemas are.
+#[derive(Args)]
+pub(super) struct Place {
     /// A file with settings, for how the registry is reached (`schema_registry.*`)
     #[arg(long, value_name = "FILE", env = "SIGNALSTREAM_CONFIG")]
     config: Option<PathBuf>,
 
     #[command(flatten)]
-    schemas: SchemaArguments,
+    pub(super) schemas: SchemaArguments,
+}
+
+impl Place {
+    /// The registry of the options, the environment and the settings.
+    pub(super) fn remote(&self) -> anyhow::Result<Option<Arc<RemoteRegistry>>> {
+        let settings = LogArguments::of_file(self.config.clone()).settings(self.schemas.flags())?;
+        self.schemas.asking(&settings.config)?.remote()
+    }
+}
+
+/// The full name that a schema of a registry gives itself; "" where it has none.
+pub(super) fn full_name(text: &SchemaText) -> String {
+    let schema = serde_json::from_str::<Json>(&text.schema).unwrap_or_default();
+    let part = |name: &str| schema[name].as_str().unwrap_or_default().to_owned();
+    match (part("namespace"), part("name")) {
+        (namespace, name) if !namespace.is_empty() && !name.is_empty() && !name.contains('.') => {
+            format!("{namespace}.{name}")
+        }
+        (_, name) => name,
+    }
+}
+
+/// The name of a subject. Those of other contexts are not found by their names alone: neither are the ids of their schemas.
+fn subject(name: &str) -> Result<String, String> {
+    match name.strip_prefix(":.").and_then(|rest| rest.split_once(':')) {
+        Some((context, rest)) => Err(format!(
+            "`{name}` is a subject of the context `.{context}`; give the registry's URL with `/contexts/.{context}` behind \
+             it, and `{rest}`"
+        )),
+        None => Ok(name.to_owned()),
+    }
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((schema, subject)) if !schema.is_empty() && !subject.is_empty() => Ok((schema.into(), subject.into())),
+        Some((schema, subject)) if !schema.is_empty() && !subject.is_empty() => {
+            Ok((schema.into(), self::subject(subject)?))
+        }
         _ => Err("expected SCHEMA=SUBJECT, such as Order=orders-value".to_owned()),
     }
 }
@@ -108,22 +153,16 @@ pub(super) struct Target {
 }
 
 impl Targets {
-    /// The registry of the options, the environment and the settings.
-    fn remote(&self) -> anyhow::Result<Option<Arc<RemoteRegistry>>> {
-        let settings = LogArguments::of_file(self.config.clone()).settings(self.schemas.flags())?;
-        self.schemas.asking(&settings.config)?.remote()
-    }
-
     /// The schemas of the topologies and options, by the subjects that they belong under.
     fn of_registry(&self, remote: &Arc<RemoteRegistry>) -> anyhow::Result<Vec<Target>> {
         let mut targets = Vec::new();
         for file in &self.topologies {
-            let topology = load::topology(file, &self.schemas)?.topology;
+            let topology = load::topology(file, &self.place.schemas)?.topology;
             for used in schema_uses::uses(&topology) {
                 targets.extend(target(&topology.schemas, remote, &used)?);
             }
         }
-        let schemas = self.schemas.registry(None)?;
+        let schemas = self.place.schemas.registry(None)?;
         for (name, subject) in &self.subjects {
             let Some((text, _)) = schemas.text(name) else {
                 return Err(Usage::error(format!("there is no schema `{name}`; --schemas says where the schemas are")));
@@ -167,6 +206,8 @@ impl SchemasCommand {
         match &self.action {
             Action::Check(arguments) => arguments.run(self.output),
             Action::Register(arguments) => arguments.run(self.output),
+            Action::List(arguments) => arguments.run(self.output),
+            Action::Show(arguments) => arguments.run(self.output),
         }
     }
 }
@@ -175,17 +216,17 @@ impl CheckArguments {
     fn run(&self, output: OutputFormat) -> anyhow::Result<Outcome> {
         let before = match (&self.against, &self.against_revision) {
             (Some(directory), _) => Some(older::of_directory(directory)?),
-            (None, Some(revision)) => Some(older::of_revision(revision, &self.targets.schemas.own_directory()?)?),
+            (None, Some(revision)) => Some(older::of_revision(revision, &self.targets.place.schemas.own_directory()?)?),
             (None, None) => None,
         };
         let findings = match before {
             Some(before) => {
-                let now = older::of_directory(&self.targets.schemas.own_directory()?)?;
+                let now = older::of_directory(&self.targets.place.schemas.own_directory()?)?;
                 let level = self.level.unwrap_or(Compatibility { backward: true, forward: false, transitive: false });
                 compare::compare_files(&now, &before, level)?
             }
             None => {
-                let Some(remote) = self.targets.remote()? else {
+                let Some(remote) = self.targets.place.remote()? else {
                     return Err(Usage::error(
                         "compared with what? Give --registry URL, --against DIR or --against-revision REVISION",
                     ));

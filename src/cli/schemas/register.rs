@@ -44,7 +44,7 @@ struct Step {
 
 impl RegisterArguments {
     pub(super) fn run(&self, output: OutputFormat) -> anyhow::Result<Outcome> {
-        let Some(remote) = self.targets.remote()? else {
+        let Some(remote) = self.targets.place.remote()? else {
             return Err(Usage::error("where is the registry? Give --registry URL"));
         };
         let mut targets = self.targets.of_registry(&remote)?;

@@ -8,11 +8,13 @@ use serde_json::{Value as Json, json};
 use crate::log::{LogConsumer, LogError, TopicConfig};
 use crate::record::TopicPartition;
 use crate::time::format_duration;
+use crate::topology::plan::Topology;
 use crate::topology::requirements::cleanup;
 
 use super::super::Outcome;
 use super::super::deployment::Deployment;
 use super::super::output::{OutputFormat, grouped, nearest, table};
+use super::catalogue::Catalogue;
 use super::retention;
 
 #[derive(Args)]
@@ -21,7 +23,7 @@ pub(super) struct DescribeArguments {
     topic: String,
 }
 
-pub(super) fn run(deployment: &Deployment, output: OutputFormat) -> anyhow::Result<Outcome> {
+pub(super) fn run(deployment: &Deployment, topologies: &[Topology], output: OutputFormat) -> anyhow::Result<Outcome> {
     let log = deployment.open_reader()?;
     let consumer = log.consumer(None)?;
     let mut topics = Vec::new();
@@ -29,9 +31,18 @@ pub(super) fn run(deployment: &Deployment, output: OutputFormat) -> anyhow::Resu
         let offsets = offsets(consumer.as_ref(), &name, &config)?;
         topics.push((name, config, offsets));
     }
+    let names = || topics.iter().map(|(name, ..)| name.as_str());
+    let catalogue = Catalogue::of(topologies, names());
     let mut stdout = io::stdout().lock();
     if output == OutputFormat::Json {
-        let topics: Vec<Json> = topics.iter().map(|(name, config, offsets)| as_json(name, config, offsets)).collect();
+        let topic = |(name, config, offsets): &(String, TopicConfig, Vec<(i64, i64)>)| {
+            let mut json = as_json(name, config, offsets);
+            if !topologies.is_empty() {
+                json["catalogue"] = catalogue.to_json(name);
+            }
+            json
+        };
+        let topics: Vec<Json> = topics.iter().map(topic).collect();
         writeln!(stdout, "{:#}", Json::from(topics))?;
         return Ok(Outcome::Success);
     }
@@ -49,6 +60,9 @@ pub(super) fn run(deployment: &Deployment, output: OutputFormat) -> anyhow::Resu
         ]);
     }
     writeln!(stdout, "{}", table.trim_fmt())?;
+    if let Some(table) = catalogue.table(names()) {
+        writeln!(stdout, "\n{}", table.trim_fmt())?;
+    }
     Ok(Outcome::Success)
 }
 

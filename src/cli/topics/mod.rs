@@ -1,6 +1,7 @@
 //! `signalstream topics`: the topics there are, and those that topologies need.
 
 mod apply;
+mod catalogue;
 mod list;
 mod plan;
 mod prune;
@@ -23,6 +24,7 @@ use super::output::OutputFormat;
 #[command(after_help = "\
 Examples:
   signalstream topics --embedded ./data
+  signalstream topics list shop.yaml --embedded ./data
   signalstream topics describe shop.orders --bootstrap-servers localhost:9092
   signalstream topics plan topologies/support-intelligence.yaml --embedded ./data
   signalstream topics apply shop.yaml --bootstrap-servers localhost:9092
@@ -44,8 +46,8 @@ pub(super) struct TopicsCommand {
 
 #[derive(Subcommand)]
 enum Action {
-    /// List the topics with their configurations and offsets
-    List,
+    /// List the topics with their configurations and offsets; with topologies, also what these and their schemas say of them
+    List(ListArguments),
     /// Show a topic: its configuration and the offsets of its partitions
     Describe(list::DescribeArguments),
     /// Show what `apply` would do, and whether the state that there is fits the topologies
@@ -54,6 +56,16 @@ enum Action {
     Apply(apply::ApplyArguments),
     /// Show the engine's own topics that topologies had and have no longer, or delete them
     Prune(prune::PruneArguments),
+}
+
+#[derive(Args)]
+struct ListArguments {
+    /// Topologies that say how topics are written
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    schemas: SchemaArguments,
 }
 
 #[derive(Args)]
@@ -68,16 +80,23 @@ struct TopologyArguments {
 
 impl TopologyArguments {
     fn load(&self, deployment: &Deployment) -> anyhow::Result<Vec<Topology>> {
-        let schemas = self.schemas.asking(deployment.config())?;
-        self.files.iter().map(|file| Ok(load::topology(file, &schemas)?.topology)).collect()
+        topologies(&self.files, &self.schemas, deployment)
     }
+}
+
+fn topologies(files: &[PathBuf], schemas: &SchemaArguments, deployment: &Deployment) -> anyhow::Result<Vec<Topology>> {
+    let schemas = schemas.asking(deployment.config())?;
+    files.iter().map(|file| Ok(load::topology(file, &schemas)?.topology)).collect()
 }
 
 impl TopicsCommand {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
         let deployment = self.log.deployment()?;
         match &self.action {
-            None | Some(Action::List) => list::run(&deployment, self.output),
+            None => list::run(&deployment, &[], self.output),
+            Some(Action::List(ListArguments { files, schemas })) => {
+                list::run(&deployment, &topologies(files, schemas, &deployment)?, self.output)
+            }
             Some(Action::Describe(arguments)) => arguments.run(&deployment, self.output),
             Some(Action::Plan(arguments)) => plan::run(&deployment, &arguments.load(&deployment)?, self.output),
             Some(Action::Apply(arguments)) => arguments.run(&deployment, self.output),

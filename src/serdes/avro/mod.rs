@@ -5,6 +5,7 @@
 //! without its length. It may also be a byte 1 and a globally unique id of 16 bytes instead, or the value alone, with the id
 //! in a header of the record or with none at all.
 
+mod alike;
 mod build;
 mod choose;
 mod decode;

@@ -197,36 +197,27 @@ impl Reader {
         let unknown = || Problem::UnknownSchemaId(id.to_string()).at(1);
         let remote = self.remote.as_ref().ok_or_else(unknown)?;
         if is_own {
-            self.plans.add(id, &self.plans.schema);
-        } else {
-            match remote.writers().lookup(id, &self.plans) {
-                Lookup::Found(writer) => self.plans.add(id, &writer),
-                Lookup::Unusable(message) => {
-                    let reader = self.plans.schema.name.clone();
-                    return Err(SerdeError::Unusable(Box::new(UnusableSchema {
-                        reader,
-                        message: message.to_string(),
-                    })));
-                }
-                Lookup::Awaited => {
-                    return Err(SerdeError::Awaited(Box::new(AwaitedSchema { id: id.to_string() })));
-                }
-                // Written before there was a registry. That stays so: it is not asked again.
-                Lookup::Missing => {
-                    let plan = match id {
-                        WriterId::Number(number) if number == self.plans.schema.id => Some(&self.own),
-                        WriterId::Number(number) => self.others.get(&number),
-                        WriterId::Guid(_) => None,
-                    };
-                    let plan = plan.ok_or_else(unknown)?;
-                    self.plans.keep(id, plan.clone());
-                    return self.value(plan, cursor, false);
-                }
-            }
+            self.plans.keep(id, self.own.clone());
+            return self.value(&self.own, cursor, true);
         }
-        match self.plans.linked(id) {
-            Some(plan) => self.value(plan, cursor, is_own),
-            None => self.value(&*self.plans.further(id).ok_or_else(unknown)?, cursor, is_own),
+        match remote.writers().lookup(id, &self.plans) {
+            Lookup::Unusable(message) => {
+                let unusable = UnusableSchema { reader: self.plans.schema.name.clone(), message: message.to_string() };
+                Err(SerdeError::Unusable(Box::new(unusable)))
+            }
+            // Its plan is made by somebody else: a large schema takes a while.
+            Lookup::Awaited => Err(SerdeError::Awaited(Box::new(AwaitedSchema { id: id.to_string() }))),
+            // Written before there was a registry. That stays so: it is not asked again.
+            Lookup::Missing => {
+                let plan = match id {
+                    WriterId::Number(number) if number == self.plans.schema.id => Some(&self.own),
+                    WriterId::Number(number) => self.others.get(&number),
+                    WriterId::Guid(_) => None,
+                };
+                let plan = plan.ok_or_else(unknown)?;
+                self.plans.keep(id, plan.clone());
+                self.value(plan, cursor, false)
+            }
         }
     }
 

@@ -55,6 +55,30 @@ fn an_id_is_the_low_bits_of_the_fingerprint_of_the_canonical_form() {
 }
 
 #[test]
+fn schemas_of_one_id_that_are_read_differently_are_refused_and_others_share_it() {
+    let paid = |kind: &str, doc: &str| {
+        let fields = format!(r#"[{{"name": "at", "type": {kind}, "doc": "{doc}"}}]"#);
+        format!(r#"{{"type": "record", "name": "Paid", "fields": {fields}}}"#)
+    };
+    let (millis, micros) = (
+        r#"{"type": "long", "logicalType": "timestamp-millis"}"#,
+        r#"{"type": "long", "logicalType": "timestamp-micros"}"#,
+    );
+    let mut registry = SchemaRegistry::new();
+    registry.add("Paid.avsc", &paid(millis, "")).unwrap();
+    registry.add("PaidDescribed.avsc", &paid(millis, "when")).unwrap();
+    assert_eq!(registry.id("Paid"), registry.id("PaidDescribed"));
+    for other in [micros, r#"{"type": "long", "logicalType": "time-micros"}"#] {
+        let error = registry.add("PaidOld.avsc", &paid(other, "")).unwrap_err().to_string();
+        assert!(error.contains("differs in logical types only"), "{error}");
+    }
+    // A type without a name is whatever its topic says.
+    registry.add("Millis.avsc", millis).unwrap();
+    registry.add("Micros.avsc", micros).unwrap();
+    assert_eq!(registry.id("Millis"), registry.id("Micros"));
+}
+
+#[test]
 fn files_may_refer_to_each_other_in_any_order() {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();

@@ -6,8 +6,12 @@ use super::transport::{Question, Refusal, Transport};
 use super::{RegistryError, RegistrySettings, Subject, WriterId};
 use crate::serdes::error::shortened;
 
-/// The codes by which a registry says that it does not have a subject, a version or a schema.
-const MISSING: [i64; 3] = [40401, 40402, 40403];
+/// The codes by which a registry says that it does not have a subject, a version or a schema; the last two: not any more,
+/// as subject or version were deleted, and could be brought back.
+const MISSING: [i64; 5] = [40401, 40402, 40403, 40404, 40406];
+
+/// The code by which a registry says that what it was sent is no schema, or none that it takes.
+const INVALID: i64 = 42201;
 
 /// The statuses by which a server says that it does not know a path, or not with such an id in it. Jersey, on which
 /// Confluent's registry stands, says so of an id that is no number of its own, and of paths that are younger than it is.
@@ -81,37 +85,38 @@ impl RegistryClient {
         self.get(&["schemas", "guids", guid], &format!("schema of id {guid}"))
     }
 
-    /// The schema that a record names, without another attempt if the registry does not answer. Where a registry refuses
-    /// the question itself, there is no such schema: to go on asking would be waiting for ever.
-    pub(super) fn writer(&self, id: WriterId) -> Result<SchemaText, RegistryError> {
+    /// The schema that a record names, without another attempt if the registry does not answer; the URL of the number
+    /// `first` is asked first, if one is given. Where a registry refuses the question itself, there is no such schema: to go
+    /// on asking would be waiting for ever.
+    pub(super) fn writer(&self, id: WriterId, first: Option<usize>) -> Result<SchemaText, RegistryError> {
         let (text, what) = (id.to_string(), format!("schema of id {id}"));
         let kind = match id {
             WriterId::Number(_) => "ids",
             WriterId::Guid(_) => "guids",
         };
-        match self.once(&["schemas", kind, &text], &[], &what) {
+        match self.once_from(first, &["schemas", kind, &text], &[], &what) {
             Ok(answer) => text_of(&answer, &what),
             Err(RegistryError::Answered { status, message, .. })
-                if UNKNOWN_PATH.contains(&status) && self.is_registry() =>
+                if UNKNOWN_PATH.contains(&status) && self.is_registry(first) =>
             {
                 Err(RegistryError::Missing { what, message })
             }
-            Err(RegistryError::Malformed { detail, .. }) if kind == "guids" && self.is_registry() => {
+            Err(RegistryError::Malformed { detail, .. }) if kind == "guids" && self.is_registry(first) => {
                 Err(RegistryError::Missing { what, message: format!("it does not know such ids ({detail})") })
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Whether the URL that answered last is a registry's: a proxy or a wrong path answers questions about ids too.
-    fn is_registry(&self) -> bool {
-        let types = self.once(&["schemas", "types"], &[], "languages of schemas");
+    /// Whether the URL that was asked is a registry's: a proxy or a wrong path answers questions about ids too.
+    fn is_registry(&self, first: Option<usize>) -> bool {
+        let types = self.once_from(first, &["schemas", "types"], &[], "languages of schemas");
         types.is_ok_and(|types| types.as_array().is_some_and(|types| types.iter().any(|language| language == "AVRO")))
     }
 
-    /// Has the next question asked at the next URL.
-    pub(super) fn turn(&self) {
-        self.transport.turn();
+    /// The number of the URL that answered last.
+    pub(super) fn preferred(&self) -> usize {
+        self.transport.preferred()
     }
 
     /// How many URLs there are.
@@ -120,12 +125,34 @@ impl RegistryClient {
     }
 
     fn once(&self, path: &[&str], query: &[(&str, &str)], what: &str) -> Result<Json, RegistryError> {
-        let question = Question { path, query, body: None };
-        self.transport.ask_once(question)?.map_err(|refusal| refused(refusal, what))
+        self.once_from(None, path, query, what)
+    }
+
+    fn once_from(
+        &self,
+        first: Option<usize>,
+        path: &[&str],
+        query: &[(&str, &str)],
+        what: &str,
+    ) -> Result<Json, RegistryError> {
+        let question = Question { path, query, body: None, first };
+        self.transport.ask_once(question)?.map_err(|refusal| refused(refusal, what, None))
     }
 
     fn get(&self, path: &[&str], what: &str) -> Result<SchemaText, RegistryError> {
         text_of(&self.ask(path, &[], None, what)?, what)
+    }
+
+    /// The names of the subjects, sorted.
+    ///
+    /// # Errors
+    /// When the registry does not answer as it should.
+    pub fn subjects(&self) -> Result<Vec<Subject>, RegistryError> {
+        let answer = self.ask(&["subjects"], &[], None, "subjects")?;
+        let names = answer.as_array().ok_or_else(|| odd("subjects", "expected a list of names"))?;
+        let mut subjects: Vec<Subject> = names.iter().filter_map(Json::as_str).map(Subject::named).collect();
+        subjects.sort();
+        Ok(subjects)
     }
 
     /// The numbers of a subject's versions, the oldest first; empty where there is no such subject.
@@ -150,7 +177,10 @@ impl RegistryClient {
     /// As [`RegistryClient::by_id`].
     pub fn version(&self, subject: &Subject, version: Option<i64>) -> Result<RegisteredSchema, RegistryError> {
         let number = version.map_or_else(|| "latest".to_owned(), |version| version.to_string());
-        let what = format!("version {number} of subject `{subject}`");
+        let what = match version {
+            Some(_) => format!("version {number} of subject `{subject}`"),
+            None => format!("latest version of subject `{subject}`"),
+        };
         registered(&self.ask(&["subjects", subject.as_str(), "versions", &number], &[], None, &what)?, &what)
     }
 
@@ -182,8 +212,8 @@ impl RegistryClient {
     /// Registers a schema under a subject, or finds it there. Returns its id.
     ///
     /// # Errors
-    /// [`RegistryError::Incompatible`] if it does not fit those before it, else when the registry does not answer as it
-    /// should.
+    /// [`RegistryError::Incompatible`] if it does not fit those before it, [`RegistryError::Invalid`] if it is none that the
+    /// registry takes, else when the registry does not answer as it should.
     pub fn register(&self, subject: &Subject, text: &SchemaText) -> Result<u32, RegistryError> {
         let what = format!("place for a schema under `{subject}`");
         id_of(&self.ask(&["subjects", subject.as_str(), "versions"], &[], Some(&body(text)), &what)?, &what)
@@ -195,13 +225,14 @@ impl RegistryClient {
     /// # Errors
     /// When the registry does not answer as it should.
     pub fn is_compatible(&self, subject: &Subject, text: &SchemaText) -> Result<Result<(), String>, RegistryError> {
+        // Asked about all versions, some registries compare with all of them, whatever the level.
+        if !self.compatibility(subject)?.ends_with("_TRANSITIVE") {
+            return self.compare(subject, "latest", text);
+        }
         match self.compare(subject, "", text) {
             // Older registries compare with one version at a time.
             Err(RegistryError::Answered { status: 404 | 405, .. } | RegistryError::Malformed { .. }) => {}
             compared => return compared,
-        }
-        if !self.compatibility(subject)?.ends_with("_TRANSITIVE") {
-            return self.compare(subject, "latest", text);
         }
         for version in self.versions(subject)?.into_iter().rev() {
             if let Err(said) = self.compare(subject, &version.to_string(), text)? {
@@ -224,13 +255,14 @@ impl RegistryClient {
         let answer = match self.ask(path, &[("verbose", "true")], Some(&body(text)), &what) {
             // Nothing stands there yet that it could break.
             Err(RegistryError::Missing { .. }) => return Ok(Ok(())),
+            Err(RegistryError::Invalid { message, .. }) => return Ok(Err(message)),
             answer => answer?,
         };
         match answer["is_compatible"].as_bool() {
             Some(true) => Ok(Ok(())),
             Some(false) => {
                 let messages = answer["messages"].as_array().into_iter().flatten().filter_map(Json::as_str);
-                Ok(Err(messages.collect::<Vec<_>>().join("; ")))
+                Ok(Err(self.transport.cleaned(&messages.collect::<Vec<_>>().join("; "))))
             }
             None => Err(odd(&what, "expected `is_compatible`")),
         }
@@ -279,7 +311,8 @@ impl RegistryClient {
         body: Option<&Json>,
         what: &str,
     ) -> Result<Json, RegistryError> {
-        self.transport.ask(Question { path, query, body })?.map_err(|refusal| refused(refusal, what))
+        let question = Question { path, query, body, first: None };
+        self.transport.ask(question)?.map_err(|refusal| refused(refusal, what, body))
     }
 }
 
@@ -336,16 +369,23 @@ impl Following {
     }
 }
 
-fn refused(refusal: Refusal, what: &str) -> RegistryError {
+/// What a refusal says; `sent` is what was sent along with the question.
+fn refused(refusal: Refusal, what: &str, sent: Option<&Json>) -> RegistryError {
     let Refusal { url, status, code, message } = refusal;
-    match (status, code) {
-        (404, code) if MISSING.contains(&code) => RegistryError::Missing { what: what.to_owned(), message },
-        (409, _) => {
-            let subject = what.split('`').nth(1).unwrap_or(what).to_owned();
-            RegistryError::Incompatible { subject, message }
-        }
+    let subject = || what.split('`').nth(1).unwrap_or(what).to_owned();
+    match (status, code, sent) {
+        (404, code, _) if MISSING.contains(&code) => RegistryError::Missing { what: what.to_owned(), message },
+        (409, ..) => RegistryError::Incompatible { subject: subject(), message },
+        (422, INVALID, Some(sent)) => RegistryError::Invalid { schema: name_of(sent), subject: subject(), message },
         _ => RegistryError::Answered { url, status, code, message },
     }
+}
+
+/// The name of a schema that was sent.
+fn name_of(sent: &Json) -> String {
+    let schema = sent["schema"].as_str().and_then(|text| serde_json::from_str::<Json>(text).ok());
+    let name = schema.as_ref().and_then(|schema| schema["name"].as_str());
+    name.unwrap_or("without a name").to_owned()
 }
 
 fn odd(what: &str, detail: &str) -> RegistryError {

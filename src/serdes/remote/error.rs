@@ -35,6 +35,18 @@ pub enum RegistryError {
         /// What it says.
         message: String,
     },
+    /// The registry does not take a schema, whatever stands under the subject.
+    #[error(
+        "the schema `{schema}` is not accepted by the schema registry, for `{subject}`: {message}; correct the schema"
+    )]
+    Invalid {
+        /// The name that the schema gives itself.
+        schema: String,
+        /// The subject that it is for.
+        subject: String,
+        /// What it says.
+        message: String,
+    },
     /// A schema is not registered, and may not be.
     #[error(
         "the schema `{schema}` is not registered under `{subject}`; register it (`signalstream schemas register`), or let a \

@@ -4,8 +4,10 @@
 //! ([`WriterSchemas`]); until the answer is there, the record waits, and with it the partition that it came from. Whoever
 //! starts an application or checks schemas talks to the registry himself ([`RegistryClient`]).
 
+mod asking;
 mod client;
 mod error;
+mod said;
 mod settings;
 mod subjects;
 mod transport;
@@ -69,6 +71,13 @@ impl RemoteRegistry {
             None if self.settings.auto_register => self.client.register(subject, text),
             None => Err(RegistryError::Unregistered { schema: schema.to_owned(), subject: subject.to_string() }),
         }
+    }
+
+    /// The same registry for another application: whose records wait, and what has come, is for each by itself.
+    #[must_use]
+    pub fn apart(&self) -> Arc<RemoteRegistry> {
+        let (settings, client) = (self.settings.clone(), self.client.clone());
+        Arc::new(RemoteRegistry { settings, writers: self.writers.apart(), client })
     }
 
     /// The schemas that records wait for right now, the longest first. Empty: all is well.

@@ -4,16 +4,18 @@
 //! This is the one place that names the HTTP client.
 
 use std::io::Read;
+use std::net::IpAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::blocking::{Client, RequestBuilder, Response};
-use reqwest::header::LOCATION;
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Identity, StatusCode, Url};
 use serde_json::Value as Json;
 
+use super::said::Secrets;
 use super::{Authentication, RegistryError, RegistrySettings};
 use crate::time::{self, Clock, SystemClock};
 
@@ -27,18 +29,32 @@ const MAX_FILE: u64 = 1 << 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest that a URL is left alone because its server asked for that.
+const LONGEST_LEFT_ALONE: Duration = Duration::from_secs(60);
+/// How much is shown of what a registry says, in characters, and of what anything else does.
+const SHOWN_OF_REGISTRY: usize = 2_000;
+const SHOWN_OF_OTHERS: usize = 200;
 /// How registries want to be talked to; they take plain JSON, too.
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 
 /// A connection to a registry; made when it is needed, kept for the next question.
 pub(super) struct Transport {
-    client: Client,
-    urls: Vec<Url>,
+    endpoints: Vec<Endpoint>,
     /// The URL that answered last.
     preferred: AtomicUsize,
     authentication: Authentication,
+    secrets: Secrets,
     attempts: usize,
     timeout: Duration,
+    clock: SystemClock,
+}
+
+/// One of the URLs.
+struct Endpoint {
+    url: Url,
+    client: Client,
+    /// Until when its server wants to be left alone (`Retry-After`), in milliseconds of the clock.
+    alone_until: AtomicU64,
 }
 
 /// What is asked: the parts of the path, and what is sent.
@@ -48,6 +64,8 @@ pub(super) struct Question<'a> {
     pub(super) query: &'a [(&'a str, &'a str)],
     /// Sent by POST; `None`: by GET.
     pub(super) body: Option<&'a Json>,
+    /// The number of the URL that is asked first; `None`: the one that answered last.
+    pub(super) first: Option<usize>,
 }
 
 /// An answer that is no success.
@@ -68,37 +86,24 @@ impl Transport {
         }
         // Another part of the program may have chosen one already.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let agent = concat!("signalstream/", env!("CARGO_PKG_VERSION"));
-        let mut builder =
-            Client::builder().timeout(settings.timeout).connect_timeout(settings.timeout).user_agent(agent);
-        // A redirected POST would become a GET, another question.
-        builder = builder.redirect(Policy::none());
-        // Those of the system are looked for only where they are needed: not every machine has some.
-        if let Some(path) = &settings.ca_file {
-            let found = Certificate::from_pem_bundle(&file(path, "schema_registry.ca_file")?);
-            let certificates = found.map_err(|error| unusable("schema_registry.ca_file", path, &explain(&error)))?;
-            if certificates.is_empty() {
-                return Err(unusable("schema_registry.ca_file", path, "there is no certificate in it"));
-            }
-            builder = builder.tls_certs_only(certificates);
-        } else if urls.iter().all(|url| url.scheme() == "http") {
-            builder = builder.tls_certs_only(Vec::new());
-        }
-        if let (Some(certificate), Some(key)) = (&settings.certificate_file, &settings.key_file) {
-            let mut pem = file(certificate, "schema_registry.certificate_file")?;
-            pem.push(b'\n');
-            pem.extend(file(key, "schema_registry.key_file")?);
-            let identity = Identity::from_pem(&pem);
-            let identity = identity
-                .map_err(|error| unusable("schema_registry.certificate_file", certificate, &explain(&error)))?;
-            builder = builder.identity(identity);
-        }
-        let client = builder.build().map_err(|error| {
-            RegistryError::Setting(format!("connections to the schema registry cannot be made: {}", explain(&error)))
-        })?;
         let (authentication, attempts) = (settings.authentication.clone(), settings.attempts.max(1));
-        let timeout = settings.timeout;
-        Ok(Transport { client, urls, preferred: AtomicUsize::new(0), authentication, attempts, timeout })
+        let secrets = Secrets::new(settings, &urls);
+        // A proxy of the environment is for what lies beyond this machine.
+        let mut clients: [Option<Client>; 2] = [None, None];
+        let mut endpoints = Vec::new();
+        let needs_system = settings.ca_file.is_none() && urls.iter().any(|url| url.scheme() != "http");
+        for url in urls {
+            let own = is_loopback(&url);
+            let [beyond, inside] = &mut clients;
+            let known = if own { inside } else { beyond };
+            let client = match known {
+                Some(client) => client.clone(),
+                None => known.insert(client(settings, needs_system, own)?).clone(),
+            };
+            endpoints.push(Endpoint { url, client, alone_until: AtomicU64::new(0) });
+        }
+        let (timeout, clock) = (settings.timeout, SystemClock::new());
+        Ok(Transport { endpoints, preferred: AtomicUsize::new(0), authentication, secrets, attempts, timeout, clock })
     }
 
     /// Asks, with pauses in between, until there is an answer or the attempts are used up.
@@ -108,7 +113,7 @@ impl Transport {
         loop {
             match self.ask_once(question) {
                 Err(RegistryError::Away(_)) if attempt < self.attempts => {
-                    time::pause(pause);
+                    time::pause(pause.max(self.left_alone()).min(LONGEST_PAUSE));
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     attempt += 1;
                 }
@@ -117,26 +122,31 @@ impl Transport {
         }
     }
 
-    /// Has the next question asked at the next URL first.
-    pub(super) fn turn(&self) {
-        let next = (self.preferred.load(Ordering::Relaxed) + 1) % self.urls.len().max(1);
-        self.preferred.store(next, Ordering::Relaxed);
+    /// The number of the URL that answered last.
+    pub(super) fn preferred(&self) -> usize {
+        self.preferred.load(Ordering::Relaxed)
     }
 
     /// How many URLs there are.
     pub(super) fn urls(&self) -> usize {
-        self.urls.len()
+        self.endpoints.len()
+    }
+
+    /// For how long yet no URL may be asked, because all their servers want to be left alone.
+    fn left_alone(&self) -> Duration {
+        let now = self.clock.elapsed();
+        self.endpoints.iter().map(|endpoint| endpoint.left_alone(now)).min().unwrap_or_default()
     }
 
     /// Asks at each URL once, beginning with the one that answered last, until one answers as a registry does. If none does
     /// and one is away, that is what is reported: it may come back.
     pub(super) fn ask_once(&self, question: Question<'_>) -> Result<Result<Json, Refusal>, RegistryError> {
-        let first = self.preferred.load(Ordering::Relaxed);
+        let first = question.first.unwrap_or_else(|| self.preferred());
         let (mut away, mut other, mut any_away) = (Vec::new(), None, false);
-        for turn in 0..self.urls.len() {
-            let number = (first + turn) % self.urls.len();
-            let Some(base) = self.urls.get(number) else { continue };
-            match self.ask_at(base, question) {
+        for turn in 0..self.endpoints.len() {
+            let number = (first + turn) % self.endpoints.len();
+            let Some(endpoint) = self.endpoints.get(number) else { continue };
+            match self.ask_at(endpoint, question) {
                 Err(RegistryError::Away(detail)) => {
                     any_away = true;
                     away.push(detail);
@@ -146,7 +156,10 @@ impl Transport {
                     other.get_or_insert(error);
                 }
                 answered => {
-                    self.preferred.store(number, Ordering::Relaxed);
+                    // Who looks for another opinion does not change whom the others ask.
+                    if question.first.is_none() || matches!(answered, Ok(Ok(_))) {
+                        self.preferred.store(number, Ordering::Relaxed);
+                    }
                     return answered;
                 }
             }
@@ -154,12 +167,17 @@ impl Transport {
         Err(other.filter(|_| !any_away).unwrap_or_else(|| RegistryError::Away(away.join("; "))))
     }
 
-    fn ask_at(&self, base: &Url, question: Question<'_>) -> Result<Result<Json, Refusal>, RegistryError> {
+    fn ask_at(&self, endpoint: &Endpoint, question: Question<'_>) -> Result<Result<Json, Refusal>, RegistryError> {
         if let Some(part) = question.path.iter().find(|part| matches!(**part, "." | ".." | "")) {
             let message = format!("a subject cannot be named `{part}`: no path of the schema registry leads there");
             return Err(RegistryError::Setting(message));
         }
-        let mut url = base.clone();
+        let (mut url, shown, asked) = (endpoint.url.clone(), shown(&endpoint.url), self.clock.elapsed());
+        let alone = endpoint.left_alone(asked);
+        if alone > Duration::ZERO {
+            let seconds = alone.as_secs_f64().ceil();
+            return Err(RegistryError::Away(format!("{shown} wants to be left alone for another {seconds}s")));
+        }
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(question.path);
         }
@@ -167,13 +185,16 @@ impl Transport {
             url.query_pairs_mut().extend_pairs(question.query);
         }
         let request = match question.body {
-            None => self.client.get(url),
-            Some(body) => self.client.post(url).header("Content-Type", CONTENT_TYPE).body(body.to_string()),
+            None => endpoint.client.get(url),
+            Some(body) => endpoint.client.post(url).header("Content-Type", CONTENT_TYPE).body(body.to_string()),
         };
         let request = self.authenticated(request.header("Accept", format!("{CONTENT_TYPE}, application/json")));
-        let response =
-            request.send().map_err(|error| RegistryError::Away(format!("{}: {}", shown(base), explain(&error))))?;
-        self.answer(&shown(base), response)
+        let response = request.send().map_err(|error| RegistryError::Away(format!("{shown}: {}", explain(&error))))?;
+        if let Some(alone) = wants_to_be_left_alone(response.status(), response.headers()) {
+            let until = self.clock.elapsed() + alone;
+            endpoint.alone_until.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+        self.answer(&shown, response, asked)
     }
 
     fn authenticated(&self, request: RequestBuilder) -> RequestBuilder {
@@ -184,19 +205,25 @@ impl Transport {
         }
     }
 
-    /// Reads what a registry said.
-    fn answer(&self, url: &str, mut response: Response) -> Result<Result<Json, Refusal>, RegistryError> {
+    /// Reads what a registry said to what it was asked at a time of the clock.
+    fn answer(
+        &self,
+        url: &str,
+        mut response: Response,
+        asked: Duration,
+    ) -> Result<Result<Json, Refusal>, RegistryError> {
         let status = response.status();
         if let StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN = status {
             return Err(RegistryError::Refused { url: url.to_owned(), status: status.as_u16() });
         }
         if status.is_redirection() {
             let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
-            let to = Url::parse(to).map_or_else(|_| "elsewhere".to_owned(), |to| format!("to {}", shown(&to)));
-            let detail = format!("it redirects {to} (status {status}), which is not followed");
+            let to = Url::parse(url).and_then(|base| base.join(to));
+            let to = to.map_or_else(|_| "elsewhere".to_owned(), |to| format!("to {}", shown(&to)));
+            let detail = format!("it redirects {to} (status {}), which is not followed", status.as_u16());
             return Err(RegistryError::Malformed { url: url.to_owned(), detail });
         }
-        let bytes = self.body(url, &mut response)?;
+        let bytes = self.body(url, &mut response, asked)?;
         let json = serde_json::from_slice::<Json>(&bytes);
         if status.is_success() {
             let malformed = |error: serde_json::Error| RegistryError::Malformed {
@@ -213,21 +240,31 @@ impl Transport {
         }
         let busy = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
         if busy || status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
-            return Err(RegistryError::Away(format!("{url}: status {status}{}", said(&bytes))));
+            return Err(RegistryError::Away(format!("{url}: status {}{}", status.as_u16(), self.said(&bytes))));
         }
         // Who answers without a registry's error is a proxy, or some other server.
         let json = json.unwrap_or_default();
         let (Some(code), message) = (json["error_code"].as_i64(), json["message"].as_str()) else {
-            let detail = format!("status {status}{}", said(&bytes));
+            let detail = format!("status {}{}", status.as_u16(), self.said(&bytes));
             return Err(RegistryError::Malformed { url: url.to_owned(), detail });
         };
-        let message = message.unwrap_or_default().to_owned();
+        let message = self.cleaned(message.unwrap_or_default());
         Ok(Err(Refusal { url: url.to_owned(), status: status.as_u16(), code, message }))
     }
 
+    /// What a registry says, for messages.
+    pub(super) fn cleaned(&self, text: &str) -> String {
+        self.secrets.cleaned(text, SHOWN_OF_REGISTRY)
+    }
+
+    /// The beginning of what some server said, for messages.
+    fn said(&self, bytes: &[u8]) -> String {
+        let text = self.secrets.cleaned(&String::from_utf8_lossy(bytes), SHOWN_OF_OTHERS);
+        if text.is_empty() { text } else { format!(", {text}") }
+    }
+
     /// The whole of an answer. The client's own timeout is one for each piece of it.
-    fn body(&self, url: &str, response: &mut Response) -> Result<Vec<u8>, RegistryError> {
-        let clock = SystemClock::new();
+    fn body(&self, url: &str, response: &mut Response, asked: Duration) -> Result<Vec<u8>, RegistryError> {
         let mut bytes = Vec::new();
         let mut piece = vec![0; PIECE];
         loop {
@@ -240,25 +277,73 @@ impl Transport {
             if count == 0 {
                 return Ok(bytes);
             }
-            if clock.elapsed() > self.timeout {
+            if self.clock.elapsed().saturating_sub(asked) > self.timeout {
                 return Err(RegistryError::Away(format!("{url}: the answer does not end")));
             }
         }
     }
 }
 
-/// A URL without what may be secret in it.
-fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.set_fragment(None);
-    url.to_string()
+impl Endpoint {
+    fn left_alone(&self, now: Duration) -> Duration {
+        Duration::from_millis(self.alone_until.load(Ordering::Relaxed)).saturating_sub(now)
+    }
 }
 
-/// The beginning of what a server said, for messages.
-fn said(bytes: &[u8]) -> String {
-    let text: String = String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).take(200).collect();
-    if text.is_empty() { String::new() } else { format!(", {text}") }
+/// For how long a server that has too much to do, or is not ready, wants to be left alone.
+fn wants_to_be_left_alone(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+    if ![StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&status) {
+        return None;
+    }
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_LEFT_ALONE))
+}
+
+/// Makes the connections to the URLs on this machine (`own`), or to others.
+fn client(settings: &RegistrySettings, needs_system: bool, own: bool) -> Result<Client, RegistryError> {
+    let agent = concat!("signalstream/", env!("CARGO_PKG_VERSION"));
+    let mut builder = Client::builder().timeout(settings.timeout).connect_timeout(settings.timeout).user_agent(agent);
+    // A redirected POST would become a GET, another question.
+    builder = builder.redirect(Policy::none());
+    if own {
+        builder = builder.no_proxy();
+    }
+    // Those of the system are looked for only where they are needed: not every machine has some.
+    if let Some(path) = &settings.ca_file {
+        let found = Certificate::from_pem_bundle(&file(path, "schema_registry.ca_file")?);
+        let certificates = found.map_err(|error| unusable("schema_registry.ca_file", path, &explain(&error)))?;
+        if certificates.is_empty() {
+            return Err(unusable("schema_registry.ca_file", path, "there is no certificate in it"));
+        }
+        builder = builder.tls_certs_only(certificates);
+    } else if !needs_system {
+        builder = builder.tls_certs_only(Vec::new());
+    }
+    if let (Some(certificate), Some(key)) = (&settings.certificate_file, &settings.key_file) {
+        let mut pem = file(certificate, "schema_registry.certificate_file")?;
+        pem.push(b'\n');
+        pem.extend(file(key, "schema_registry.key_file")?);
+        let identity = Identity::from_pem(&pem);
+        let identity =
+            identity.map_err(|error| unusable("schema_registry.certificate_file", certificate, &explain(&error)))?;
+        builder = builder.identity(identity);
+    }
+    builder.build().map_err(|error| {
+        RegistryError::Setting(format!("connections to the schema registry cannot be made: {}", explain(&error)))
+    })
+}
+
+/// Whether a URL leads to this machine.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// A URL without what may be secret in it.
+fn shown(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{host}{port}{}", url.scheme(), url.path())
 }
 
 fn parse(url: &str) -> Result<Url, RegistryError> {
@@ -300,5 +385,6 @@ fn explain(error: &reqwest::Error) -> String {
         }
         cause = error.source();
     }
-    if text.is_empty() { error.to_string() } else { text }
+    // What the error says of itself has the whole URL in it.
+    if text.is_empty() { "the connection failed".to_owned() } else { text }
 }

@@ -25,16 +25,7 @@ pub(super) fn text(text: &mut String, topology: &Topology) {
         let owner = schema.owner.as_ref().map(|owner| format!(", owner {owner}")).unwrap_or_default();
         let topics = topics(topology, &schema.name).join(", ");
         push(text, 1, &format!("{} ({}){owner}{}: {topics}", schema.name, schema.file, tags(&schema.tags)));
-        if !schema.doc.is_empty() {
-            push(text, 2, &schema.doc);
-        }
-        let rows = rows(schema);
-        let width = rows.iter().map(|row| row.path.chars().count()).max().unwrap_or(0);
-        for Row { path, field, personal_data } in rows {
-            let personal = if personal_data { ", personal data" } else { "" };
-            let doc = if field.doc.is_empty() { String::new() } else { format!(": {}", field.doc) };
-            push(text, 2, &format!("{path:width$}  {}{personal}{}{doc}", field.kind.name, tags(&field.tags)));
-        }
+        schema_lines(schema).iter().for_each(|line| push(text, 2, line));
     }
     let personal = &topology.personal_data;
     if personal.origins.is_empty() && personal.places.is_empty() {
@@ -51,6 +42,22 @@ pub(super) fn text(text: &mut String, topology: &Topology) {
     if personal.places.is_empty() {
         push(text, 1, "is written nowhere");
     }
+}
+
+/// What a schema says of itself and of its fields, for people, in lines.
+pub fn schema_lines(schema: &SchemaDescription) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !schema.doc.is_empty() {
+        lines.push(schema.doc.clone());
+    }
+    let rows = rows(schema);
+    let width = rows.iter().map(|row| row.path.chars().count()).max().unwrap_or(0);
+    for Row { path, field, personal_data } in rows {
+        let personal = if personal_data { ", personal data" } else { "" };
+        let doc = if field.doc.is_empty() { String::new() } else { format!(": {}", field.doc) };
+        lines.push(format!("{path:width$}  {}{personal}{}{doc}", field.kind.name, tags(&field.tags)));
+    }
+    lines
 }
 
 fn tags(tags: &[String]) -> String {
@@ -102,29 +109,36 @@ fn is_personal(kind: &TypeDescription) -> bool {
 /// The schemas, for tools.
 pub(super) fn schemas(topology: &Topology) -> Vec<Value> {
     let schema = |schema: &SchemaDescription| {
-        let fields: Vec<Value> = rows(schema)
-            .iter()
-            .map(|row| {
-                json!({
-                    "path": row.path,
-                    "type": row.field.kind.name,
-                    "doc": row.field.doc,
-                    "tags": row.field.tags,
-                    "personal_data": row.personal_data,
-                })
-            })
-            .collect();
-        json!({
-            "name": schema.name,
-            "file": schema.file,
-            "doc": schema.doc,
-            "owner": schema.owner,
-            "tags": schema.tags,
-            "topics": topics(topology, &schema.name),
-            "fields": fields,
-        })
+        let mut json = schema_json(schema);
+        json["topics"] = topics(topology, &schema.name).into();
+        json
     };
     topology.catalogue.values().map(|found| schema(found)).collect()
+}
+
+/// What a schema says of itself and of its fields, for tools.
+pub fn schema_json(schema: &SchemaDescription) -> Value {
+    let fields: Vec<Value> = rows(schema)
+        .iter()
+        .map(|row| {
+            json!({
+                "path": row.path,
+                "type": row.field.kind.name,
+                "doc": row.field.doc,
+                "tags": row.field.tags,
+                "personal_data": row.personal_data,
+            })
+        })
+        .collect();
+    json!({
+        "name": schema.name,
+        "file": schema.file,
+        "doc": schema.doc,
+        "owner": schema.owner,
+        "tags": schema.tags,
+        "topics": Value::Null,
+        "fields": fields,
+    })
 }
 
 /// Where personal data comes from and lies, for tools.

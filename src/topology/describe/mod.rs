@@ -7,6 +7,8 @@ mod text;
 
 use std::collections::BTreeMap;
 
+pub use catalogue::{schema_json, schema_lines};
+
 use super::partitioning;
 use super::plan::{
     Aggregate, AggregateKind, Emit, Function, HeaderChange, JoinKind, OnError, Sink, SinkTopic, Subtopology, Suppress,

@@ -10,7 +10,7 @@ fn no_such_path() -> Json {
 #[test]
 fn an_id_that_no_registry_gives_is_not_asked_for() {
     let server = Server::start();
-    let (remote, serde, _) = reader(settings(&[&server.url()]), Arc::new(SystemClock::new()));
+    let (remote, serde, _arrivals) = reader(settings(&[&server.url()]), Arc::new(SystemClock::new()));
     let reader = serde.deserializer(&Fields::All);
     for id in [1 << 31, u32::MAX] {
         let error = reader.deserialize(&framed(id, b"")).unwrap_err();
@@ -27,7 +27,7 @@ fn a_registry_that_does_not_know_the_question_has_no_such_schema() {
     server.says("GET /schemas/ids/5", 404, no_such_path());
     server.says("GET /schemas/types", 200, json!(["JSON", "AVRO"]));
     let clock = ManualClock::default();
-    let (_remote, serde, _) = reader(settings(&[&server.url()]), Arc::new(clock.clone()));
+    let (_remote, serde, _arrivals) = reader(settings(&[&server.url()]), Arc::new(clock.clone()));
     let reader = serde.deserializer(&Fields::All);
     for payload in [framed(5, b""), [&[1][..], &[7; 16]].concat().into()] {
         let error = settled(&reader, &payload, &clock).unwrap_err();
@@ -40,7 +40,7 @@ fn a_path_that_leads_to_no_registry_says_nothing_of_ids() {
     let server = Server::start();
     server.says("GET /schemas/ids/5", 404, no_such_path());
     server.says("GET /schemas/types", 404, no_such_path());
-    let (remote, serde, _) = reader(settings(&[&server.url()]), Arc::new(SystemClock::new()));
+    let (remote, serde, _arrivals) = reader(settings(&[&server.url()]), Arc::new(SystemClock::new()));
     let reader = serde.deserializer(&Fields::All);
     while server.count("GET /schemas/ids/5") < 4 {
         assert!(reader.deserialize(&framed(5, b"")).unwrap_err().is_awaited());
@@ -55,7 +55,7 @@ fn a_node_that_has_not_heard_of_a_schema_yet_loses_no_record() {
     lagging.says("GET /schemas/ids/5", 404, missing());
     leader.says("GET /schemas/ids/5", 200, schema(ORDER));
     let urls = [&*lagging.url(), &leader.url()];
-    let (_remote, serde, _) = reader(settings(&urls), Arc::new(SystemClock::new()));
+    let (_remote, serde, _arrivals) = reader(settings(&urls), Arc::new(SystemClock::new()));
     let reader = serde.deserializer(&Fields::All);
     let clock = ManualClock::default();
     let order = settled(&reader, &framed(5, &[4, b'o', b'1', 2]), &clock);
@@ -71,7 +71,7 @@ fn what_was_written_before_there_was_a_registry_is_asked_for_once() {
     let question = format!("GET /schemas/ids/{id}");
     server.says(&question, 404, missing());
     let clock = ManualClock::default();
-    let (remote, serde, _) = reader(settings(&[&server.url()]), Arc::new(clock.clone()));
+    let (remote, serde, _arrivals) = reader(settings(&[&server.url()]), Arc::new(clock.clone()));
     let reader = serde.deserializer(&Fields::All);
     let payload = framed(id, &[4, b'o', b'1', 2]);
     assert_eq!(shown(settled(&reader, &payload, &clock)), json!({ "id": "o1", "amount": 1 }));
@@ -96,7 +96,7 @@ fn a_reference_that_is_missing_may_come() {
     }
     server.says(question, 200, json!({ "id": 1, "version": 2, "schema": money }));
     let clock = ManualClock::default();
-    let (_remote, serde, _) = reader(settings(&[&server.url()]), Arc::new(clock.clone()));
+    let (_remote, serde, _arrivals) = reader(settings(&[&server.url()]), Arc::new(clock.clone()));
     let reader = serde.deserializer(&Fields::All);
     let payload = framed(5, &[4, b'o', b'1', 2]);
     let error = settled(&reader, &payload, &clock).unwrap_err();
@@ -138,9 +138,15 @@ fn a_level_that_asks_for_all_versions_is_checked_against_all() {
 #[test]
 fn a_redirect_is_named_and_not_followed() {
     let server = Server::start();
-    server.says("GET /schemas/ids/3", 302, json!({}));
-    let error = client(&server).by_id(3).unwrap_err().to_string();
-    assert!(error.contains("redirects"), "{error}");
+    for (location, expected) in [
+        ("https://ann:hunter2@elsewhere:8443/api?key=hunter2", "redirects to https://elsewhere:8443/api (status 302)"),
+        ("/login?next=hunter2", &format!("redirects to {}/login (status 302)", server.url())),
+    ] {
+        server.says_with("GET /schemas/ids/3", 302, &format!("Location: {location}"), json!({}));
+        let error = client(&server).by_id(3).unwrap_err().to_string();
+        assert!(error.contains(expected) && !error.contains("hunter2"), "{error}");
+        server.forget();
+    }
 }
 
 #[test]
@@ -150,6 +156,77 @@ fn what_may_be_secret_in_a_url_is_not_shown() {
     let client = RegistryClient::new(&settings(&[&format!("{}?token=hunter2", server.url())])).unwrap();
     let error = client.by_id(3).unwrap_err().to_string();
     assert!(error.contains("404") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn what_a_server_says_is_repeated_without_the_secrets_that_it_was_sent() {
+    let server = Server::start();
+    let said = "no route for Authorization: Bearer t0ken".to_owned() + &"x".repeat(10_000);
+    server.says("GET /schemas/ids/1", 500, json!(said));
+    server.says("GET /schemas/ids/2", 404, json!({ "error": said }));
+    server.says("GET /schemas/ids/3", 404, json!({ "error_code": 40403, "message": said }));
+    let authentication = Authentication::Bearer(Secret::new("t0ken"));
+    let client =
+        RegistryClient::new(&RegistrySettings { authentication, attempts: 1, ..settings(&[&server.url()]) }).unwrap();
+    for id in 1..=3 {
+        let error = client.by_id(id).unwrap_err().to_string();
+        assert!(error.contains("no route for") && !error.contains("t0ken") && error.len() < 2_500, "{error}");
+    }
+}
+
+#[test]
+fn a_server_that_wants_to_be_left_alone_is_not_asked_meanwhile() {
+    let (busy, server) = (Server::start(), Server::start());
+    busy.says_with("GET /schemas/ids/3", 503, "Retry-After: 3600", json!({}));
+    server.says("GET /schemas/ids/3", 200, schema("\"int\""));
+    let both = RegistryClient::new(&settings(&[&busy.url(), &server.url()])).unwrap();
+    assert_eq!(both.by_id(3).unwrap().schema, "\"int\"", "the next is asked at once");
+    let alone = RegistryClient::new(&RegistrySettings { attempts: 1, ..settings(&[&busy.url()]) }).unwrap();
+    let errors = [0; 2].map(|_| alone.by_id(3).unwrap_err().to_string());
+    assert!(errors[0].contains("status 503"), "{errors:?}");
+    // Nobody is left alone for an hour.
+    assert!(errors[1].contains("wants to be left alone for another") && !errors[1].contains("3600"), "{errors:?}");
+    assert_eq!(busy.count("GET /schemas/ids/3"), 2);
+
+    server.says_once_with("GET /schemas/ids/4", 429, "Retry-After: 1", json!({}));
+    server.says("GET /schemas/ids/4", 200, schema("\"long\""));
+    let started = SystemClock::new();
+    assert_eq!(client(&server).by_id(4).unwrap().schema, "\"long\"");
+    assert!(started.elapsed() >= Duration::from_secs(1), "it was asked too early");
+}
+
+#[test]
+fn what_is_deleted_counts_as_missing_and_what_is_no_schema_is_named() {
+    let server = Server::start();
+    let subject = Subject::named("s");
+    for code in [40404, 40406] {
+        server.says("GET /subjects/s/versions/latest", 404, json!({ "error_code": code, "message": "deleted" }));
+        assert_eq!(client(&server).latest(&subject).unwrap(), None);
+        server.forget();
+    }
+    let invalid = json!({ "error_code": 42201, "message": "Invalid schema: at most one default" });
+    server.says("POST /subjects/s/versions", 422, invalid.clone());
+    server.says("POST /subjects/s?normalize=true", 422, invalid.clone());
+    server.says("GET /config/s?defaultToGlobal=true", 200, json!({ "compatibilityLevel": "FULL_TRANSITIVE" }));
+    server.says("POST /compatibility/subjects/s/versions?verbose=true", 422, invalid);
+    let (client, text) = (client(&server), SchemaText::avro(ORDER));
+    for error in [client.register(&subject, &text).unwrap_err(), client.lookup(&subject, &text).unwrap_err()] {
+        let expected =
+            "the schema `Order` is not accepted by the schema registry, for `s`: Invalid schema: at most one default";
+        assert!(error.class() == ErrorClass::Fatal && error.to_string().starts_with(expected), "{error}");
+    }
+    let said = client.is_compatible(&subject, &text).unwrap();
+    assert_eq!(said, Err("Invalid schema: at most one default".to_owned()));
+}
+
+#[test]
+fn a_subject_that_no_path_leads_to_is_refused() {
+    let server = Server::start();
+    for name in [".", ".."] {
+        let error = client(&server).versions(&Subject::named(name)).unwrap_err().to_string();
+        assert!(error.contains(&format!("a subject cannot be named `{name}`")), "{error}");
+    }
+    assert_eq!(server.requests(), 0);
 }
 
 #[test]
