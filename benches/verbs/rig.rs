@@ -154,6 +154,27 @@ impl Rig {
     }
 }
 
+/// What it costs to read a row of a store with so many, in microseconds: the store by itself, without a verb.
+pub(crate) fn reading(directory: &Path, topology: &Topology, options: StateOptions, rows: u64, reads: u64) -> f64 {
+    let state = StateDirectory::open(directory, &topology.name, options).unwrap();
+    let mut stores = state.open_task("0_0", &topology.subtopologies[0].stores).unwrap();
+    let key = |number: u64| (scattered(number) % rows).to_string();
+    for number in 0..rows {
+        let row = StateValue { timestamp: number as i64, value: Value::Int(number as i64) };
+        stores.put(0, key(number).as_bytes(), Some(row));
+        if number % COMMIT_EVERY == COMMIT_EVERY - 1 {
+            stores.commit(&Checkpoint::default()).unwrap();
+        }
+    }
+    stores.commit(&Checkpoint::default()).unwrap();
+    let keys: Vec<String> = (0..reads).map(key).collect();
+    let started = processor_time();
+    let found = keys.iter().filter(|key| stores.get(0, key.as_bytes()).unwrap().is_some()).count();
+    let took = processor_time() - started;
+    assert_eq!(found as u64, reads);
+    took.as_secs_f64() * 1e6 / reads as f64
+}
+
 /// Tells the wall clock to a task. Returns whether it did anything.
 fn follows(task: &mut Task, now: i64) -> bool {
     task.advance_wall_clock(now).unwrap()
