@@ -172,15 +172,16 @@ impl<'a> Cursor<'a> {
         Text::of_payload(self.payload, start..self.position).map_err(|_| self.invalid_text(start))
     }
 
-    /// The next `count` bytes as a value of text, made in its place.
-    #[inline]
-    pub(super) fn text_into(&mut self, count: usize, place: &mut Value) -> Result<(), SerdeError> {
+    /// A length in Avro's zig-zag form and as many bytes of text, as a value made in its place.
+    pub(super) fn text_into(&mut self, place: &mut Value) -> Result<(), SerdeError> {
+        let length = self.zigzag_length()?;
         let start = self.position;
-        self.skip(count)?;
-        if !Value::put_text(self.payload, start..self.position, place) {
-            return Err(self.invalid_text(start));
+        // The bytes are there: their length fits.
+        self.position += length;
+        match Value::put_text(self.payload, start..self.position, place) {
+            true => Ok(()),
+            false => Err(self.invalid_text(start)),
         }
-        Ok(())
     }
 
     /// Points at the first byte that is not text.
@@ -200,8 +201,21 @@ impl<'a> Cursor<'a> {
     }
 
     /// A length in Avro's zig-zag form that the bytes left can hold.
-    #[inline]
+    #[inline(always)]
     pub(super) fn zigzag_length(&mut self) -> Result<usize, SerdeError> {
+        if let Some((number, at)) = varint(self.bytes, self.position)
+            && number & 1 == 0
+            && number >> 1 <= (self.bytes.len() - at) as u64
+        {
+            self.position = at;
+            return Ok((number >> 1) as usize);
+        }
+        self.bad_length()
+    }
+
+    /// What is wrong with a length that is none.
+    #[cold]
+    fn bad_length(&mut self) -> Result<usize, SerdeError> {
         let start = self.position;
         let announced = self.zigzag()?;
         match u64::try_from(announced) {

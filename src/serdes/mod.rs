@@ -217,7 +217,11 @@ impl Deserializer {
     pub fn deserialize_with(&self, payload: &Bytes, header: Option<&Bytes>) -> Result<Value, SerdeError> {
         match &self.read {
             Read::Plain(read) => read(payload),
-            Read::Avro(reader, _) => Ok(reader.read(payload, header)?.value),
+            Read::Avro(reader, _) => {
+                let mut value = Value::Null;
+                reader.read(payload, header, &mut value)?;
+                Ok(value)
+            }
         }
     }
 
@@ -232,7 +236,8 @@ impl Deserializer {
             Read::Plain(read) => return Ok((read(payload)?, payload.clone())),
             Read::Avro(reader, writer) => (reader, writer),
         };
-        let avro::Read { value, is_own } = reader.read(payload, header)?;
+        let mut value = Value::Null;
+        let is_own = reader.read(payload, header, &mut value)?;
         let Some(writer) = writer.as_ref().filter(|_| header.is_some() || reader.is_remote()) else {
             return Ok((value, payload.clone()));
         };

@@ -16,12 +16,16 @@ impl Node {
     ///
     /// Values are made where they stay: one that is handed on from function to function is copied each time, by a load that
     /// has to wait for the stores before it, and that takes longer than to read most values.
+    #[inline]
     pub(super) fn read(&self, cursor: &mut Cursor<'_>, place: &mut Value) -> Result<(), SerdeError> {
         // Most are text: the processor guesses this better than which of all it will be.
-        if matches!(self, Node::String) {
-            let length = cursor.zigzag_length()?;
-            return cursor.text_into(length, place);
+        match self {
+            Node::String => cursor.text_into(place),
+            _ => self.read_other(cursor, place),
         }
+    }
+
+    fn read_other(&self, cursor: &mut Cursor<'_>, place: &mut Value) -> Result<(), SerdeError> {
         match self {
             Node::Null => {}
             Node::Boolean => *place = Value::Bool(cursor.boolean()?),

@@ -26,7 +26,7 @@ mod writer;
 use std::sync::{Arc, OnceLock};
 
 pub(super) use build::put_aside;
-pub(super) use reader::{Framing, Plans, Read, Reader};
+pub(super) use reader::{Framing, Plans, Reader};
 pub(super) use schema::Type;
 
 use bytes::Bytes;

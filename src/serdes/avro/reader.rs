@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
-use super::{GUID_MAGIC, MAGIC, Schema, SharedSchema, plan};
+use super::{FRAME, GUID_MAGIC, MAGIC, Schema, SharedSchema, plan};
 use crate::record::{Fields, Value};
 use crate::serdes::cursor::{Cursor, put_zigzag};
 use crate::serdes::error::{AwaitedSchema, Incompatible, Problem, SerdeError, UnusableSchema};
@@ -65,13 +65,6 @@ struct Link {
     id: WriterId,
     plan: Plan,
     next: OnceLock<Box<Link>>,
-}
-
-/// What a payload was found to be.
-pub(in crate::serdes) struct Read {
-    pub(in crate::serdes) value: Value,
-    /// Whether it is, byte for byte, what the reader's own schema would write under its own id.
-    pub(in crate::serdes) is_own: bool,
 }
 
 impl Plans {
@@ -157,13 +150,25 @@ impl Reader {
         self.remote.as_ref().map_or(0, |remote| remote.writers().answers())
     }
 
-    /// Reads a payload. `header`: what stands in the header that names the schema, if there is one; then nothing stands
-    /// in front of the value.
-    pub(in crate::serdes) fn read(&self, payload: &Bytes, header: Option<&Bytes>) -> Result<Read, SerdeError> {
-        let mut cursor = Cursor::new(payload, 0);
+    /// Reads a payload into a place that is null. `header`: what stands in the header that names the schema, if there is
+    /// one; then nothing stands in front of the value. Says whether the payload is, byte for byte, what the reader's own
+    /// schema would write under its own id.
+    pub(in crate::serdes) fn read(
+        &self,
+        payload: &Bytes,
+        header: Option<&Bytes>,
+        place: &mut Value,
+    ) -> Result<bool, SerdeError> {
         if self.framing == Framing::None {
-            return self.value(&self.own, &mut cursor, true);
+            return self.value(&self.own, &mut Cursor::new(payload, 0), true, place);
         }
+        // Nearly every payload.
+        if let (None, None, Some([MAGIC, id @ ..])) = (header, &self.remote, payload.first_chunk::<FRAME>())
+            && u32::from_be_bytes(*id) == self.plans.schema.id
+        {
+            return self.value(&self.own, &mut Cursor::new(payload, FRAME), true, place);
+        }
+        let mut cursor = Cursor::new(payload, 0);
         let id = match header {
             Some(header) => {
                 let mut cursor = Cursor::new(header, 0);
@@ -176,29 +181,35 @@ impl Reader {
         let in_front = header.is_none();
         match id {
             WriterId::Number(id) if self.remote.is_none() => match id == self.plans.schema.id {
-                true => self.value(&self.own, &mut cursor, in_front),
+                true => self.value(&self.own, &mut cursor, in_front, place),
                 false => match self.others.get(&id) {
-                    Some(plan) => self.value(plan, &mut cursor, false),
+                    Some(plan) => self.value(plan, &mut cursor, false, place),
                     None => Err(Problem::UnknownSchemaId(id.to_string()).at(1)),
                 },
             },
-            id => self.read_remote(id, &mut cursor, in_front),
+            id => self.read_remote(id, &mut cursor, in_front, place),
         }
     }
 
-    fn read_remote(&self, id: WriterId, cursor: &mut Cursor<'_>, in_front: bool) -> Result<Read, SerdeError> {
+    fn read_remote(
+        &self,
+        id: WriterId,
+        cursor: &mut Cursor<'_>,
+        in_front: bool,
+        place: &mut Value,
+    ) -> Result<bool, SerdeError> {
         let is_own = in_front && self.plans.schema.wire.get().is_some_and(|own| id == WriterId::Number(*own));
         if let Some(plan) = self.plans.linked(id) {
-            return self.value(plan, cursor, is_own);
+            return self.value(plan, cursor, is_own, place);
         }
         if let Some(plan) = self.plans.further(id) {
-            return self.value(&plan, cursor, is_own);
+            return self.value(&plan, cursor, is_own, place);
         }
         let unknown = || Problem::UnknownSchemaId(id.to_string()).at(1);
         let remote = self.remote.as_ref().ok_or_else(unknown)?;
         if is_own {
             self.plans.keep(id, self.own.clone());
-            return self.value(&self.own, cursor, true);
+            return self.value(&self.own, cursor, true, place);
         }
         match remote.writers().lookup(id, &self.plans) {
             Lookup::Unusable(message) => {
@@ -216,22 +227,22 @@ impl Reader {
                 };
                 let plan = plan.ok_or_else(unknown)?;
                 self.plans.keep(id, plan.clone());
-                self.value(plan, cursor, false)
+                self.value(plan, cursor, false, place)
             }
         }
     }
 
-    fn value(&self, plan: &Plan, cursor: &mut Cursor<'_>, is_own: bool) -> Result<Read, SerdeError> {
+    #[inline]
+    fn value(&self, plan: &Plan, cursor: &mut Cursor<'_>, is_own: bool, place: &mut Value) -> Result<bool, SerdeError> {
         let node = plan.read.as_ref().map_err(SerdeError::clone)?;
-        let mut value = Value::Null;
         if plan.is_bare && self.framing != Framing::None {
             let whole = with_length(cursor)?;
-            node.read(&mut Cursor::new(&whole, 0), &mut value)?;
+            node.read(&mut Cursor::new(&whole, 0), place)?;
         } else {
-            node.read(cursor, &mut value)?;
+            node.read(cursor, place)?;
         }
         cursor.finish()?;
-        Ok(Read { value, is_own })
+        Ok(is_own)
     }
 }
 
