@@ -110,7 +110,16 @@ impl Skip {
     /// Where the value that begins at `at` ends; `None` where it may be wrong, or counts towards a bound of the payload.
     ///
     /// This is the way nearly all values go: all that it keeps is a position. [`Skip::run`] says what is wrong and where.
+    #[inline]
     fn end(&self, bytes: &[u8], at: usize) -> Option<usize> {
+        match self {
+            // Most are text: the processor guesses this better than which of all it will be.
+            Skip::Sized => sized_end(bytes, at),
+            _ => self.other_end(bytes, at),
+        }
+    }
+
+    fn other_end(&self, bytes: &[u8], at: usize) -> Option<usize> {
         match self {
             Skip::Sized => sized_end(bytes, at),
             Skip::Varint => varint(bytes, at).map(|(_, end)| end),
