@@ -213,9 +213,9 @@ fn cost_per_message() {
         "Hello, please reach me at ada@example.org or 415-555-2671, my name is Ada Lovelace. Order 1234567.",
     ];
     for message in messages {
-        let started = Instant::now();
+        let started = processor_time();
         let rounds = 20_000_u32;
         let total: usize = (0..rounds).map(|_| find(std::hint::black_box(message)).len()).sum();
-        println!("{:?} per message with {} findings", started.elapsed() / rounds, total / rounds as usize);
+        println!("{:?} per message with {} findings", (processor_time() - started) / rounds, total / rounds as usize);
     }
 }
