@@ -259,7 +259,7 @@ pub(super) fn varint(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
     {
         // One byte or two, as lengths of texts have by turns: without a branch that could only be guessed.
         let second = u64::from(low >> 7);
-        let number = u64::from(low & 0x7f) | (u64::from(*high) << 7) * second;
+        let number = u64::from(low & 0x7f) | ((u64::from(*high) << 7) * second);
         return Some((number, at + 1 + second as usize));
     }
     long_varint(bytes, at)
