@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::str::Utf8Error;
 
 use arrayvec::ArrayString;
@@ -71,30 +71,15 @@ impl Text {
             Kept::Shared(text) => text.len(),
         }
     }
-
-    /// The text in a part of a payload.
-    ///
-    /// # Errors
-    /// Where the part is not UTF-8, or, as one that ends nowhere, none of the payload.
-    #[inline]
-    pub fn of_payload(payload: &Bytes, part: std::ops::Range<usize>) -> Result<Self, Utf8Error> {
-        let bytes = payload.get(part.clone()).unwrap_or_default();
-        if bytes.len() <= SHORT {
-            return std::str::from_utf8(bytes).map(short);
-        }
-        match ByteString::try_from(payload.slice(part)) {
-            Ok(text) => Ok(Text(Kept::Shared(text))),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 impl Value {
-    /// Puts the text in a part of a payload into a place: what [`Text::of_payload`] does, with nothing moved afterwards.
-    /// Returns whether it is text.
+    /// Puts the text in a part of a payload into a place, without moving it afterwards: the same as a value made of
+    /// [`Text::try_from`] of that part. Returns whether the payload has such a part and it is UTF-8; if not, the place is
+    /// as it was.
     #[inline]
-    pub fn put_text(payload: &Bytes, part: std::ops::Range<usize>, place: &mut Value) -> bool {
-        let bytes = payload.get(part.clone()).unwrap_or_default();
+    pub(crate) fn put_text(payload: &Bytes, part: Range<usize>, place: &mut Value) -> bool {
+        let Some(bytes) = payload.get(part.clone()) else { return false };
         if bytes.len() > SHORT {
             let text = ByteString::try_from(payload.slice(part));
             return text.map(|text| *place = Value::String(Text(Kept::Shared(text)))).is_ok();
@@ -105,15 +90,6 @@ impl Value {
             Value::String(Text(Kept::Short(short))) => short.try_push_str(text).is_ok(),
             _ => false,
         }
-    }
-}
-
-/// Text of at most [`SHORT`] bytes.
-#[inline]
-fn short(text: &str) -> Text {
-    match ArrayString::from(text) {
-        Ok(text) => Text(Kept::Short(text)),
-        Err(_) => Text(Kept::Shared(text.into())),
     }
 }
 
@@ -146,13 +122,16 @@ impl AsRef<str> for Text {
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        short(text)
+        match ArrayString::from(text) {
+            Ok(text) => Text(Kept::Short(text)),
+            Err(_) => Text(Kept::Shared(text.into())),
+        }
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        if text.len() <= SHORT { short(&text) } else { Text(Kept::Shared(text.into())) }
+        if text.len() <= SHORT { Text::from(text.as_str()) } else { Text(Kept::Shared(text.into())) }
     }
 }
 
@@ -160,8 +139,10 @@ impl TryFrom<Bytes> for Text {
     type Error = Utf8Error;
 
     fn try_from(bytes: Bytes) -> Result<Self, Utf8Error> {
-        let all = 0..bytes.len();
-        Text::of_payload(&bytes, all)
+        if bytes.len() <= SHORT {
+            return std::str::from_utf8(&bytes).map(Text::from);
+        }
+        ByteString::try_from(bytes).map(|text| Text(Kept::Shared(text)))
     }
 }
 
@@ -232,7 +213,10 @@ mod tests {
         for end in (0..=long.len()).filter(|end| long.is_char_boundary(*end)) {
             let expected = &long[..end];
             let payload = Bytes::copy_from_slice(format!("<{expected}>").as_bytes());
-            let read = Text::of_payload(&payload, 1..1 + end).unwrap();
+            let read = Text::try_from(payload.slice(1..1 + end)).unwrap();
+            let mut place = Value::Null;
+            assert!(Value::put_text(&payload, 1..1 + end, &mut place));
+            assert_eq!(place, Value::String(read.clone()));
             for text in [read.clone(), Text::from(expected), Text::from(expected.to_owned())] {
                 assert_eq!(&*text, expected);
                 assert_eq!(text, read);
@@ -246,7 +230,7 @@ mod tests {
     #[test]
     fn long_text_shares_the_payload() {
         let payload = Bytes::from("x".repeat(100));
-        let text = Text::of_payload(&payload, 10..90).unwrap();
+        let text = Text::try_from(payload.slice(10..90)).unwrap();
         assert_eq!(text.as_ptr(), payload[10..].as_ptr());
         assert_eq!(text.to_bytes().as_ptr(), payload[10..].as_ptr());
     }
@@ -256,7 +240,11 @@ mod tests {
         for length in [3, 50] {
             let mut bytes = vec![b'x'; length];
             bytes[2] = 0xff;
-            assert_eq!(Text::try_from(Bytes::from(bytes)).unwrap_err().valid_up_to(), 2);
+            let (bytes, mut place) = (Bytes::from(bytes), Value::Null);
+            assert!(!Value::put_text(&bytes, 0..length, &mut place));
+            assert!(!Value::put_text(&bytes, length - 1..length + 1, &mut place), "there is no such part");
+            assert_eq!(place, Value::Null);
+            assert_eq!(Text::try_from(bytes).unwrap_err().valid_up_to(), 2);
         }
     }
 

@@ -168,8 +168,8 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(super) fn text(&mut self, count: usize) -> Result<Text, SerdeError> {
         let start = self.position;
-        self.skip(count)?;
-        Text::of_payload(self.payload, start..self.position).map_err(|_| self.invalid_text(start))
+        let bytes = self.take(count)?;
+        Text::try_from(bytes).map_err(|_| self.invalid_text(start))
     }
 
     /// A length in Avro's zig-zag form and as many bytes of text, as a value made in its place.

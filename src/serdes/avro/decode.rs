@@ -107,7 +107,22 @@ impl Node {
             Node::UuidOfFixed => uuid_text(cursor.array()?),
             Node::Duration => duration(cursor.array()?),
             Node::Unreadable(mismatch) => return Err(unreadable(mismatch, start)),
-            _ => Value::Null,
+            // Read above, into their place.
+            Node::Null
+            | Node::Boolean
+            | Node::Int
+            | Node::Long
+            | Node::Timestamp
+            | Node::Double
+            | Node::String
+            | Node::Enum(_)
+            | Node::List { .. }
+            | Node::Map { .. }
+            | Node::Nullable { .. }
+            | Node::Union(_)
+            | Node::Record(_)
+            | Node::Recursive(_)
+            | Node::Kept { .. } => Value::Null,
         })
     }
 }

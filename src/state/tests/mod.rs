@@ -225,7 +225,7 @@ fn a_full_overlay_says_so() {
 fn a_committed_value_does_not_hold_on_to_the_payload_it_came_from() {
     let mut stores = in_memory();
     let payload = Bytes::from(vec![b'x'; 1 << 20]);
-    let small = crate::record::Text::of_payload(&payload, 0..50).unwrap();
+    let small = crate::record::Text::try_from(payload.slice(..50)).unwrap();
     stores.put(NAMES, b"a", Some(StateValue { timestamp: 0, value: Value::String(small) }));
     assert!(!payload.is_unique());
     stores.commit(&at(1)).unwrap();
