@@ -38,8 +38,8 @@ const SHARED_VERBS: &[(&str, &str)] = &[
 const OWNERS: &[(&str, &[&str], &str)] = &[
     (
         r"\bunsafe\b",
-        &["src/log/kafka/native/"],
-        "find a safe way; the native calls of librdkafka are the one exception",
+        &["src/log/kafka/native/", "src/record/utf8.rs"],
+        "find a safe way; the native calls of librdkafka and text of checked bytes are the exceptions",
     ),
     (r"\brdkafka\b", &["src/log/kafka/"], "go through the traits of `log`"),
     (

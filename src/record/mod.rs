@@ -11,6 +11,7 @@ mod shape;
 mod temporal;
 mod text;
 mod union;
+mod utf8;
 mod value;
 
 use std::fmt;

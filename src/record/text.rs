@@ -11,7 +11,7 @@ use arrayvec::ArrayString;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::Value;
+use super::{Value, utf8};
 
 /// Text that takes no more bytes than this stands in the value itself: as much as there is room for beside what longer
 /// text takes.
@@ -81,10 +81,10 @@ impl Value {
     pub(crate) fn put_text(payload: &Bytes, part: Range<usize>, place: &mut Value) -> bool {
         let Some(bytes) = payload.get(part.clone()) else { return false };
         if bytes.len() > SHORT {
-            let text = ByteString::try_from(payload.slice(part));
+            let text = utf8::shared(payload.slice(part));
             return text.map(|text| *place = Value::String(Text(Kept::Shared(text)))).is_ok();
         }
-        let Ok(text) = std::str::from_utf8(bytes) else { return false };
+        let Ok(text) = utf8::text(bytes) else { return false };
         *place = Value::String(Text(Kept::Short(ArrayString::new())));
         match place {
             Value::String(Text(Kept::Short(short))) => short.try_push_str(text).is_ok(),
@@ -140,9 +140,9 @@ impl TryFrom<Bytes> for Text {
 
     fn try_from(bytes: Bytes) -> Result<Self, Utf8Error> {
         if bytes.len() <= SHORT {
-            return std::str::from_utf8(&bytes).map(Text::from);
+            return utf8::text(&bytes).map(Text::from);
         }
-        ByteString::try_from(bytes).map(|text| Text(Kept::Shared(text)))
+        utf8::shared(bytes).map(|text| Text(Kept::Shared(text)))
     }
 }
 

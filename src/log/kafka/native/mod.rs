@@ -1,4 +1,4 @@
-//! The calls of librdkafka that the safe crate lacks. All `unsafe` of the project is here.
+//! The calls of librdkafka that the safe crate lacks.
 //!
 //! The reasons, each measured or required: records are taken from a partition's queue by the hundred instead of one
 //! event each; the end of a partition tells its offset, without which a restore would not know that it is done; each
