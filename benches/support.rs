@@ -131,7 +131,7 @@ fn question(shape: &Shape, message: &Json) -> Value {
                 let Shape::Struct(shape) = Shape::structure("", names) else { panic!("a struct") };
                 let said = |shape: &Arc<StructShape>| {
                     let sender = Value::String(Text::from_static("customer"));
-                    Value::Struct(StructValue::new(shape.clone(), Arc::new([sender, text.clone()])))
+                    Value::Struct(StructValue::new(shape.clone(), [sender, text.clone()].into()))
                 };
                 Value::list((0..5).map(|_| said(&shape)).collect())
             }

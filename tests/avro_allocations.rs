@@ -7,7 +7,7 @@ use signalstream::serdes::json::from_json;
 use signalstream::serdes::{Format, SchemaRegistry, Serde};
 
 /// Fields of a fixed size, and a value of each.
-const FIELDS: [(&str, &str); 14] = [
+const FIELDS: [(&str, &str); 15] = [
     (r#""boolean""#, "true"),
     (r#""int""#, "-5"),
     (r#""long""#, "9007199254740993"),
@@ -23,6 +23,7 @@ const FIELDS: [(&str, &str); 14] = [
         r#"{"type": "fixed", "name": "D", "size": 16, "logicalType": "decimal", "precision": 30, "scale": 4}"#,
         r#""-12345.6789""#,
     ),
+    (r#"{"type": "fixed", "name": "F", "size": 4}"#, r#""q83vAQ==""#),
     (r#"["null", "long"]"#, "7"),
     (r#"["null", "int", "double", "boolean"]"#, "false"),
 ];

@@ -15,7 +15,7 @@ use super::native::NativeFunction;
 use super::operate;
 use super::parse::BinaryOperator;
 use super::{Binding, Input};
-use crate::record::{MapValue, Record, StructShape, StructValue, Text, Value};
+use crate::record::{MapValue, Record, StructShape, StructValue, Text, Value, Values};
 
 static NULL: Value = Value::Null;
 
@@ -155,7 +155,7 @@ impl<'a> Frame<'a> {
             Binding::Headers => Cow::Owned(self.headers()?),
             Binding::Window => {
                 let window = self.window()?;
-                let values = Arc::from([Value::Timestamp(window.start), Value::Timestamp(window.end)]);
+                let values = Values::from([Value::Timestamp(window.start), Value::Timestamp(window.end)]);
                 Cow::Owned(Value::Struct(StructValue::new(super::window_shape(), values)))
             }
         })
@@ -278,9 +278,9 @@ impl Node {
     fn construct(&self, frame: &Frame<'_>) -> Result<Value, Failure> {
         let owned = |node: &Node| node.evaluate(frame).map(Cow::into_owned);
         match &self.kind {
-            NodeKind::List(elements) => Ok(Value::List(elements.iter().map(owned).collect::<Result<_, _>>()?)),
+            NodeKind::List(elements) => Ok(Value::List(Values::of_each(elements.iter(), owned)?)),
             NodeKind::Struct { shape, values } => {
-                let values: Arc<[Value]> = values.iter().map(owned).collect::<Result<_, _>>()?;
+                let values = Values::of_each(values.iter(), owned)?;
                 Ok(Value::Struct(StructValue::new(Arc::clone(shape), values)))
             }
             NodeKind::Map(entries) => {
@@ -305,10 +305,9 @@ impl Node {
             NodeKind::Pick { from, shape, plan } => {
                 let from: Vec<Cow<'_, Value>> =
                     from.iter().map(|node| node.evaluate(frame)).collect::<Result<_, _>>()?;
-                let values = plan.iter().zip(shape.fields()).map(|((side, index), wanted)| {
+                let values = Values::of_each(plan.iter().zip(shape.fields()), |((side, index), wanted)| {
                     pick(from.get(*side).map(Cow::as_ref), *index, &wanted.name).map_err(|reason| reason.at(self.span))
-                });
-                let values: Arc<[Value]> = values.collect::<Result<_, _>>()?;
+                })?;
                 Ok(Value::Struct(StructValue::new(Arc::clone(shape), values)))
             }
             _ => Err(Reason::NotBound("this operation").at(self.span)),

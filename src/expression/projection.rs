@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Binding, EvaluationError, Expression, Input};
-use crate::record::{Field, Fields, Shape, StructShape, StructValue, Text, Value};
+use crate::record::{Field, Fields, Shape, StructShape, StructValue, Text, Value, Values};
 
 /// What `map: {a: expression, b: {c: expression}}` becomes: expressions, and the structs and lists made of
 /// their results. The shapes of the structs are built once.
@@ -76,8 +76,8 @@ impl Projection {
     }
 }
 
-fn all(parts: &[Projection], input: &Input<'_>) -> Result<Arc<[Value]>, EvaluationError> {
-    parts.iter().map(|part| part.evaluate(input)).collect()
+fn all(parts: &[Projection], input: &Input<'_>) -> Result<Values, EvaluationError> {
+    Values::of_each(parts.iter(), |part| part.evaluate(input))
 }
 
 impl From<Expression> for Projection {

@@ -1,11 +1,9 @@
 //! `flat_map` and `flat_map_values`: any number of records for each one.
 
-use std::sync::Arc;
-
 use super::map::encode_key;
 use super::{Operator, OperatorContext, OperatorError, Result, key_value};
 use crate::expression::{Expression, Input};
-use crate::record::{Record, Value};
+use crate::record::{Record, Value, Values};
 use crate::serdes::Serializer;
 
 /// A list of {key, value}: one record for each, in order.
@@ -21,11 +19,11 @@ pub(super) struct FlatMapValues {
 }
 
 /// The list that the expression gives; null is the empty list.
-fn items(expression: &Expression, record: &Record) -> Result<Arc<[Value]>> {
+fn items(expression: &Expression, record: &Record) -> Result<Values> {
     let input = Input { key: key_value(&record.key), value: &record.value, record: Some(record), locals: &[] };
     match expression.evaluate(&input)? {
         Value::List(items) => Ok(items),
-        Value::Null => Ok(Arc::new([])),
+        Value::Null => Ok(Values::default()),
         other => Err(OperatorError::Value(format!("a list was expected, the expression gave a {}", other.kind()))),
     }
 }

@@ -89,7 +89,7 @@ impl SuppressChanges {
             self.provenance.write(&record.headers, &record.origin),
         ];
         let shape = self.shape(context);
-        let value = Value::Struct(StructValue::new(shape, Arc::from(values)));
+        let value = Value::Struct(StructValue::new(shape, values.into()));
         let after = StateValue { timestamp: record.timestamp, value };
         if let Some(held) = self.held {
             let removed = before.as_ref().map_or(Held::default(), |before| self.size(&self.buffer_key, before));

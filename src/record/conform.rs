@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Decimal, MapValue, Shape, StructShape, StructValue, Temporal, UnionShape, Value};
+use super::{Decimal, MapValue, Shape, StructShape, StructValue, Temporal, UnionShape, Value, Values};
 
 /// The value as the shape has it: maps become structs where it has those, with fields in its order and null for those
 /// that may be missing, and whole numbers become doubles and times. Null fits everywhere at the top.
@@ -99,7 +99,7 @@ fn alternative(value: Value, union: &UnionShape, shape: &Shape) -> Result<Value,
     fitting.ok_or_else(|| Misfit::new(format!("{shape} is expected, this is {}", value.kind())))
 }
 
-fn list(items: Arc<[Value]>, element: &Shape) -> Result<Value, Misfit> {
+fn list(items: Values, element: &Shape) -> Result<Value, Misfit> {
     if *element == Shape::Any {
         return Ok(Value::List(items));
     }

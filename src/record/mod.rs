@@ -13,6 +13,7 @@ mod text;
 mod union;
 mod utf8;
 mod value;
+mod values;
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub use temporal::{Temporal, TemporalKind, TemporalUnit, civil, parse_moment};
 pub use text::Text;
 pub use union::{RecursiveShape, UnionShape};
 pub use value::{MapValue, StructValue, Value};
+pub use values::Values;
 
 /// A record's key: its value and the bytes it is stored, partitioned and written under.
 ///

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Header, Headers, Origin, Shape, StructShape, StructValue, TopicPartition, Value};
+use super::{Header, Headers, Origin, Shape, StructShape, StructValue, TopicPartition, Value, Values};
 
 /// Writes headers and origin as a value, and reads them back.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ impl Provenance {
     pub fn write(&self, headers: &Headers, origin: &Origin) -> Value {
         let header = |header: &Header| {
             let value = header.value.clone().map_or(Value::Null, Value::Bytes);
-            let values = Arc::from([Value::String(header.name.clone()), value]);
+            let values = Values::from([Value::String(header.name.clone()), value]);
             Value::Struct(StructValue::new(self.header.clone(), values))
         };
         let values = [
@@ -51,7 +51,7 @@ impl Provenance {
             Value::Int(origin.offset),
             Value::list(headers.as_slice().iter().map(header).collect()),
         ];
-        Value::Struct(StructValue::new(self.shape.clone(), Arc::from(values)))
+        Value::Struct(StructValue::new(self.shape.clone(), values.into()))
     }
 
     /// What [`Provenance::write`] wrote; `None` when it is something else.

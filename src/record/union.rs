@@ -200,7 +200,7 @@ mod tests {
         let union = Shape::any_of([a.clone(), b.clone()]);
         assert_eq!(union.to_string(), "A or B");
         let (Shape::Struct(shape), Shape::Union(union)) = (b, union) else { panic!("shapes") };
-        let value = Value::Struct(StructValue::new(shape, Arc::new([Value::Int(1)])));
+        let value = Value::Struct(StructValue::new(shape, [Value::Int(1)].into()));
         assert_eq!(union.branch_of(&value), Some(1));
         assert_eq!(union.branch_of(&Value::Int(1)), None);
     }
@@ -214,7 +214,7 @@ mod tests {
         let next = node.field("next").map(|field| field.shape.clone()).unwrap();
         assert_eq!(next.to_string(), "Node or null");
         assert_eq!(next.resolved(), Shape::Struct(Arc::clone(&node)));
-        let value = Value::Struct(StructValue::new(node, Arc::new([Value::Null])));
+        let value = Value::Struct(StructValue::new(node, [Value::Null].into()));
         assert!(next.holds(&value));
     }
 }

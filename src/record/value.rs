@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use super::{Decimal, StructShape, Temporal, Text};
+use super::{Decimal, StructShape, Temporal, Text, Values};
 use crate::time::Timestamp;
 
 /// A map with text keys, in order of insertion.
@@ -39,7 +39,7 @@ pub enum Value {
     /// A date, a time of day, or a timestamp that is not one of milliseconds in UTC.
     Temporal(Temporal),
     /// A list.
-    List(Arc<[Value]>),
+    List(Values),
     /// A map with text keys.
     Map(Arc<MapValue>),
     /// Named fields whose names and order are known from a shape.
@@ -50,7 +50,7 @@ pub enum Value {
 #[derive(Clone)]
 pub struct StructValue {
     shape: Arc<StructShape>,
-    values: Arc<[Value]>,
+    values: Values,
 }
 
 impl StructValue {
@@ -58,7 +58,7 @@ impl StructValue {
     ///
     /// # Panics
     /// In debug builds, when there are not as many values as fields.
-    pub fn new(shape: Arc<StructShape>, values: Arc<[Value]>) -> Self {
+    pub fn new(shape: Arc<StructShape>, values: Values) -> Self {
         debug_assert_eq!(shape.fields().len(), values.len(), "one value per field of {}", shape.name());
         StructValue { shape, values }
     }

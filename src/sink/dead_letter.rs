@@ -124,7 +124,7 @@ impl DeadLetterWriter {
         }
         let headers = record.headers.as_slice().iter().map(|header| {
             let value = header.value.clone().map_or(Value::Null, Value::Bytes);
-            Value::Struct(StructValue::new(shape.clone(), Arc::new([Value::String(header.name.clone()), value])))
+            Value::Struct(StructValue::new(shape.clone(), [Value::String(header.name.clone()), value].into()))
         });
         Value::list(headers.collect())
     }

@@ -66,8 +66,8 @@ fn the_type_of_a_record_is_its_schemas_name() {
         Shape::Struct(shape) if shape.name() == "Visit" => Some(Arc::clone(shape)),
         _ => None,
     });
-    let visit = Value::Struct(StructValue::new(visit.unwrap(), Arc::new([Value::from("/"), Value::Int(3)])));
-    let value = Value::Struct(StructValue::new(node, Arc::new([Value::from("n"), Value::Null, visit])));
+    let visit = Value::Struct(StructValue::new(visit.unwrap(), [Value::from("/"), Value::Int(3)].into()));
+    let value = Value::Struct(StructValue::new(node, [Value::from("n"), Value::Null, visit].into()));
     let evaluate = |source: &str| {
         let input = Input { key: &Value::Null, value: &value, record: None, locals: &[] };
         Expression::compile(source, &scope()).unwrap().evaluate(&input).map_err(|error| error.to_string())

@@ -129,7 +129,7 @@ impl<F: Combine> Aggregation<F> {
             None => Value::Bool(change.old.is_some_and(|old| !old.is_null())),
         };
         let cause = provenance.write(&change.record.headers, &change.record.origin);
-        let value = Value::Struct(StructValue::new(shape.clone(), Arc::from([was_there, cause])));
+        let value = Value::Struct(StructValue::new(shape.clone(), [was_there, cause].into()));
         context.stores.put(*pending, &self.store_key, Some(StateValue { timestamp: change.timestamp, value }));
         self.schedule.known.add(&self.store_key);
         Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::plan::{EnumPlan, Mismatch, Node, RecordPlan, Step, Symbol};
 use super::schema::DURATION;
-use crate::record::{Decimal, MapValue, StructValue, Temporal, Value};
+use crate::record::{Decimal, MapValue, StructValue, Temporal, Value, Values};
 use crate::serdes::cursor::Cursor;
 use crate::serdes::error::{Entry, Index, Problem, SerdeError};
 
@@ -127,45 +127,9 @@ impl Node {
     }
 }
 
-/// The values that `fill` makes of so many nulls.
-///
-/// Up to a few they are made on the stack and moved at once, which costs less than to write nulls to where they stay.
-fn values(count: usize, fill: impl FnOnce(&mut [Value]) -> Result<(), SerdeError>) -> Result<Arc<[Value]>, SerdeError> {
-    match count {
-        0 => fill(&mut []).map(|()| Arc::default()),
-        1 => values_of::<1>(fill),
-        2 => values_of::<2>(fill),
-        3 => values_of::<3>(fill),
-        4 => values_of::<4>(fill),
-        5 => values_of::<5>(fill),
-        6 => values_of::<6>(fill),
-        7 => values_of::<7>(fill),
-        8 => values_of::<8>(fill),
-        9 => values_of::<9>(fill),
-        10 => values_of::<10>(fill),
-        11 => values_of::<11>(fill),
-        12 => values_of::<12>(fill),
-        _ => {
-            let mut values: Arc<[Value]> = std::iter::repeat_n(Value::Null, count).collect();
-            // Nobody else holds the values yet, so there always is a mutable reference to them.
-            fill(Arc::get_mut(&mut values).unwrap_or_default())?;
-            Ok(values)
-        }
-    }
-}
-
-#[inline(never)]
-fn values_of<const COUNT: usize>(
-    fill: impl FnOnce(&mut [Value]) -> Result<(), SerdeError>,
-) -> Result<Arc<[Value]>, SerdeError> {
-    let mut values = [const { Value::Null }; COUNT];
-    fill(&mut values)?;
-    Ok(Arc::new(values))
-}
-
 impl RecordPlan {
     fn read(&self, cursor: &mut Cursor<'_>, place: &mut Value) -> Result<(), SerdeError> {
-        let values = values(self.shape.fields().len(), |slots| self.fill(cursor, slots))?;
+        let values = Values::filled(self.shape.fields().len(), |slots| self.fill(cursor, slots))?;
         *place = Value::Struct(StructValue::new(Arc::clone(&self.shape), values));
         Ok(())
     }
@@ -252,7 +216,7 @@ pub(super) fn duration(bytes: [u8; 12]) -> Value {
         let bytes = bytes.get(at..).and_then(|rest| rest.first_chunk::<4>()).copied().unwrap_or_default();
         Value::Int(i64::from(u32::from_le_bytes(bytes)))
     };
-    Value::Struct(StructValue::new(Arc::clone(&DURATION), Arc::new([part(0), part(4), part(8)])))
+    Value::Struct(StructValue::new(Arc::clone(&DURATION), [part(0), part(4), part(8)].into()))
 }
 
 enum Branch {
@@ -299,15 +263,15 @@ impl Block {
     }
 }
 
-fn read_list(node: &Node, smallest: usize, cursor: &mut Cursor<'_>) -> Result<Arc<[Value]>, SerdeError> {
+fn read_list(node: &Node, smallest: usize, cursor: &mut Cursor<'_>) -> Result<Values, SerdeError> {
     let Some(block) = Block::read(smallest, cursor)? else {
-        return Ok(Arc::default());
+        return Ok(Values::default());
     };
     let mut items = Vec::new();
     let mut next = Some(block);
     // Nearly every list is one block of known length and needs one allocation.
     if let Some(first) = next.take_if(|block| block.items <= DIRECT_ITEMS) {
-        let values = values(first.items, |places| {
+        let values = Values::filled(first.items, |places| {
             for (index, place) in places.iter_mut().enumerate() {
                 node.read(cursor, place).map_err(|error| error.within(&Index(index)))?;
             }

@@ -169,7 +169,7 @@ fn fifty_megabytes_are_read_and_written() {
     let few = Value::list((0..100_000).map(|_| Value::from("x")).collect());
     let Shape::Struct(shape) = serde.shape() else { panic!("a record") };
     for list in [Value::list(vec![text]), few] {
-        let value = Value::Struct(StructValue::new(Arc::clone(shape), Arc::new([list])));
+        let value = Value::Struct(StructValue::new(Arc::clone(shape), [list].into()));
         assert_eq!(serde.deserializer(&Fields::All).deserialize(&written(&serde, &value)), Ok(value));
     }
 }
@@ -184,7 +184,7 @@ fn aliases_find_fields_and_types_under_their_old_names() {
         serde(&registry, "New").deserializer(&Fields::All).deserialize(&payload(&registry, "Old", &[6, 2, b'x']));
     let expected = Shape::structure("New", [("text", Shape::String), ("number", Shape::Double)]);
     let Shape::Struct(shape) = expected else { panic!("a record") };
-    assert_eq!(read, Ok(Value::Struct(StructValue::new(shape, Arc::new([Value::from("x"), Value::Double(3.0)])))));
+    assert_eq!(read, Ok(Value::Struct(StructValue::new(shape, [Value::from("x"), Value::Double(3.0)].into()))));
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn a_field_with_a_default_need_not_be_written() {
     let (_, serde) = only(schema);
     let shape = Shape::structure("", [("a", Shape::Int)]);
     let Shape::Struct(structure) = &shape else { panic!("a struct") };
-    let value = Value::Struct(StructValue::new(Arc::clone(structure), Arc::new([Value::Int(5)])));
+    let value = Value::Struct(StructValue::new(Arc::clone(structure), [Value::Int(5)].into()));
     for shape in [&shape, &Shape::Any] {
         let mut out = Vec::new();
         serde.serializer(shape).unwrap().serialize(&value, &mut out).unwrap();

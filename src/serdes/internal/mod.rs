@@ -18,7 +18,9 @@ use bytes::Bytes;
 
 use super::cursor::{Cursor, put_varint, put_zigzag};
 use super::error::{Entry, Index, Problem, SerdeError};
-use crate::record::{Decimal, Field, MapValue, Shape, StructShape, StructValue, Temporal, TemporalUnit, Text, Value};
+use crate::record::{
+    Decimal, Field, MapValue, Shape, StructShape, StructValue, Temporal, TemporalUnit, Text, Value, Values,
+};
 use crate::time::Timestamp;
 
 /// The version of the format that is written.
@@ -335,13 +337,11 @@ fn read_plain(shape: &Shape, cursor: &mut Cursor<'_>, depth: usize) -> Result<Va
 
 fn read_struct(shape: &Arc<StructShape>, cursor: &mut Cursor<'_>, depth: usize) -> Result<Value, SerdeError> {
     let bits = cursor.take(shape.fields().len().div_ceil(8))?;
-    let mut values: Arc<[Value]> = std::iter::repeat_n(Value::Null, shape.fields().len()).collect();
-    let places = Arc::get_mut(&mut values).unwrap_or_default();
-    for (slot, (field, place)) in shape.fields().iter().zip(places).enumerate() {
+    let values = Values::of_each(shape.fields().iter().enumerate(), |(slot, field)| {
         let exception = bits.get(slot / 8).is_some_and(|byte| byte & (1 << (slot % 8)) != 0);
         let read = if exception { read_marked } else { read_plain };
-        *place = read(&field.shape, cursor, depth + 1).map_err(|error| error.within(&field.name))?;
-    }
+        read(&field.shape, cursor, depth + 1).map_err(|error| error.within(&field.name))
+    })?;
     Ok(Value::Struct(StructValue::new(Arc::clone(shape), values)))
 }
 

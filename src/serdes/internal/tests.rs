@@ -202,7 +202,7 @@ fn an_aggregate_is_stored_in_few_bytes() {
     let shape =
         Shape::structure("", [("count", Shape::Int), ("label", Shape::String), ("worst", Shape::Int.optional())]);
     let Shape::Struct(fields) = &shape else { panic!("a struct") };
-    let values = Arc::new([Value::Int(3), Value::from("ok"), Value::Null]);
+    let values = [Value::Int(3), Value::from("ok"), Value::Null].into();
     let value = Value::Struct(StructValue::new(Arc::clone(fields), values));
     // Version, timestamp, mark, bits, 3, length and "ok", null.
     assert_eq!(stored(&Codec::new(&shape), 0, &value).as_ref(), [1, 0, 0, 4, 6, 2, b'o', b'k', 1]);

@@ -83,7 +83,7 @@ fn a_finer_time_is_not_written_to_a_coarser_field() {
     let Shape::Struct(shape) = &input else { panic!("a struct") };
     let micros = Value::Temporal(Temporal::new(TemporalUnit::TimestampMicros, 3));
     let mut out = Vec::new();
-    let value = Value::Struct(StructValue::new(Arc::clone(shape), Arc::new([micros])));
+    let value = Value::Struct(StructValue::new(Arc::clone(shape), [micros].into()));
     serde.serializer(&input).unwrap().serialize(&value, &mut out).unwrap();
     assert_eq!(to_json(&read(&serde, &out)), json!({"f": "1970-01-01T00:00:00.000003Z"}));
 }
