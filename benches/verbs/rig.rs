@@ -200,7 +200,8 @@ impl Input {
         let back = if is_late { scattered(turn) % self.late } else { 0 };
         LogRecord {
             offset: 0,
-            timestamp: number.saturating_sub(back) as i64,
+            // None is before time zero: those would all be at once.
+            timestamp: (number + self.late - back) as i64,
             key: Some(Bytes::from(key.to_string())),
             value: Some(Bytes::copy_from_slice(&value.to_be_bytes())),
             headers: Headers::default(),
