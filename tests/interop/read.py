@@ -26,17 +26,22 @@ consumer = Consumer({
 })
 
 
-def records(topic, count):
-    """The first records of a topic, by key."""
-    consumer.assign([TopicPartition(topic, 0, 0)])
-    found, deadline = {}, time.monotonic() + 60
-    while len(found) < count and time.monotonic() < deadline:
-        message = consumer.poll(1)
-        if message is not None:
+def records(counts):
+    """The first records of topics, of each as many as said, by key."""
+    consumer.assign([TopicPartition(topic, 0, 0) for topic in counts])
+    found, deadline = {topic: {} for topic in counts}, time.monotonic() + 120
+    while any(len(found[topic]) < count for topic, count in counts.items()) and time.monotonic() < deadline:
+        for message in consumer.consume(1000, 1):
             if message.error():
-                sys.exit(f"{topic}: {message.error()}")
-            found[message.key().decode()] = message
+                sys.exit(f"{message.topic()}: {message.error()}")
+            found[message.topic()][message.key().decode()] = message
     return found
+
+
+def keys(case):
+    """The values of a case by the keys of their records, which say who has written them."""
+    writers = [name for name in ("confluent", "fastavro", "header", "apicurio") if name not in case.get("not_by", {})]
+    return {f"{writer}-{number}": value for writer in writers for number, value in enumerate(case["values"])}
 
 
 def framed(case, message):
@@ -48,9 +53,10 @@ def framed(case, message):
 
 
 compared, problems = 0, []
+# All at once: to begin with a topic takes longer than to read it.
+all_found = records({f"{kind}-{case['name']}": len(keys(case)) for case in cases.load() for kind in ("out", "raw")})
 for case in cases.load():
-    writers = [name for name in ("confluent", "fastavro", "header", "apicurio") if name not in case.get("not_by", {})]
-    expected = {f"{writer}-{number}": value for writer in writers for number, value in enumerate(case["values"])}
+    expected = keys(case)
     out, raw = "out-" + case["name"], "raw-" + case["name"]
     context = SerializationContext(out, MessageField.VALUE)
     schema = fastavro.parse_schema(cases.schema(case))
@@ -61,7 +67,7 @@ for case in cases.load():
         ]),
         (raw, [(cases.value_of, lambda message: cases.read(message.value(), schema))]),
     ):
-        found = records(topic, len(expected))
+        found = all_found[topic]
         for key, value in expected.items():
             for meant, reader in readers:
                 read, value_meant = reader(found[key]) if key in found else "nothing", meant(case, value)
