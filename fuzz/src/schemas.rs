@@ -12,6 +12,46 @@ pub(crate) fn schema(feed: &mut Feed<'_>) -> Json {
     nested(feed, 0, &mut 0)
 }
 
+/// A schema as it may have become: types promoted, branches in another order, fields gone and one added. Bytes that are used
+/// up change nothing.
+pub(crate) fn evolved(schema: &Json, feed: &mut Feed<'_>) -> Json {
+    match schema {
+        Json::String(name) => json!(match (name.as_str(), feed.below(4)) {
+            ("int", 1) => "long",
+            ("int" | "long", 2) => "double",
+            ("string", 1) => "bytes",
+            ("bytes", 1) => "string",
+            (same, _) => same,
+        }),
+        Json::Array(branches) => {
+            let mut branches = branches.clone();
+            if feed.below(4) == 1 {
+                branches.reverse();
+            }
+            branches.iter().map(|branch| evolved(branch, feed)).collect()
+        }
+        Json::Object(object) => {
+            let mut object = object.clone();
+            for part in ["items", "values"] {
+                if let Some(kind) = object.get_mut(part) {
+                    *kind = evolved(kind, feed);
+                }
+            }
+            if let Some(Json::Array(fields)) = object.get_mut("fields") {
+                fields.retain(|_| feed.below(4) != 1);
+                for field in fields.iter_mut() {
+                    field["type"] = evolved(&field["type"], feed);
+                }
+                if feed.below(2) == 1 {
+                    fields.push(json!({"name": "added", "type": "long", "default": 7}));
+                }
+            }
+            Json::Object(object)
+        }
+        other => other.clone(),
+    }
+}
+
 fn nested(feed: &mut Feed<'_>, depth: usize, names: &mut usize) -> Json {
     let kinds = if depth < DEPTH { 26 } else { 20 };
     match feed.below(kinds) {

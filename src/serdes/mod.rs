@@ -257,6 +257,15 @@ impl Deserializer {
         }
     }
 
+    /// How many plans were made for writers that a registry knows.
+    #[cfg(test)]
+    fn compiled(&self) -> usize {
+        match &self.read {
+            Read::Avro(reader, _) => reader.compiled(),
+            Read::Plain(_) => 0,
+        }
+    }
+
     /// Whether a header may name the schema of a payload.
     pub fn takes_header(&self) -> bool {
         matches!(self.read, Read::Avro(..))

@@ -4,7 +4,6 @@ Arguments: the brokers, the URL of the registry. Each case has a topic, `in-NAME
 confluent-kafka writes it, as fastavro does with the schema's id in front, and with the id in a header.
 """
 
-import io
 import json
 import struct
 import sys
@@ -30,14 +29,12 @@ for case in cases.load():
     serializer = AvroSerializer(registry, json.dumps(schema))
     parsed = fastavro.parse_schema(schema)
     for number, value in enumerate(case["values"]):
-        record = {"v": cases.from_json(case["type"], value)}
         context = SerializationContext(topic, MessageField.VALUE)
-        producer.produce(topic, key=f"confluent-{number}", value=serializer(record, context))
+        producer.produce(topic, key=f"confluent-{number}", value=serializer(cases.for_confluent(case, value), context))
         identifier = struct.pack(">BI", 0, registry.get_latest_version(topic + "-value").schema_id)
-        body = io.BytesIO()
-        fastavro.schemaless_writer(body, parsed, record)
-        producer.produce(topic, key=f"fastavro-{number}", value=identifier + body.getvalue())
+        body = cases.written(case, parsed, cases.value_of(case, value))
+        producer.produce(topic, key=f"fastavro-{number}", value=identifier + body)
         headers = [("__value_schema_id", identifier), ("kept", b"1")]
-        producer.produce(topic, key=f"header-{number}", value=body.getvalue(), headers=headers)
+        producer.produce(topic, key=f"header-{number}", value=body, headers=headers)
 if producer.flush(60):
     sys.exit("not everything was delivered")

@@ -1,6 +1,7 @@
 //! The commands, with a registry and with schemas as they were.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -25,10 +26,10 @@ sinks:
 ";
 
 /// A directory with a topology and schemas, and what commands make of them.
-struct Shop(Workspace);
+pub(super) struct Shop(Workspace);
 
 impl Shop {
-    fn new() -> Shop {
+    pub(super) fn new() -> Shop {
         let shop = Shop(Workspace::new("commands"));
         fs::create_dir(shop.0.join("schemas")).unwrap();
         fs::write(shop.0.join("shop.yaml"), TOPOLOGY).unwrap();
@@ -36,27 +37,31 @@ impl Shop {
         shop
     }
 
-    fn schema(&self, file: &str, schema: &Json) {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(super) fn schema(&self, file: &str, schema: &Json) {
         fs::write(self.0.join(file), format!("{schema:#}")).unwrap();
     }
 
-    fn amount(&self, fields: Json) {
+    pub(super) fn amount(&self, fields: Json) {
         let schema = json!({ "type": "record", "name": "Amount", "namespace": "shop", "fields": fields });
         self.schema("schemas/Amount.avsc", &schema);
     }
 
-    fn command(&self, program: &str, arguments: &str) -> Finished {
+    pub(super) fn command(&self, program: &str, arguments: &str) -> Finished {
         let mut command = Command::new(program);
         command.current_dir(self.0.path()).env_remove("RUST_LOG").args(arguments.split(' '));
         run(&mut command, None, self.0.path(), WITHIN)
     }
 
-    fn signalstream(&self, arguments: &str) -> Finished {
+    pub(super) fn signalstream(&self, arguments: &str) -> Finished {
         self.command(env!("CARGO_BIN_EXE_signalstream"), arguments)
     }
 
     /// The exit status of a command and what it wrote as JSON.
-    fn json(&self, arguments: &str) -> (Option<i32>, Json) {
+    pub(super) fn json(&self, arguments: &str) -> (Option<i32>, Json) {
         let finished = self.signalstream(&format!("{arguments} --output json"));
         let text = finished.text();
         let json = serde_json::from_str(&text);
@@ -64,7 +69,7 @@ impl Shop {
     }
 }
 
-fn said(finished: &Finished) -> String {
+pub(super) fn said(finished: &Finished) -> String {
     fs::read_to_string(&finished.errors).unwrap()
 }
 

@@ -1,5 +1,6 @@
 //! Applications with a real schema registry: schemas that change while they run, a registry that is away.
 
+mod checks;
 mod commands;
 mod deployment;
 #[path = "../kafka/harness/mod.rs"]

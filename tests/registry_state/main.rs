@@ -1,6 +1,7 @@
 //! What applications keep while a schema registry changes, goes away and comes back: rows, offsets, order.
 
 mod absurd;
+mod behind;
 #[path = "../kafka/harness/mod.rs"]
 mod harness;
 mod served;

@@ -50,6 +50,10 @@ impl Kept {
                 Some(schema) => (200, schema.clone()),
                 None => missing,
             },
+            ("GET", ["schemas", "guids", guid]) => {
+                let id = (self.first..).take(self.schemas.len()).find(|id| self::guid(*id) == *guid);
+                id.and_then(|id| self.schema(id)).map_or(missing, |schema| (200, schema.clone()))
+            }
             ("GET", ["subjects", subject, "versions"]) => match self.subjects.get(*subject) {
                 Some(ids) => (200, (1..=ids.len()).collect()),
                 None => missing,
@@ -74,11 +78,18 @@ impl Kept {
             }
             ("POST", ["subjects", subject, "versions"]) => {
                 let id = self.keep(subject, body);
-                (200, json!({ "id": id }))
+                (200, json!({ "id": id, "guid": guid(id) }))
             }
+            // Which schemas a topic was given by hand: none.
+            ("GET", ["associations", ..]) => missing,
             _ => panic!("{method} {path}"),
         }
     }
+}
+
+/// The globally unique id of a schema, as Confluent's registry gives it beside the number from version 8 on.
+pub(crate) fn guid(id: u32) -> String {
+    format!("5eed0000-0000-4000-8000-{id:012x}")
 }
 
 /// It ends with its value.
@@ -165,7 +176,8 @@ fn serve(mut stream: TcpStream, kept: &Mutex<Kept>, away: &AtomicBool) {
     reader.read_exact(&mut body).unwrap();
     let body = serde_json::from_slice(&body).unwrap_or(Json::Null);
     let words: Vec<&str> = line.split(' ').collect();
-    if words[1].starts_with("/schemas/ids/") && away.load(Ordering::SeqCst) {
+    let asks_for_schema = ["/schemas/ids/", "/schemas/guids/"].iter().any(|path| words[1].starts_with(path));
+    if asks_for_schema && away.load(Ordering::SeqCst) {
         return;
     }
     let (status, answer) = kept.lock().unwrap().answer(words[0], words[1], &body);

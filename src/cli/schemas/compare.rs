@@ -99,19 +99,35 @@ impl Finding {
     }
 }
 
-/// Compares files of one name.
+/// Compares files of one name with those before them, of which the newest stands first. The level says whether the others
+/// count.
 pub(super) fn compare_files(
     now: &SchemaFiles,
-    before: &SchemaFiles,
+    before: &[SchemaFiles],
     level: Compatibility,
 ) -> anyhow::Result<Vec<Finding>> {
+    let place = before.first().map(|files| files.place.clone()).unwrap_or_default();
+    let compared = if level.transitive { before.len() } else { 1 };
     let mut findings = Vec::new();
     for name in now.texts.keys() {
-        let mut finding = Finding::new(name, before.place.clone(), level.to_string());
-        if before.texts.contains_key(name) {
-            let (new, old) = (version(now, name)?, version(before, name)?);
-            finding.status = if new.is_same(&old) { Status::Same } else { Status::Fits };
-            finding.breaks = new.breaks(&old, level).into_iter().map(|found| (before.place.clone(), found)).collect();
+        let mut finding = Finding::new(name, place.clone(), level.to_string());
+        let mut seen: Vec<SchemaVersion> = Vec::new();
+        for files in before.iter().take(compared).filter(|files| files.texts.contains_key(name)) {
+            let older = match version(files, name) {
+                Err(_) if files.forgiving => continue,
+                older => older?,
+            };
+            if seen.iter().any(|seen| seen.text() == older.text()) {
+                continue;
+            }
+            let new = version(now, name)?;
+            // The newest decides.
+            if seen.is_empty() {
+                finding.status = if new.is_same(&older) { Status::Same } else { Status::Fits };
+            }
+            let breaks = new.breaks(&older, level).into_iter();
+            finding.breaks.extend(breaks.map(|found| (files.place.clone(), found)));
+            seen.push(older);
         }
         if !finding.breaks.is_empty() {
             finding.status = Status::Breaks;
@@ -174,7 +190,7 @@ pub(super) fn compare_target(
         let found = version.breaks(&older, level).into_iter();
         finding.breaks.extend(found.map(|found| (format!("version {number}"), found)));
     }
-    if *written && finding.status == Status::Fits {
+    if *written && (finding.status == Status::Fits || !finding.breaks.is_empty()) {
         let text = crate::serdes::remote::SchemaText::avro(version.text());
         finding.refused = client.is_compatible(subject, &text)?.err().map(|message| match message.is_empty() {
             true => "it is not compatible".to_owned(),

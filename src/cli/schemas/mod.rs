@@ -62,17 +62,17 @@ struct CheckArguments {
     #[command(flatten)]
     targets: Targets,
 
-    /// A directory with the schemas as they were
+    /// A directory with the schemas as they were; may be repeated, the last version last
     #[arg(long, value_name = "DIR", conflicts_with_all = ["against_revision", "registry"])]
-    against: Option<PathBuf>,
+    against: Vec<PathBuf>,
 
     /// The revision of the repository that has the schemas as they were, such as HEAD or v1.2; needs git
     #[arg(long, value_name = "REVISION", conflicts_with = "registry")]
     against_revision: Option<String>,
 
     /// How they must fit: none, backward (the new one reads what the old one wrote), forward (the other way round), full
-    /// (both), or one of these with _transitive: with all older versions. Without it: as the registry says, backward
-    /// elsewhere
+    /// (both), or one of these with _transitive: with all older versions, which are those of the subject, of every
+    /// --against, or of the revision's history. Without it: as the registry says, backward elsewhere
     #[arg(long, value_name = "LEVEL")]
     level: Option<Compatibility>,
 }
@@ -214,18 +214,24 @@ impl SchemasCommand {
 
 impl CheckArguments {
     fn run(&self, output: OutputFormat) -> anyhow::Result<Outcome> {
-        let before = match (&self.against, &self.against_revision) {
-            (Some(directory), _) => Some(older::of_directory(directory)?),
-            (None, Some(revision)) => Some(older::of_revision(revision, &self.targets.place.schemas.own_directory()?)?),
-            (None, None) => None,
-        };
-        let findings = match before {
-            Some(before) => {
-                let now = older::of_directory(&self.targets.place.schemas.own_directory()?)?;
-                let level = self.level.unwrap_or(Compatibility { backward: true, forward: false, transitive: false });
-                compare::compare_files(&now, &before, level)?
+        let of_files = self.level.unwrap_or(Compatibility { backward: true, forward: false, transitive: false });
+        let before = match &self.against_revision {
+            Some(revision) => {
+                let directory = self.targets.place.schemas.own_directory()?;
+                older::of_revision(revision, &directory, of_files.transitive)?
             }
+            // The newest first.
             None => {
+                let directories = self.against.iter().rev().map(|directory| older::of_directory(directory));
+                directories.collect::<anyhow::Result<Vec<_>>>()?
+            }
+        };
+        let findings = match &before[..] {
+            [_, ..] => {
+                let now = older::of_directory(&self.targets.place.schemas.own_directory()?)?;
+                compare::compare_files(&now, &before, of_files)?
+            }
+            [] => {
                 let Some(remote) = self.targets.place.remote()? else {
                     return Err(Usage::error(
                         "compared with what? Give --registry URL, --against DIR or --against-revision REVISION",

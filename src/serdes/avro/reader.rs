@@ -58,6 +58,9 @@ pub(in crate::serdes) struct Plans {
     links: AtomicUsize,
     /// What has no place in the list any more.
     more: Mutex<HashMap<WriterId, Arc<Plan>>>,
+    /// How many plans were made.
+    #[cfg(test)]
+    compiled: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -91,6 +94,8 @@ impl Plans {
     /// Makes the plan for a writer, once.
     pub(in crate::serdes) fn add(&self, id: WriterId, writer: &Schema) {
         if self.linked(id).is_none() && self.further(id).is_none() {
+            #[cfg(test)]
+            self.compiled.fetch_add(1, Ordering::Relaxed);
             self.keep(id, compile(writer, &self.schema, &self.fields));
         }
     }
@@ -136,8 +141,16 @@ impl Reader {
             first: OnceLock::new(),
             links: AtomicUsize::new(0),
             more: Mutex::default(),
+            #[cfg(test)]
+            compiled: AtomicUsize::new(0),
         };
         Reader { plans: Arc::new(plans), framing, own: compile(schema, schema, fields), others, remote }
+    }
+
+    /// How many plans were made for writers that the registry knows.
+    #[cfg(test)]
+    pub(in crate::serdes) fn compiled(&self) -> usize {
+        self.plans.compiled.load(Ordering::Relaxed)
     }
 
     /// Whether a registry knows the other writers.

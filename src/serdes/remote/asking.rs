@@ -3,6 +3,9 @@
 //! There are a few at most, started when there is something to do and ended when there has been nothing for a while. They
 //! end with the [`WriterSchemas`](super::WriterSchemas) that they work for.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::hash_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;

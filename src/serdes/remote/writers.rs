@@ -93,7 +93,7 @@ pub struct SchemaWait {
 }
 
 /// See the [module](self).
-pub(in crate::serdes) struct WriterSchemas(Arc<Inner>);
+pub(in crate::serdes) struct WriterSchemas(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) client: Arc<RegistryClient>,
@@ -265,7 +265,7 @@ impl Drop for WriterSchemas {
 }
 
 impl Waiting {
-    fn new(now: Duration) -> Waiting {
+    pub(super) fn new(now: Duration) -> Waiting {
         Waiting {
             since: now,
             wanted: now,

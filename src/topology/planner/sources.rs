@@ -88,6 +88,17 @@ impl Planner<'_> {
                 return None;
             }
         }
+        if let SourceTopics::Matching(matching) = &source.topic {
+            let (matcher, span) = (&matching.pattern.matcher, &matching.pattern.span);
+            let same = self.graph.sources.iter().find(|other| other.pattern.as_ref() == Some(matcher));
+            if let Some(other) = same.map(|other| &other.name) {
+                let message = format!(
+                    "`{matcher}` is the pattern of the source `{other}` already; a topic is read by one source"
+                );
+                self.problems.report(Diagnostic::new(span.clone(), message).help(format!("use `{other}`")));
+                return None;
+            }
+        }
         if let Some(store) = &source.store {
             let refused = match source.kind {
                 Some(SourceKind::Table) => None,

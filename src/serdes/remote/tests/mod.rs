@@ -1,6 +1,7 @@
 //! The client against a server that says what a test tells it to, and records that wait for what it says.
 
 mod answers;
+mod plans;
 mod server;
 mod several;
 mod tls;

@@ -11,14 +11,24 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.UUID;
+import org.apache.avro.Conversion;
+import org.apache.avro.Conversions;
+import org.apache.avro.LogicalType;
 import org.apache.avro.LogicalTypes;
 import org.apache.avro.Schema;
+import org.apache.avro.data.TimeConversions;
 import org.apache.avro.generic.GenericData;
 import org.apache.avro.generic.GenericFixed;
 import org.apache.avro.generic.IndexedRecord;
 
 /** The values of cases.json as Avro's Java has them without its conversions: times are numbers, decimals are bytes. */
 final class Values {
+    private static final List<Conversion<?>> CONVERSIONS = List.of(
+            new TimeConversions.TimestampNanosConversion(),
+            new TimeConversions.LocalTimestampNanosConversion(),
+            new Conversions.UUIDConversion());
+
     private Values() {}
 
     /** The value that stands for a JSON value of a type: bytes are texts of characters up to 255, decimals are texts. */
@@ -74,7 +84,22 @@ final class Values {
         throw new IllegalArgumentException(json + " is none of " + union);
     }
 
+    /** What a value of a type means by Avro's own conversion, for those types that other libraries do not know; else null. */
+    static String meant(Schema schema, Object value) {
+        for (Conversion<?> conversion : CONVERSIONS) {
+            LogicalType logical = schema.getLogicalType();
+            if (logical != null && logical.getName().equals(conversion.getLogicalTypeName())) {
+                return Conversions.convertToLogicalType(value, schema, logical, conversion).toString();
+            }
+        }
+        return null;
+    }
+
     private static byte[] bytes(Schema schema, String text) {
+        if (schema.getLogicalType() instanceof LogicalTypes.Uuid) {
+            UUID uuid = UUID.fromString(text);
+            return ByteBuffer.allocate(16).putLong(uuid.getMostSignificantBits()).putLong(uuid.getLeastSignificantBits()).array();
+        }
         if (!(schema.getLogicalType() instanceof LogicalTypes.Decimal decimal)) {
             return text.getBytes(StandardCharsets.ISO_8859_1);
         }
