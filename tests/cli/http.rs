@@ -115,3 +115,10 @@ fn an_address_that_is_taken_is_told() {
         assert!(super::stderr(&output).contains(part), "{part} in {}", super::stderr(&output));
     }
 }
+
+#[test]
+fn an_address_counts_once_its_whole_line_is_there() {
+    let line = "metrics and health on http://127.0.0.1:8081";
+    assert_eq!(client::address(&format!("noise\n{line}")), None);
+    assert_eq!(client::address(&format!("{line}\n{line}2\n{line}")).as_deref(), Some("127.0.0.1:80812"));
+}

@@ -11,7 +11,7 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// is not there as a whole.
 pub(crate) fn address(log: &str) -> Option<String> {
     let whole = log.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-    whole.filter_map(|line| line.strip_prefix("metrics and health on http://")).last().map(str::to_owned)
+    whole.filter_map(|line| line.strip_prefix("metrics and health on http://")).next_back().map(str::to_owned)
 }
 
 /// The status and the body of an answer.
