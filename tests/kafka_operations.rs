@@ -5,13 +5,12 @@ mod harness;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use harness::command::{Finished, run};
+use harness::http::{self, get};
 use harness::ports::free_port;
 use harness::security::{PASSWORD, USER};
 use harness::workspace::Workspace;
@@ -118,8 +117,7 @@ impl Machine {
         let process =
             Process::spawn("signalstream", &mut self.command(&format!("{arguments} --http 127.0.0.1:0")), &log);
         let address = eventually("an address of metrics and health", WITHIN, || {
-            let text = fs::read_to_string(&log).unwrap_or_default();
-            text.lines().find_map(|line| Some(line.strip_prefix("metrics and health on http://")?.to_owned()))
+            http::address(&fs::read_to_string(&log).unwrap_or_default())
         });
         (process, address)
     }
@@ -135,15 +133,6 @@ fn totals(cluster: &Cluster) -> BTreeMap<String, i64> {
 
 fn counts(pairs: &[(&str, i64)]) -> BTreeMap<String, i64> {
     pairs.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
-}
-
-fn get(address: &str, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
 #[test]

@@ -2,17 +2,14 @@
 
 #[path = "kafka/harness/mod.rs"]
 mod harness;
-#[allow(dead_code, reason = "used in part")]
-#[path = "chaos/instances.rs"]
-mod instances;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use harness::registry::framed;
 use harness::workspace::Workspace;
-use harness::{Cluster, Fault, Feed, Registry, eventually};
-use instances::Instance;
+use harness::{Cluster, Fault, Feed, Instance, Registry, eventually};
 use serde_json::{Value as Json, json};
 
 /// Longer than anything takes on a busy machine.
@@ -59,7 +56,8 @@ impl Shop {
 
     fn instance(&self, name: &str) -> Instance {
         let url = format!("schema_registry.url={}", self.registry.url());
-        let settings = [&*url, "schema_registry.request_timeout=1s", "caching=off"];
+        // Longer than a machine with other work lets a member wait: who is not heard loses its tasks.
+        let settings = [&*url, "schema_registry.request_timeout=1s", "caching=off", "session_timeout=10s"];
         let topology = self.workspace.join("totals.yaml");
         Instance::new(name, self.workspace.path(), &topology, &self.cluster.bootstrap_servers(), &settings)
     }
@@ -67,8 +65,7 @@ impl Shop {
     /// Writes orders of a key, all at once, each framed by the id of its schema.
     fn write(&self, key: &str, orders: &[(u32, &[u8])]) {
         for (id, body) in orders {
-            let value = [&[0][..], &id.to_be_bytes(), body].concat();
-            self.feed.send(key, std::str::from_utf8(&value).expect("small ids and amounts are text"));
+            self.feed.send(key, std::str::from_utf8(&framed(*id, body)).expect("small ids and amounts are text"));
         }
         self.feed.flush();
     }

@@ -1,4 +1,4 @@
-//! The clock of benchmarks that work in one thread.
+//! The clock of benchmarks, and of tests, that work in one thread.
 
 use std::time::Duration;
 

@@ -1,12 +1,13 @@
 //! Tables of what is and is not personal data, and the properties that hold for every text.
 
-use std::time::Duration;
-
 use proptest::prelude::*;
 
+use self::processor_time::processor_time;
 use super::{Kind, find, redact};
 
 mod cases;
+#[path = "../../benches/common/processor_time.rs"]
+mod processor_time;
 
 /// Every (kind, text, what is found in it) of the tables.
 fn positives() -> impl Iterator<Item = &'static (Kind, &'static str, &'static str)> {
@@ -131,12 +132,6 @@ fn time_is_linear_in_the_length_of_hostile_text() {
         let took = processor_time() - started;
         assert!(took.as_secs() < 10, "{seed:?} took {took:?}, {} findings", found.len());
     }
-}
-
-/// How long this thread has been on a processor: a machine with other work does not count.
-fn processor_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.try_into().unwrap())
 }
 
 /// Text that is likely to have personal data in it, and remains of it.

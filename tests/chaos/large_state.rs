@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::alone;
 use crate::harness::workspace::Workspace;
-use crate::harness::{Cluster, Random, eventually, report};
-use crate::instances::Instance;
+use crate::harness::{Cluster, Instance, Random, eventually, report};
 use crate::watch::Watch;
 
 const TEXTS: &str = "state.texts";

@@ -7,7 +7,6 @@
 #[path = "../kafka/harness/mod.rs"]
 mod harness;
 
-mod instances;
 mod large_state;
 mod outage;
 mod scene;
@@ -19,8 +18,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use harness::instances::SESSION_TIMEOUT;
 use harness::{Fault, Options, Random};
-use instances::SESSION_TIMEOUT;
 use scene::{PARTITIONS, Scene};
 use workload::{PER_ACCOUNT, PER_REGION, Workload};
 

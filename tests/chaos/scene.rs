@@ -8,8 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::harness::workspace::Workspace;
-use crate::harness::{Cluster, Kcat, Options, Random, eventually, report};
-use crate::instances::Instance;
+use crate::harness::{Cluster, Instance, Kcat, Options, Random, eventually, report};
 use crate::verdict::Results;
 use crate::watch::Watch;
 use crate::workload::{ACCOUNTS, ENRICHED, EVENTS, PER_ACCOUNT, PER_REGION, Workload};

@@ -1,7 +1,9 @@
 //! Metrics and health of a running process.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+#[path = "../kafka/harness/http.rs"]
+mod client;
+
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -24,8 +26,8 @@ impl Running {
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let address = loop {
             let line = lines.next().expect("the process says where it listens").unwrap();
-            if let Some(address) = line.strip_prefix("metrics and health on http://") {
-                break address.to_owned();
+            if let Some(address) = client::address(&format!("{line}\n")) {
+                break address;
             }
         };
         // What else it says must have a reader.
@@ -35,12 +37,7 @@ impl Running {
 
     /// The status and the body of an answer.
     fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        client::get(&self.address, path)
     }
 
     fn health(&self) -> Json {
@@ -117,4 +114,11 @@ fn an_address_that_is_taken_is_told() {
     for part in [address.as_str(), "choose another"] {
         assert!(super::stderr(&output).contains(part), "{part} in {}", super::stderr(&output));
     }
+}
+
+#[test]
+fn an_address_counts_once_its_whole_line_is_there() {
+    let line = "metrics and health on http://127.0.0.1:8081";
+    assert_eq!(client::address(&format!("noise\n{line}")), None);
+    assert_eq!(client::address(&format!("{line}\n{line}2\n{line}")).as_deref(), Some("127.0.0.1:80812"));
 }

@@ -61,6 +61,7 @@ fn topics_are_listed_with_what_their_schemas_say_of_them() {
     let text = at(directory.path(), &["topics", "list", "counts.yaml"], "");
     assert!(stdout(&text).contains("what was bought"), "{}", stdout(&text));
     let plain = at(directory.path(), &["topics", "--output", "json"], "");
+    assert_success(&plain);
     assert!(!stdout(&plain).contains("catalogue"));
 }
 

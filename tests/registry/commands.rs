@@ -8,22 +8,13 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use super::harness::command::{Finished, run};
+use super::harness::registry::copying_orders;
 use super::harness::workspace::Workspace;
 use super::harness::{Fault, Registry};
-use super::order;
+use super::{AMOUNTS, order};
 
 /// Longer than any command takes on a busy machine.
 const WITHIN: Duration = Duration::from_secs(120);
-
-const TOPOLOGY: &str = "
-topology: shop
-defaults: {key: string, dlq: failed}
-sources:
-  orders: {topic: orders, value: {avro: Order}}
-sinks:
-  - {from: orders, topic: copies, value: json}
-  - {from: orders, topic: amounts, value: {avro: Amount}, map: {amount: value.amount}}
-";
 
 /// A directory with a topology and schemas, and what commands make of them.
 pub(super) struct Shop(Workspace);
@@ -32,7 +23,7 @@ impl Shop {
     pub(super) fn new() -> Shop {
         let shop = Shop(Workspace::new("commands"));
         fs::create_dir(shop.0.join("schemas")).unwrap();
-        fs::write(shop.0.join("shop.yaml"), TOPOLOGY).unwrap();
+        fs::write(shop.0.join("shop.yaml"), copying_orders("shop", AMOUNTS)).unwrap();
         shop.amount(json!([{ "name": "amount", "type": "long" }]));
         shop
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 use signalstream::agents::Agents;
 use signalstream::config::SubjectStrategy;
-use signalstream::log::{Log, ProducerRecord};
+use signalstream::log::ProducerRecord;
 use signalstream::record::{Header, Headers};
 use signalstream::runtime::{Application, ApplicationOptions, RuntimeError};
 use signalstream::serdes::SchemaRegistry;
@@ -16,7 +16,7 @@ use signalstream::time::SystemClock;
 use signalstream::topology::{PlanOptions, load};
 
 use super::harness::Registry;
-use super::{KEYED, Shop, amount, key, order, reader};
+use super::{KEYED, Shop, amount, key, log, order, reader};
 
 fn settings(registry: &Registry) -> RegistrySettings {
     RegistrySettings::new(&registry.direct_url())
@@ -75,18 +75,8 @@ fn a_globally_unique_id_of_a_registry_that_has_none_is_the_records_fault() {
     let number = [&[0][..], &known.to_be_bytes()].concat();
     for header in [guid, number] {
         let header = Header { name: "__value_schema_id".into(), value: Some(header.into()) };
-        let mut producer = shop.log.transactional_producer("test").unwrap();
-        producer.begin().unwrap();
-        let record = ProducerRecord {
-            topic: "orders".into(),
-            partition: 0,
-            timestamp: 1_700_000_000_000,
-            key: Some("k".into()),
-            value: Some(vec![4, b'o', b'1'].into()),
-            headers: Headers::new(vec![header]),
-        };
-        producer.send(record).unwrap();
-        producer.commit().unwrap();
+        let record = log::record("orders", 0, b"k", &[4, b'o', b'1'], 1_700_000_000_000);
+        log::send(&shop.log, ProducerRecord { headers: Headers::new(vec![header]), ..record });
     }
     let failures = shop.failures(1);
     assert!(failures[0].contains("07070707-0707-0707-0707-070707070707, which no known schema has"), "{failures:?}");

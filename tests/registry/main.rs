@@ -5,17 +5,18 @@ mod commands;
 mod deployment;
 #[path = "../kafka/harness/mod.rs"]
 mod harness;
+mod log;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use harness::registry::{copying_orders, framed};
 use harness::workspace::Workspace;
 use harness::{Fault, Registry, eventually};
 use serde_json::{Value as Json, json};
 use signalstream::agents::Agents;
+use signalstream::log::LogRecord;
 use signalstream::log::embedded::{EmbeddedLog, EmbeddedOptions};
-use signalstream::log::{Log, LogRecord, ProducerRecord};
-use signalstream::record::{Headers, TopicPartition};
 use signalstream::runtime::{Application, ApplicationOptions, RuntimeError};
 use signalstream::serdes::SchemaRegistry;
 use signalstream::serdes::remote::{RegistryError, RegistrySettings, RemoteRegistry};
@@ -26,16 +27,8 @@ use signalstream::topology::{PlanOptions, load};
 /// Longer than anything takes on a busy machine.
 const WITHIN: Duration = Duration::from_secs(60);
 
-const ORDERS: &str = "
-topology: orders
-defaults: {key: string, dlq: failed}
-topics: {orders: {partitions: 2}, copies: {partitions: 2}}
-sources:
-  orders: {topic: orders, value: {avro: Order}}
-sinks:
-  - {from: orders, topic: copies, value: json}
-  - {from: orders, topic: amounts, value: {avro: Amount}, map: {amount: value.amount}}
-";
+/// Of orders that are copied, the amount is written as Avro, too.
+const AMOUNTS: &str = "  - {from: orders, topic: amounts, value: {avro: Amount}, map: {amount: value.amount}}\n";
 
 /// Orders are counted by a key of Avro, and looked up in a global table of Avro.
 const KEYED: &str = "
@@ -77,11 +70,6 @@ fn key(field: &str) -> Json {
     json!({ "type": "record", "name": "Key", "fields": [{ "name": field, "type": "string", "aliases": ["name"] }] })
 }
 
-/// A payload as Confluent's serializers write it.
-fn framed(id: u32, body: &[u8]) -> Vec<u8> {
-    [&[0][..], &id.to_be_bytes(), body].concat()
-}
-
 /// An application, its log, and the registry that it works with.
 struct Shop {
     registry: Registry,
@@ -96,7 +84,8 @@ impl Shop {
     }
 
     fn topology(&self) -> Topology {
-        self.plan(ORDERS)
+        let partitions = "topics: {orders: {partitions: 2}, copies: {partitions: 2}}\n";
+        self.plan(&copying_orders("orders", &(AMOUNTS.to_owned() + partitions)))
     }
 
     fn plan(&self, text: &str) -> Topology {
@@ -126,30 +115,11 @@ impl Shop {
     }
 
     fn send(&self, topic: &str, partition: i32, key: &[u8], value: &[u8]) {
-        let mut producer = self.log.transactional_producer("test").unwrap();
-        producer.begin().unwrap();
-        let record = ProducerRecord {
-            topic: topic.into(),
-            partition,
-            timestamp: 1_700_000_000_000,
-            key: Some(key.to_vec().into()),
-            value: Some(value.to_vec().into()),
-            headers: Headers::default(),
-        };
-        producer.send(record).unwrap();
-        producer.commit().unwrap();
+        log::send(&self.log, log::record(topic, partition, key, value, 1_700_000_000_000));
     }
 
     fn read(&self, topic: &str, partition: i32) -> Vec<LogRecord> {
-        let mut consumer = self.log.consumer(None).unwrap();
-        let partition = TopicPartition::new(topic, partition);
-        let end = consumer.end_offset(&partition).unwrap();
-        consumer.assign(&partition, 0).unwrap();
-        let mut records = Vec::new();
-        while consumer.position(&partition).unwrap() < end {
-            records.extend(consumer.poll(1_000, WITHIN).unwrap().batches.into_iter().flat_map(|batch| batch.records));
-        }
-        records
+        log::read(&self.log, topic, partition)
     }
 
     /// The records of the first partition of a topic, once there are so many.

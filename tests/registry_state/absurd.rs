@@ -9,9 +9,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value as Json, json};
 
-use super::framed;
 use super::harness::command::{Finished, run};
 use super::harness::process::Process;
+use super::harness::registry::{copying_orders, framed};
 use super::harness::workspace::{Workspace, tail};
 use super::harness::{Registry, eventually, report};
 use super::small::SmallRegistry;
@@ -23,15 +23,6 @@ const WITHIN: Duration = Duration::from_secs(240);
 const MEMORY: u64 = 256 << 20;
 /// How deep is deep.
 const LEVELS: usize = 1_000;
-
-const TOPOLOGY: &str = "
-topology: absurd
-defaults: {key: string, dlq: failed}
-sources:
-  orders: {topic: orders, value: {avro: Order}}
-sinks:
-  - {from: orders, topic: copies, value: json}
-";
 
 /// A record, and what is said of it; `None`: it is read.
 struct Case {
@@ -208,7 +199,7 @@ impl Place {
         let place = Place(Workspace::new("absurd"));
         fs::create_dir(place.0.join("schemas")).unwrap();
         fs::write(place.0.join("schemas/Order.avsc"), reader().to_string()).unwrap();
-        fs::write(place.0.join("absurd.yaml"), TOPOLOGY).unwrap();
+        fs::write(place.0.join("absurd.yaml"), copying_orders("absurd", "")).unwrap();
         place
     }
 
@@ -237,10 +228,11 @@ impl Place {
         let mut process = Process::spawn_alone("run", &mut command, &log);
         let mut peak = 0;
         let status = eventually("the run ends", WITHIN, || {
-            peak = peak.max(peak_memory(process.id()));
+            peak = peak.max(peak_memory(process.id()).unwrap_or_default());
             process.exited()
         });
         assert!(status.success(), "{status}: {}", tail(&log, 20));
+        assert!(peak > 0, "how much memory the process took could not be read from /proc");
         assert!(!fs::read_to_string(&log).unwrap().contains("panicked"), "{}", tail(&log, 20));
         (peak, started.elapsed())
     }
@@ -283,10 +275,11 @@ fn message(letter: &Json) -> String {
     value.as_str().map_or(headers, str::to_owned)
 }
 
-fn peak_memory(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) << 10
+/// The most memory that a process has taken, in bytes; `None` once it has ended.
+fn peak_memory(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? << 10)
 }
 
 #[test]

@@ -4,23 +4,26 @@ mod absurd;
 mod behind;
 #[path = "../kafka/harness/mod.rs"]
 mod harness;
+#[path = "../registry/log.rs"]
+mod log;
 mod served;
 mod small;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::eventually;
+use harness::registry::{copying_orders, framed};
 use harness::workspace::Workspace;
 use serde_json::{Value as Json, json};
 use signalstream::agents::Agents;
 use signalstream::config::SchemaHold;
 use signalstream::log::embedded::{EmbeddedLog, EmbeddedOptions};
-use signalstream::log::{Log, LogRecord, ProducerRecord, TopicConfig};
+use signalstream::log::{Log, LogRecord, TopicConfig};
 use signalstream::metrics::DropReason;
-use signalstream::record::{Headers, TopicPartition};
+use signalstream::record::TopicPartition;
 use signalstream::runtime::{Application, ApplicationOptions, RuntimeError};
 use signalstream::serdes::SchemaRegistry;
 use signalstream::serdes::remote::{RegistryError, RegistrySettings, RemoteRegistry};
@@ -45,10 +48,6 @@ fn bare() -> Json {
     json!({ "type": "record", "name": "Order", "namespace": "shop", "fields": [] })
 }
 
-fn framed(id: u32, body: &[u8]) -> Vec<u8> {
-    [&[0][..], &id.to_be_bytes(), body].concat()
-}
-
 /// A log, and where applications on it keep their state.
 struct Shop {
     log: Arc<EmbeddedLog>,
@@ -67,24 +66,11 @@ impl Shop {
 
     /// Writes a record, by itself in a transaction.
     fn write(&self, topic: &str, partition: i32, key: &[u8], value: &[u8], timestamp: i64) {
-        let mut producer = self.log.transactional_producer("test").unwrap();
-        producer.begin().unwrap();
-        let (key, value) = (Some(key.to_vec().into()), Some(value.to_vec().into()));
-        let headers = Headers::default();
-        producer.send(ProducerRecord { topic: topic.into(), partition, timestamp, key, value, headers }).unwrap();
-        producer.commit().unwrap();
+        log::send(&self.log, log::record(topic, partition, key, value, timestamp));
     }
 
     fn read(&self, topic: &str, partition: i32) -> Vec<LogRecord> {
-        let mut consumer = self.log.consumer(None).unwrap();
-        let partition = TopicPartition::new(topic, partition);
-        let end = consumer.end_offset(&partition).unwrap();
-        consumer.assign(&partition, 0).unwrap();
-        let mut records = Vec::new();
-        while consumer.position(&partition).unwrap() < end {
-            records.extend(consumer.poll(1_000, WITHIN).unwrap().batches.into_iter().flat_map(|batch| batch.records));
-        }
-        records
+        log::read(&self.log, topic, partition)
     }
 
     /// The records of a topic, once there are so many.
@@ -180,20 +166,15 @@ fn rows_of_avro_keys_are_found_whatever_the_registry_calls_their_schema() {
     assert!(first.subjects().iter().all(|subject| ["counts-key", "orders-key", "orders-value"].contains(&&**subject)));
 }
 
-const COPIES: &str = "
-topology: copies
-defaults: {key: string, value: {avro: Order}, dlq: failed}
-topics: {orders: {partitions: 2}, copies: {partitions: 2}}
-sources:
-  orders: {topic: orders}
-sinks:
-  - {from: orders, topic: copies, value: json}
-";
+/// Orders are copied in two partitions.
+fn copies() -> String {
+    copying_orders("copies", "topics: {orders: {partitions: 2}, copies: {partitions: 2}}\n")
+}
 
 /// Starts copying, and takes the registry away before a record comes whose schema nobody knows.
 fn held(shop: &Shop, registry: &SmallRegistry) -> (Application, u32) {
     let known = registry.register("orders-value", &order());
-    let application = start(registry, shop, COPIES, "", &shop.state("one"));
+    let application = start(registry, shop, &copies(), "", &shop.state("one"));
     let unknown = registry.register("others-value", &bare());
     registry.set_away(true);
     shop.write("orders", 1, b"k", &framed(unknown, &[]), 1_700_000_000_000);
@@ -215,13 +196,15 @@ fn values(records: &[LogRecord], key: &str) -> Vec<Json> {
 fn a_held_task_stops_at_once_and_goes_on_where_it_was_after_a_restart() {
     let (shop, registry) = (Shop::new(), SmallRegistry::start(1));
     let (application, _) = held(&shop, &registry);
+    let (stopping, bound) = (Instant::now(), ApplicationOptions::default().shutdown_timeout);
     application.stop().unwrap();
+    assert!(stopping.elapsed() < bound / 3, "{:?}, where {bound:?} is the most that a stop takes", stopping.elapsed());
     let consumer = shop.log.consumer(Some("copies")).unwrap();
     let committed = |number| consumer.committed(&TopicPartition::new("orders", number)).unwrap();
     assert_eq!(committed(0).map(|offset| offset.offset), Some(1));
     assert!(committed(1).is_none_or(|offset| offset.offset == 0), "not past the record that waits");
     registry.set_away(false);
-    let application = start(&registry, &shop, COPIES, "", &shop.state("one"));
+    let application = start(&registry, &shop, &copies(), "", &shop.state("one"));
     let records = shop.eventually("copies", 2, 3);
     assert_eq!(values(&records, "k"), [json!({ "amount": 7 }), json!({ "amount": 1 })]);
     application.wait_until_caught_up(|_| true).unwrap();
@@ -234,7 +217,7 @@ fn a_held_task_stops_at_once_and_goes_on_where_it_was_after_a_restart() {
 fn a_held_task_that_moves_to_another_instance_is_held_there_and_loses_nothing() {
     let (shop, registry) = (Shop::new(), SmallRegistry::start(1));
     let (first, _) = held(&shop, &registry);
-    let second = start(&registry, &shop, COPIES, "", &shop.state("two"));
+    let second = start(&registry, &shop, &copies(), "", &shop.state("two"));
     eventually("each has a task", WITHIN, || {
         let count = |application: &Application| application.status().own_tasks().count();
         (count(&first) == 1 && count(&second) == 1).then_some(())
@@ -252,14 +235,10 @@ const WINDOWS: &str = "
 topology: windows
 defaults: {key: string, value: {avro: Order}, dlq: failed}
 topics: {orders: {partitions: 2}, counts: {partitions: 1}}
-sources:
-  orders: {topic: orders}
-streams:
-  all: {from: orders, steps: [{select_key: string('all')}]}
-tables:
-  counts: {from: all, window: {tumbling: 1s, grace: 0s}, aggregate: {n: count()}, emit: on_close}
-sinks:
-  - {from: counts, topic: counts, value: json, map: {n: value.n}}
+sources: {orders: {topic: orders}}
+streams: {all: {from: orders, steps: [{select_key: string('all')}]}}
+tables: {counts: {from: all, window: {tumbling: 1s, grace: 0s}, aggregate: {n: count()}, emit: on_close}}
+sinks: [{from: counts, topic: counts, value: json, map: {n: value.n}}]
 ";
 
 #[test]

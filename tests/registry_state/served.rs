@@ -1,22 +1,12 @@
 //! What a process says of itself over HTTP and in its log while records wait for the registry.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::process::Command;
 
-use super::harness::command;
 use super::harness::process::Process;
+use super::harness::{command, http};
 use super::*;
 
-const SHOP: &str = "
-topology: shop
-defaults: {key: string, dlq: failed}
-sources:
-  orders: {topic: orders, value: {avro: Order}}
-sinks:
-  - {from: orders, topic: copies, value: json}
-";
 const OTHER: &str = "
 topology: other
 defaults: {key: string, value: json}
@@ -36,11 +26,7 @@ struct Running {
 
 impl Running {
     fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+        http::get(&self.address, path).1
     }
 
     fn health(&self) -> Json {
@@ -66,7 +52,7 @@ fn health_and_metrics_say_which_application_waits_and_nothing_shows_a_secret() {
     let line = r#"{"key": "k", "value_base64": "AAAAAAE="}"#;
     assert_eq!(unknown, 1, "as in the record");
     for (file, text) in [
-        ("shop.yaml", SHOP),
+        ("shop.yaml", &*copying_orders("shop", "")),
         ("other.yaml", OTHER),
         ("schemas/Order.avsc", &order().to_string()),
         ("orders.jsonl", line),
@@ -81,11 +67,8 @@ fn health_and_metrics_say_which_application_waits_and_nothing_shows_a_secret() {
     let arguments = format!("run shop.yaml other.yaml --embedded data --http 127.0.0.1:0 --registry {url}");
     let log = workspace.join("log");
     let process = Process::spawn_alone("run", &mut signalstream(&workspace, &arguments), &log);
-    let address = eventually("the process says where it listens", WITHIN, || {
-        let text = fs::read_to_string(&log).unwrap();
-        let address = text.lines().find_map(|line| line.strip_prefix("metrics and health on http://"));
-        address.map(str::to_owned)
-    });
+    let address =
+        eventually("the process says where it listens", WITHIN, || http::address(&fs::read_to_string(&log).unwrap()));
     let mut running = Running { process, address };
     let health = eventually("it waits", WITHIN, || {
         Some(running.health()).filter(|health| health["status"] == "waiting_for_schema")
@@ -104,8 +87,14 @@ fn health_and_metrics_say_which_application_waits_and_nothing_shows_a_secret() {
     eventually("it goes on", WITHIN, || (running.health()["status"] == "running").then_some(()));
     assert!(running.process.terminate(WITHIN).success());
 
-    let said = [health.to_string(), metrics, fs::read_to_string(&log).unwrap()].concat();
-    assert!(said.contains("records wait for a schema"), "{said}");
+    // All of them were sent, and what is said of that was logged as far as it goes.
+    let asked = registry.asked();
+    let authorization = Some(format!("Basic {}=", SECRETS[2]));
+    assert!(!asked.is_empty() && asked.iter().all(|(_, sent)| *sent == authorization), "{asked:?}");
+    assert!(asked.iter().all(|(question, _)| question.contains("key=wow77")), "{asked:?}");
+    let logged = fs::read_to_string(&log).unwrap();
+    assert!(logged.contains(" DEBUG ") && logged.contains("records wait for a schema"), "{logged}");
+    let said = [health.to_string(), metrics, logged].concat();
     for secret in SECRETS {
         assert!(!said.contains(secret), "{secret} in\n{said}");
     }

@@ -1,13 +1,15 @@
 //! A schema registry of a few lines, with the ids that a test wants: what a real one gives, it gives in its own order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use serde_json::{Value as Json, json};
+
+use super::harness::report;
 
 #[derive(Default)]
 struct Kept {
@@ -16,6 +18,10 @@ struct Kept {
     schemas: Vec<Json>,
     /// The ids of the versions of each subject.
     subjects: BTreeMap<String, Vec<u32>>,
+    /// What was asked, and the header by which it was said who asks, each once.
+    asked: BTreeSet<(String, Option<String>)>,
+    /// Questions that it cannot answer: to who asks they are hang-ups, which are what a registry that is away gives.
+    unknown: Vec<String>,
 }
 
 impl Kept {
@@ -41,11 +47,12 @@ impl Kept {
         id
     }
 
-    fn answer(&mut self, method: &str, path: &str, body: &Json) -> (u16, Json) {
+    /// What is said to a question; `None`: it is not known.
+    fn answer(&mut self, method: &str, path: &str, body: &Json) -> Option<(u16, Json)> {
         let missing = (404, json!({ "error_code": 40403, "message": "there is none" }));
         let path = path.split('?').next().unwrap_or_default();
         let parts: Vec<&str> = path.split('/').skip(1).collect();
-        match (method, &parts[..]) {
+        Some(match (method, &parts[..]) {
             ("GET", ["schemas", "ids", id]) => match id.parse().ok().and_then(|id| self.schema(id)) {
                 Some(schema) => (200, schema.clone()),
                 None => missing,
@@ -60,7 +67,7 @@ impl Kept {
             },
             ("GET", ["subjects", subject, "versions", version]) => {
                 let ids = self.subjects.get(*subject).cloned().unwrap_or_default();
-                let version = if *version == "latest" { ids.len() } else { version.parse().unwrap() };
+                let version = if *version == "latest" { ids.len() } else { version.parse().ok()? };
                 let id = version.checked_sub(1).and_then(|index| ids.get(index)).copied();
                 match id.and_then(|id| Some((id, self.schema(id)?.clone()))) {
                     Some((id, mut schema)) => {
@@ -82,8 +89,8 @@ impl Kept {
             }
             // Which schemas a topic was given by hand: none.
             ("GET", ["associations", ..]) => missing,
-            _ => panic!("{method} {path}"),
-        }
+            _ => return None,
+        })
     }
 }
 
@@ -141,6 +148,11 @@ impl SmallRegistry {
         self.kept.lock().unwrap().keep(subject, schema)
     }
 
+    /// What was asked, each with the header by which it was said who asks.
+    pub(crate) fn asked(&self) -> BTreeSet<(String, Option<String>)> {
+        self.kept.lock().unwrap().asked.clone()
+    }
+
     /// The subjects that have schemas.
     pub(crate) fn subjects(&self) -> Vec<String> {
         self.kept.lock().unwrap().subjects.keys().cloned().collect()
@@ -153,6 +165,13 @@ impl Drop for SmallRegistry {
         // Wakes who accepts.
         drop(TcpStream::connect(("127.0.0.1", self.port)));
         self.thread.take().unwrap().join().unwrap();
+        let unknown = &self.kept.lock().unwrap_or_else(PoisonError::into_inner).unknown;
+        let told = format!("the registry of the test does not know what it was asked: {unknown:?}");
+        match unknown.is_empty() {
+            true => {}
+            false if std::thread::panicking() => report(&told),
+            false => panic!("{told}"),
+        }
     }
 }
 
@@ -163,13 +182,15 @@ fn serve(mut stream: TcpStream, kept: &Mutex<Kept>, away: &AtomicBool) {
     if reader.read_line(&mut line).unwrap_or(0) == 0 {
         return;
     }
-    let mut length = 0;
+    let (mut length, mut authorization) = (0, None);
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).unwrap();
         let Some((name, value)) = header.trim().split_once(": ") else { break };
-        if name.eq_ignore_ascii_case("content-length") {
-            length = value.parse().unwrap();
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.parse().unwrap(),
+            "authorization" => authorization = Some(value.to_owned()),
+            _ => {}
         }
     }
     let mut body = vec![0; length];
@@ -177,10 +198,20 @@ fn serve(mut stream: TcpStream, kept: &Mutex<Kept>, away: &AtomicBool) {
     let body = serde_json::from_slice(&body).unwrap_or(Json::Null);
     let words: Vec<&str> = line.split(' ').collect();
     let asks_for_schema = ["/schemas/ids/", "/schemas/guids/"].iter().any(|path| words[1].starts_with(path));
-    if asks_for_schema && away.load(Ordering::SeqCst) {
-        return;
-    }
-    let (status, answer) = kept.lock().unwrap().answer(words[0], words[1], &body);
+    let question = format!("{} {}", words[0], words[1]);
+    let answered = {
+        let mut kept = kept.lock().unwrap();
+        kept.asked.insert((question.clone(), authorization));
+        if asks_for_schema && away.load(Ordering::SeqCst) {
+            return;
+        }
+        let answered = kept.answer(words[0], words[1], &body);
+        if answered.is_none() {
+            kept.unknown.push(question);
+        }
+        answered
+    };
+    let Some((status, answer)) = answered else { return };
     let answer = answer.to_string();
     let head = format!("HTTP/1.1 {status} -\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", answer.len());
     drop(stream.write_all((head + &answer).as_bytes()));

@@ -11,6 +11,8 @@ pub(crate) mod command;
 pub(crate) mod feed;
 pub(crate) mod fetch;
 pub(crate) mod group;
+pub(crate) mod http;
+pub(crate) mod instances;
 pub(crate) mod kcat;
 pub(crate) mod ports;
 pub(crate) mod process;
@@ -25,6 +27,7 @@ pub(crate) mod workspace;
 pub(crate) use {
     cluster::{Cluster, Options},
     feed::Feed,
+    instances::Instance,
     kcat::{Isolation, Kcat, Seen},
     process::Process,
     proxy::{Fault, Proxy},

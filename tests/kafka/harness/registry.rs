@@ -97,6 +97,24 @@ impl Registry {
     }
 }
 
+/// A payload as Confluent's serializers write it: the id of the schema, and the value.
+pub(crate) fn framed(id: u32, body: &[u8]) -> Vec<u8> {
+    [&[0][..], &id.to_be_bytes(), body].concat()
+}
+
+/// A topology of this name that copies what it reads as `Order` from `orders` to `copies`, as JSON; `more` has further lines of
+/// it, which may begin with further sinks.
+pub(crate) fn copying_orders(name: &str, more: &str) -> String {
+    format!(
+        "topology: {name}
+defaults: {{key: string, dlq: failed}}
+sources: {{orders: {{topic: orders, value: {{avro: Order}}}}}}
+sinks:
+  - {{from: orders, topic: copies, value: json}}
+{more}"
+    )
+}
+
 /// Apicurio Registry on this machine; fetched when it is not there yet.
 fn jar() -> &'static Path {
     static JAR: OnceLock<PathBuf> = OnceLock::new();

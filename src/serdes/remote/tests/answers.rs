@@ -42,11 +42,11 @@ fn a_path_that_leads_to_no_registry_says_nothing_of_ids() {
     server.says("GET /schemas/types", 404, no_such_path());
     let (remote, serde, _arrivals) = reader(settings(&[&server.url()]), Arc::new(SystemClock::new()));
     let reader = serde.deserializer(&Fields::All);
-    while server.count("GET /schemas/ids/5") < 4 {
+    let waits = eventually("it is asked four times", || {
         assert!(reader.deserialize(&framed(5, b"")).unwrap_err().is_awaited());
-        pause(Duration::from_millis(5));
-    }
-    assert!(remote.waits()[0].problem.as_ref().unwrap().contains("404"));
+        (server.count("GET /schemas/ids/5") >= 4).then(|| remote.waits())
+    });
+    assert!(waits.len() == 1 && waits[0].problem.as_ref().unwrap().contains("404"), "{waits:?}");
 }
 
 #[test]

@@ -57,19 +57,30 @@ fn reader(settings: RegistrySettings, clock: Arc<dyn Clock>) -> (Arc<RemoteRegis
     (remote, serde, move || arrival.recv_timeout(WITHIN).unwrap())
 }
 
-/// What comes of a payload once the registry has said all that it has to say, while time goes by.
-fn settled(reader: &Deserializer, payload: &Bytes, clock: &ManualClock) -> Result<crate::record::Value, SerdeError> {
+/// Waits until `condition` gives something.
+#[track_caller]
+fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let started = SystemClock::new();
     loop {
-        match reader.deserialize(payload) {
-            Err(error) if error.is_awaited() => {
-                assert!(started.elapsed() < WITHIN, "{error}");
-                clock.advance(Duration::from_millis(10));
-                pause(Duration::from_millis(10));
-            }
-            read => return read,
+        if let Some(found) = condition() {
+            return found;
         }
+        assert!(started.elapsed() < WITHIN, "{what}: not within {WITHIN:?}");
+        pause(Duration::from_millis(5));
     }
+}
+
+/// What was read, unless that has to wait.
+fn unless_awaited<T>(read: Result<T, SerdeError>) -> Option<Result<T, SerdeError>> {
+    Some(read).filter(|read| !read.as_ref().is_err_and(SerdeError::is_awaited))
+}
+
+/// What comes of a payload once the registry has said all that it has to say, while time goes by.
+fn settled(reader: &Deserializer, payload: &Bytes, clock: &ManualClock) -> Result<crate::record::Value, SerdeError> {
+    eventually("the registry has said all", || {
+        clock.advance(Duration::from_millis(5));
+        unless_awaited(reader.deserialize(payload))
+    })
 }
 
 fn shown(result: Result<crate::record::Value, SerdeError>) -> Json {
@@ -191,15 +202,20 @@ fn a_registry_that_is_away_is_asked_until_it_answers_and_says_why_meanwhile() {
     server.says_once("GET /schemas/ids/5", 401, json!({}));
     server.says_once("GET /schemas/ids/5", 404, json!("a proxy"));
     server.says("GET /schemas/ids/5", 200, schema(ORDER));
-    let (remote, serde, await_arrival) = reader(settings(&[&server.url()]), Arc::new(SystemClock::new()));
+    let clock = ManualClock::default();
+    let (remote, serde, await_arrival) = reader(settings(&[&server.url()]), Arc::new(clock.clone()));
     let reader = serde.deserializer(&Fields::All);
     let payload = framed(5, &[4, b'o', b'1', 2]);
-    assert!(reader.deserialize(&payload).unwrap_err().is_awaited());
-    while remote.waits().iter().all(|wait| wait.problem.is_none()) {
-        assert!(reader.deserialize(&payload).unwrap_err().is_awaited());
+    // It is asked again when time goes on.
+    for (asked, problem) in (1..).zip(["status 503", "status 401", "status 404"]) {
+        let wait = eventually(problem, || {
+            assert!(reader.deserialize(&payload).unwrap_err().is_awaited());
+            let says_so = |wait: &SchemaWait| wait.problem.as_ref().is_some_and(|said| said.contains(problem));
+            remote.waits().into_iter().find(says_so)
+        });
+        assert_eq!((wait.id.as_str(), server.count("GET /schemas/ids/5")), ("5", asked));
+        clock.advance(Duration::from_secs(1));
     }
-    let wait = &remote.waits()[0];
-    assert!(wait.id == "5" && wait.problem.as_ref().unwrap().contains("status 503"), "{wait:?}");
     await_arrival();
     assert_eq!(shown(reader.deserialize(&payload)), json!({ "id": "o1", "amount": 1 }));
 }
@@ -313,14 +329,8 @@ fn keys_are_written_anew_as_the_readers_schema_has_them() {
     assert_eq!(reader.deserialize_key(&own, None).unwrap().1, inside, "no id of the registry's");
     assert_eq!(serde.internal().deserializer(&Fields::All).deserialize_key(&inside, None).unwrap().1, inside);
     let others = framed(5, &[2, 4, b'o', b'1']);
-    let started = SystemClock::new();
-    let (_, encoded) = loop {
-        match reader.deserialize_key(&others, None) {
-            Ok(read) => break read,
-            Err(error) => assert!(error.is_awaited() && started.elapsed() < WITHIN, "{error}"),
-        }
-    };
-    assert_eq!(encoded, inside);
+    let read = eventually("the schema has come", || unless_awaited(reader.deserialize_key(&others, None)));
+    assert_eq!(read.unwrap().1, inside);
 }
 
 #[test]

@@ -11,6 +11,9 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.apache.avro.Schema;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -26,8 +29,8 @@ import org.apache.kafka.common.serialization.StringSerializer;
  * Writes every value of cases.json by Apicurio's serializer, or reads by its deserializer what the engine has written, in
  * Confluent's wire format.
  *
- * <p>Arguments: {@code write} or {@code read}, the brokers, the URL of the registry's own API, the file. What differs is
- * told, and the exit status is 1.
+ * <p>Arguments: {@code write} or {@code read}, the brokers, the URL of the registry's own API, the file. What differs or
+ * is not there is told, and the exit status is 1.
  */
 public final class Interop {
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -119,17 +122,25 @@ public final class Interop {
             deserializer.configure(settings(), false);
             for (Case one : cases) {
                 String topic = "out-" + one.name();
+                Set<Integer> missing = IntStream.range(0, one.values().size()).boxed().collect(Collectors.toSet());
                 for (ConsumerRecord<String, byte[]> record : records(consumer, topic)) {
                     int number = Integer.parseInt(record.key().substring(record.key().lastIndexOf('-') + 1));
                     String expected = Values.shown(one.schema(), one.values().get(number));
                     Object read = deserializer.deserialize(topic, record.value());
                     String found = Values.shown(one.schema(), read);
                     compared++;
+                    missing.remove(number);
                     if (!found.equals(expected)) {
                         problems.add(topic + " " + record.key() + ": expected " + expected + ", read " + found);
                     }
                 }
+                if (one.values().isEmpty() || !missing.isEmpty()) {
+                    problems.add(topic + ": no record has the values of these numbers: " + missing);
+                }
             }
+        }
+        if (cases.isEmpty()) {
+            problems.add("there are no cases");
         }
         System.out.println(problems.isEmpty() ? compared + " values are the same" : String.join("\n", problems));
         return problems.isEmpty() ? 0 : 1;

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::process::Process;
-use crate::harness::workspace::tail;
+use super::process::Process;
+use super::workspace::tail;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_signalstream");
+/// The binary. Cargo tells it to the tests in this directory and to benchmarks; the library's own tests have the harness, too.
+const BINARY: Option<&str> = option_env!("CARGO_BIN_EXE_signalstream");
 /// Short, so that a paused instance is given up soon; the engine's default is 45 s.
 pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 /// A graceful stop is bounded by the engine at 30 s.
@@ -47,7 +48,7 @@ impl Instance {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(BINARY);
+        let mut command = Command::new(BINARY.expect("only tests of the binary start instances of it"));
         // No settings of whoever runs the tests.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SIGNALSTREAM_")) {
             command.env_remove(name);
@@ -127,6 +128,11 @@ impl Instance {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// What the instance has logged since it was started last.
+    pub(crate) fn present_log(&self) -> String {
+        self.log().get(self.begins..).unwrap_or_default().to_owned()
+    }
+
     /// The warnings and errors among what the instance has logged after its first `skip` bytes.
     pub(crate) fn complaints(&self, skip: usize) -> Vec<String> {
         let log = self.log();
@@ -150,9 +156,8 @@ impl Instance {
 
     /// The tasks that the instance has at the moment.
     pub(crate) fn tasks(&self) -> BTreeSet<String> {
-        let log = self.log();
         let mut tasks = BTreeSet::new();
-        for line in log[self.begins..].lines() {
+        for line in self.present_log().lines() {
             let named = line.split_once("task=").and_then(|(_, rest)| rest.split_whitespace().next());
             let Some(task) = named else { continue };
             if line.contains("task opened") {
