@@ -107,8 +107,9 @@ impl Step<'_> {
             }
             Verb::FlatMapValues { items } => input.with_value(items.flow(&input.given(Vec::new())).element()),
             Verb::SetHeaders { changes } => Contents { headers: with_headers(&input, changes), ..input },
-            Verb::Call { agent, into, .. } => {
-                let answer = answer(agent.as_ref(), self.traces);
+            Verb::Call { agent, input: asked, into, .. } => {
+                let changed = asked.flow_of_changed(&input.given(Vec::new()));
+                let answer = answer(agent.as_ref(), self.traces).joined(&not_redacted(agent.as_ref(), &changed));
                 self.sees(Contents { value: answer.clone(), ..Contents::default() }.handles());
                 let value = match into {
                     Some(into) => into.flow(&input.given(vec![answer])),
@@ -354,12 +355,23 @@ fn with_headers(input: &Contents, changes: &[HeaderChange]) -> Taint {
 pub(super) fn answer(agent: &dyn Agent, traces: &mut Traces) -> Taint {
     let mut taint = Taint::clean();
     for parts in agent.personal_answers() {
-        let part = |part: &str| if part == "[]" { Part::Element } else { Part::Field(part.to_owned()) };
-        let path = Path(parts.into_iter().map(part).collect());
+        let path = part_of_answer(parts);
         let mark = traces.origin(format!("`answer{path}` of the agent `{}`", agent.name()));
         taint.join(&super::marks::at(&path, mark));
     }
     taint
+}
+
+/// What of its answer is personal data because it was not asked about free text as that came.
+pub(super) fn not_redacted(agent: &dyn Agent, changed: &Taint) -> Taint {
+    let Some(mark) = changed.mark() else { return Taint::clean() };
+    let parts = agent.redacted_answers().into_iter();
+    parts.fold(Taint::clean(), |all, parts| all.joined(&super::marks::at(&part_of_answer(parts), mark)))
+}
+
+fn part_of_answer(parts: Vec<&str>) -> Path {
+    let part = |part: &str| if part == "[]" { Part::Element } else { Part::Field(part.to_owned()) };
+    Path(parts.into_iter().map(part).collect())
 }
 
 /// What the calls of a node give to agents, and to which.
