@@ -249,19 +249,26 @@ impl Step<'_> {
     /// A processor may put anything that it is given anywhere, unless it says that it does not.
     fn process(&mut self, process: &Process, input: &Contents) -> Vec<Contents> {
         let stored: Vec<Contents> = process.stores.iter().map(|store| self.held(*store)).collect();
-        let stored = stored.iter().find_map(|held| held.key.mark().or(held.value.mark()));
+        let stored = together(&stored);
         let given = input.key.mark().or(input.value.read(&process.reads)).or(input.headers.mark());
-        let mark = given.or(input.timestamp.mark()).or(stored).map(Mark::made_by_code);
+        let mark = given.or(input.timestamp.mark()).or(stored.key.mark()).or(stored.value.mark());
+        let mark = mark.map(Mark::made_by_code);
         for store in &process.stores {
             let held = Taint::whole_if(mark);
-            self.keep(*store, Contents { key: held.clone(), value: held, ..Contents::default() });
+            // A key that came is more than one of its making.
+            let key = held.clone().joined(&input.key.flattened());
+            self.keep(*store, Contents { key, value: held, ..Contents::default() });
         }
         let outputs = process.outputs.iter().map(|output| {
             let all = Taint::whole_if(mark.filter(|_| !output.clears_personal_data));
+            // At a time that it has asked for, it may hand on a key that is stored; of those that it has made itself, one
+            // that says that it clears has made them of nothing.
+            let stored = stored.key.mark().filter(|mark| !output.clears_personal_data || !mark.is_made_by_code());
+            let came = input.key.clone().joined(&Taint::whole_if(stored));
             let key = match (output.keeps_key, output.key_as_it_came) {
-                (true, _) => input.key.clone(),
+                (true, _) => came,
                 // What it says that it clears are new keys; one that came may be handed on all the same.
-                (false, true) => input.key.clone().joined(&all),
+                (false, true) => came.joined(&all),
                 (false, false) => all.clone(),
             };
             let headers = input.headers.clone().joined(&all);
