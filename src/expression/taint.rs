@@ -36,6 +36,11 @@ impl Mark {
 
     /// The same of something that code of Rust has made: which of its parts hold personal data only its author knows.
     pub fn made_by_code(self) -> Self {
+        self.unknown_within()
+    }
+
+    /// The same of something of which it is not known which of its parts hold personal data, but where it is written.
+    pub fn unknown_within(self) -> Self {
         Mark { opaque: true, ..self }
     }
 

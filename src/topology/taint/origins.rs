@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::marks::{at, marked};
+use super::marks::{Marked, at, marked};
 use super::traces::Traces;
 use super::verbs::Contents;
 use super::{PersonalOrigin, PersonalParts, named};
@@ -82,7 +82,7 @@ impl Notes<'_> {
         let Some(schema) = origins.schema(format) else {
             return self.whole(of, &format!("the schema {name} is not known"));
         };
-        marked(&schema.root).into_iter().fold(Taint::clean(), |all, path| {
+        marked(&schema.root).into_iter().fold(Taint::clean(), |all, Marked { path, told }| {
             let mark = self.mark(of, &path, format!("{} marks it `pii`", schema.file));
             all.joined(&at(&path, mark))
         })
