@@ -10,15 +10,15 @@ use crate::sink::Failure;
 use crate::source::{Chosen, Next};
 use crate::time::Timestamp;
 use crate::topology::plan::{Edge, NodeId, OnError, Source, Subtopology, Verb};
+use crate::topology::taint::Handles;
 
 /// The input record at hand, from which everything in progress derives.
 #[derive(Clone)]
 pub(super) struct InHand {
     origin: Origin,
     raw: LogRecord,
-    personal_data: bool,
-    /// Whether its key may be some; `None`: as the node says that it comes to.
-    personal_keys: Option<bool>,
+    /// Where it may hold personal data; `None` of what was held back, of which no more is known than of the node.
+    personal: Option<Handles>,
 }
 
 impl Task {
@@ -48,9 +48,9 @@ impl Task {
         self.dirty = true;
         self.counters.records_in += 1;
         let Some(source) = plan.sources.get(chosen.source) else { return Ok(()) };
-        let Source { personal_data, personal_keys, .. } = *source;
-        let input =
-            InHand { origin: chosen.origin, raw: chosen.raw, personal_data, personal_keys: Some(personal_keys) };
+        let Source { personal_data, personal_keys, personal_times, .. } = *source;
+        let personal = Handles { any: personal_data, keys: personal_keys, times: personal_times };
+        let input = InHand { origin: chosen.origin, raw: chosen.raw, personal: Some(personal) };
         match chosen.record {
             Ok(record) => {
                 self.stream_time.observe(record.timestamp);
@@ -65,6 +65,7 @@ impl Task {
                     message: if personal_data { error.without_values() } else { error.to_string() },
                     personal_data,
                     personal_keys,
+                    personal_times,
                 };
                 self.handle(source.on_decode_error, failure, &input, now)
             }
@@ -273,12 +274,17 @@ impl Task {
             }
             _ => {}
         }
-        let personal_data = input.personal_data;
-        let personal_keys = input.personal_keys.unwrap_or(plan.handles.keys);
         // Of what was held back it is not known whether it holds personal data, but whether the node may see some.
-        let may_hold = plan.handles.any || (personal_data && input.personal_keys.is_some());
-        let (node, message) = (plan.name.clone(), message(&error, may_hold));
-        let failure = Failure { class, node, message, personal_data, personal_keys };
+        let may_hold = plan.handles.any || input.personal.is_some_and(|personal| personal.any);
+        let personal = input.personal.unwrap_or(Handles { any: true, ..plan.handles });
+        let failure = Failure {
+            class,
+            node: plan.name.clone(),
+            message: message(&error, may_hold),
+            personal_data: personal.any,
+            personal_keys: personal.keys,
+            personal_times: personal.times,
+        };
         self.handle(policy, failure, input, now)
     }
 
@@ -324,5 +330,5 @@ fn derived_from(record: &Record) -> InHand {
         value: None,
         headers: Headers::default(),
     };
-    InHand { origin: record.origin.clone(), raw, personal_data: true, personal_keys: None }
+    InHand { origin: record.origin.clone(), raw, personal: None }
 }

@@ -144,6 +144,7 @@ fn note(topology: &mut Topology, analysis: &Analysis) {
     let of_source = |source: &mut Source, handles: &Handles| {
         source.personal_data |= handles.any;
         source.personal_keys |= handles.keys;
+        source.personal_times |= handles.times;
     };
     for (part, (sources, nodes)) in topology.subtopologies.iter_mut().zip(analysis.sources.iter().zip(&analysis.nodes))
     {

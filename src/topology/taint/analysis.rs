@@ -149,13 +149,14 @@ impl<'t> Run<'t> {
                 // What nobody reads is not decoded.
                 contents.value = contents.value.restricted(&source.fields);
             }
+            // With the time at which it came: a dead letter has that, not the one that is computed.
+            if let Some(given) = self.given.get_mut(number).and_then(|all| all.get_mut(position)) {
+                more |= given.join(&contents);
+            }
             if let Some(timestamp) = &source.timestamp {
                 // That a whole value counts says nothing of its times.
                 stated.join(&own);
                 contents.timestamp = timestamp.flow(&stated.given(Vec::new())).flattened();
-            }
-            if let Some(given) = self.given.get_mut(number).and_then(|all| all.get_mut(position)) {
-                more |= given.join(&contents);
             }
             more |= self.hand_on(number, &source.outputs, &contents);
         }

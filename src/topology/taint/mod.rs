@@ -46,12 +46,14 @@ pub struct Handles {
     pub any: bool,
     /// In the keys of records.
     pub keys: bool,
+    /// In their timestamps.
+    pub times: bool,
 }
 
 impl Handles {
     /// What it is together with another.
     fn and(self, other: Handles) -> Handles {
-        Handles { any: self.any || other.any, keys: self.keys || other.keys }
+        Handles { any: self.any || other.any, keys: self.keys || other.keys, times: self.times || other.times }
     }
 }
 

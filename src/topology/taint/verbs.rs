@@ -40,9 +40,8 @@ impl Contents {
 
     /// Whether there is any in it.
     pub(super) fn handles(&self) -> Handles {
-        let keys = !self.key.is_clean();
-        let others = [&self.value, &self.headers, &self.timestamp];
-        Handles { any: keys || others.into_iter().any(|taint| !taint.is_clean()), keys }
+        let (keys, times) = (!self.key.is_clean(), !self.timestamp.is_clean());
+        Handles { any: keys || times || !self.value.is_clean() || !self.headers.is_clean(), keys, times }
     }
 
     /// One of its parts.
