@@ -8,6 +8,7 @@ use crate::operators::{Operator, OperatorContext, OperatorError, Passage};
 use crate::record::{Headers, Origin, Record};
 use crate::sink::Failure;
 use crate::source::{Chosen, Next};
+use crate::state::StateError;
 use crate::time::Timestamp;
 use crate::topology::plan::{Edge, NodeId, OnError, Source, Subtopology, Verb};
 use crate::topology::taint::Handles;
@@ -186,12 +187,18 @@ impl Task {
         let plan = self.subtopology.nodes.get(node);
         let (node, handles) = plan.map(|node| (node.name.clone(), node.handles)).unwrap_or_default();
         match error {
-            OperatorError::State(source) => TaskError::State { task: self.id, source },
+            OperatorError::State(source) => self.state_failed(source, handles),
             OperatorError::Serde(source) if source.class() == ErrorClass::Fatal => {
                 TaskError::Unannounced { task: self.id, node, source }
             }
             error => TaskError::Timed { task: self.id, node, message: message(&error, handles.any) },
         }
+    }
+
+    /// The failure of a store of a node.
+    pub(super) fn state_failed(&self, source: StateError, handles: Handles) -> TaskError {
+        let source = if handles.any { source.without_values() } else { source };
+        TaskError::State { task: self.id, source }
     }
 
     /// Lets an operator work in the context of this task.
@@ -267,7 +274,7 @@ impl Task {
             _ => ("process", plan.on_process_error),
         };
         match error {
-            OperatorError::State(source) => return Err(TaskError::State { task: self.id, source }),
+            OperatorError::State(source) => return Err(self.state_failed(source, plan.handles)),
             // Nothing is wrong with the record (invariant I4).
             OperatorError::Serde(source) if source.class() == ErrorClass::Fatal => {
                 return Err(TaskError::Unannounced { task: self.id, node: plan.name.clone(), source });
