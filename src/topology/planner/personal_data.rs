@@ -41,31 +41,14 @@ impl Planner<'_> {
 
     /// A part that is said to hold personal data must be one of the record, as far as that is known. Headers never are.
     fn check_part(&mut self, named: &PersonalPart, (key, value): (&Shape, &Shape)) {
-        let (mut shape, of) = match named.of {
-            RecordPart::Key => (key.required(), "key"),
-            RecordPart::Value => (value.required(), "value"),
+        let (shape, of) = match named.of {
+            RecordPart::Key => (key, "key"),
+            RecordPart::Value => (value, "value"),
             RecordPart::Headers => return,
         };
-        for part in &named.path.0 {
-            let inner = match (part, shape) {
-                (_, Shape::Any | Shape::Never) => return,
-                (Part::Element, Shape::List(element) | Shape::Map(element)) => Ok(&**element),
-                (Part::Field(_), Shape::Map(element)) => Ok(&**element),
-                (Part::Field(name), Shape::Struct(fields)) => match fields.field(name) {
-                    Some(field) => Ok(&field.shape),
-                    None => Err(suggest(name, fields.fields().iter().map(|field| &*field.name))),
-                },
-                (Part::Field(_), Shape::List(_)) => Err(Some("write `[]` behind the name of a list".to_owned())),
-                _ => Err(None),
-            };
-            match inner {
-                Ok(inner) => shape = inner.required(),
-                Err(help) => {
-                    let message = format!("the {of} has no field `{}`", named.name.text);
-                    self.problems.report(Diagnostic::new(named.name.span.clone(), message).help_if(help));
-                    return;
-                }
-            }
+        if let Err(help) = find(&named.path.0, shape) {
+            let message = format!("the {of} has no field `{}`", named.name.text);
+            self.problems.report(Diagnostic::new(named.name.span.clone(), message).help_if(help));
         }
     }
 
@@ -86,13 +69,37 @@ impl Planner<'_> {
 
     fn is_declared_by_sources(&self, sink: &SinkSpec) -> bool {
         let sources = self.spec.sources.iter().flat_map(|sources| sources.iter());
-        let declared: Vec<&Name> = sources
-            .filter(|(_, source)| source.personal_data.as_ref().is_some_and(PersonalDataSpec::any))
-            .flat_map(|(_, source)| source.topic.names())
-            .collect();
-        let written = sink.topic.names();
-        let is_declared = |topic: &Name| declared.iter().any(|other| other.text == topic.text);
-        !written.is_empty() && written.iter().all(is_declared)
+        let declared = sources.filter(|(_, source)| names(source.topic.names(), topic));
+        let declared = declared.filter_map(|(_, source)| source.personal_data.as_ref());
+        let parts = declared.map(|declared| match declared {
+            PersonalDataSpec::Anywhere(true) => PersonalParts::All,
+            PersonalDataSpec::Anywhere(false) => PersonalParts::None,
+            PersonalDataSpec::Parts(parts) => {
+                PersonalParts::Some(parts.iter().map(|part| (part.of, part.path.clone())).collect())
+            }
+        });
+        parts.fold(PersonalParts::None, PersonalParts::together)
+    }
+}
+
+/// Whether something of a shape may have a part there; else what would help.
+fn find(path: &[Part], shape: &Shape) -> Result<(), Option<String>> {
+    let Some((part, rest)) = path.split_first() else { return Ok(()) };
+    match (part, shape.resolved()) {
+        (_, Shape::Any | Shape::Never) => Ok(()),
+        // Any of several may have it.
+        (_, Shape::Union(union)) => {
+            let mut found = union.branches().iter().map(|branch| find(path, branch));
+            let first = found.next().unwrap_or(Err(None));
+            found.fold(first, |found, next| found.or_else(|help| next.map_err(|other| help.or(other))))
+        }
+        (_, Shape::Map(element)) | (Part::Element, Shape::List(element)) => find(rest, &element),
+        (Part::Field(name), Shape::Struct(fields)) => match fields.field(name) {
+            Some(field) => find(rest, &field.shape),
+            None => Err(suggest(name, fields.fields().iter().map(|field| &*field.name))),
+        },
+        (Part::Field(_), Shape::List(_)) => Err(Some("write `[]` behind the name of a list".to_owned())),
+        _ => Err(None),
     }
 }
 

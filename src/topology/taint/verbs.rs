@@ -328,8 +328,9 @@ impl Step<'_> {
 /// A row tells the task of the one that it names who it is.
 fn subscribe(plan: &Subscribe, input: &Contents) -> Contents {
     let given = input.given(vec![input.value.clone()]);
-    // The hash that goes with it tells rows apart, and stays within the application.
-    let fields = [("key", input.key.flattened()), (PARTITION, Taint::clean())];
+    // The hash that goes with it tells rows apart, and stays within the application. The key is bytes here, and comes back
+    // as the one that it was.
+    let fields = [("key", input.key.clone()), (PARTITION, Taint::clean())];
     Contents { key: plan.on.flow(&given), value: Taint::fields(fields), ..input.clone() }
 }
 
