@@ -8,8 +8,9 @@ use crate::expression::{Part, Path};
 use crate::record::Shape;
 use crate::serdes::{Format, SchemaRegistry, Serde};
 use crate::topology::plan::{Source, Topology};
+use crate::topology::spec::scalars::FormatSpec;
 use crate::topology::spec::{Name, PersonalDataSpec, PersonalPart, RecordPart, SinkSpec, SourceSpec, TopologySpec};
-use crate::topology::taint::{Analysis, Handles, Offence, Origins, PersonalParts, Written, analyse};
+use crate::topology::taint::{Analysis, Handles, Offence, Origins, PersonalParts, Written, analyse, marked};
 use crate::yaml::{Content, Diagnostic, Node, Problems, Span, list, suggest};
 
 impl Planner<'_> {
@@ -52,9 +53,14 @@ impl Planner<'_> {
         }
     }
 
-    /// What personal data a sink's topics are for: what it says, or any if for each of its topics a source that reads it
-    /// says that it holds some. `shapes` are those of the keys and values that are written.
-    pub(super) fn personal_parts(&mut self, sink: &SinkSpec, shapes: (&Shape, &Shape)) -> PersonalParts {
+    /// What personal data a sink's topics are for: what it says, or what the sources that read them say, if each of its
+    /// topics has one that says that it holds some. `shapes` are those of the keys and values that are written.
+    pub(super) fn personal_parts(
+        &mut self,
+        sink: &SinkSpec,
+        shapes: (&Shape, &Shape),
+        formats: [(RecordPart, Option<&FormatSpec>); 2],
+    ) -> PersonalParts {
         match &sink.personal_data {
             Some(PersonalDataSpec::Anywhere(true)) => PersonalParts::All,
             Some(PersonalDataSpec::Anywhere(false)) => PersonalParts::None,
@@ -62,12 +68,30 @@ impl Planner<'_> {
                 parts.iter().for_each(|part| self.check_part(part, shapes));
                 PersonalParts::Some(parts.iter().map(|part| (part.of, part.path.clone())).collect())
             }
-            None if self.is_declared_by_sources(sink) => PersonalParts::All,
-            None => PersonalParts::None,
+            None => {
+                let topics = sink.topic.names().iter().map(|topic| self.declared_by_sources(topic));
+                match topics.reduce(PersonalParts::common).unwrap_or_default() {
+                    // What schemas mark counts beside what a source names.
+                    PersonalParts::Some(parts) => PersonalParts::Some(parts).together(self.marked_parts(formats)),
+                    parts => parts,
+                }
+            }
         }
     }
 
-    fn is_declared_by_sources(&self, sink: &SinkSpec) -> bool {
+    /// What the schemas of keys and values mark.
+    fn marked_parts(&self, formats: [(RecordPart, Option<&FormatSpec>); 2]) -> PersonalParts {
+        let described = formats.into_iter().filter_map(|(of, spec)| {
+            let name = spec?.format.schema()?;
+            Some((of, self.options.registry.description(name)?))
+        });
+        let marked =
+            described.flat_map(|(of, schema)| marked(&schema.root).into_iter().map(move |part| (of, part.path)));
+        PersonalParts::Some(marked.collect())
+    }
+
+    /// What the sources that read a topic say that it holds.
+    fn declared_by_sources(&self, topic: &Name) -> PersonalParts {
         let sources = self.spec.sources.iter().flat_map(|sources| sources.iter());
         let declared = sources.filter(|(_, source)| names(source.topic.names(), topic));
         let declared = declared.filter_map(|(_, source)| source.personal_data.as_ref());

@@ -58,11 +58,13 @@ pub(super) fn unmarked(taint: &Taint, kind: Option<&TypeDescription>) -> Taint {
 
 /// What of it lies in none of these parts.
 pub(super) fn outside<'p>(taint: &Taint, parts: impl Iterator<Item = &'p Path> + Clone) -> Taint {
-    let is_in = |path: &Path, part: &Path| {
-        let alike = |(a, b): (&Part, &Part)| a == b || *b == Part::Element;
-        part.0.len() <= path.0.len() && path.0.iter().zip(&part.0).all(alike)
-    };
     only(taint, |path, _| !parts.clone().any(|part| is_in(path, part)))
+}
+
+/// Whether a path leads to a part, or to something in it.
+pub(super) fn is_in(path: &Path, part: &Path) -> bool {
+    let alike = |(a, b): (&Part, &Part)| a == b || *b == Part::Element;
+    part.0.len() <= path.0.len() && path.0.iter().zip(&part.0).all(alike)
 }
 
 /// Those parts of it for which something holds.

@@ -17,6 +17,7 @@ use crate::expression::Path;
 
 pub use crate::topology::spec::RecordPart;
 pub(super) use analysis::{Analysis, analyse};
+pub(super) use marks::marked;
 pub(super) use offences::{Offence, Written};
 pub(super) use origins::Origins;
 
@@ -36,6 +37,34 @@ impl PersonalParts {
     /// Whether it is for any.
     pub fn any(&self) -> bool {
         *self != PersonalParts::None
+    }
+
+    /// What either of two says.
+    pub(super) fn together(self, other: PersonalParts) -> PersonalParts {
+        match (self, other) {
+            (PersonalParts::All, _) | (_, PersonalParts::All) => PersonalParts::All,
+            (PersonalParts::None, parts) | (parts, PersonalParts::None) => parts,
+            (PersonalParts::Some(mut parts), PersonalParts::Some(more)) => {
+                parts.extend(more);
+                PersonalParts::Some(parts)
+            }
+        }
+    }
+
+    /// What two say alike.
+    pub(super) fn common(self, other: PersonalParts) -> PersonalParts {
+        match (self, other) {
+            (PersonalParts::None, _) | (_, PersonalParts::None) => PersonalParts::None,
+            (PersonalParts::All, parts) | (parts, PersonalParts::All) => parts,
+            (PersonalParts::Some(one), PersonalParts::Some(two)) => {
+                let within = |part: &(RecordPart, Path), parts: &[(RecordPart, Path)]| {
+                    parts.iter().any(|(of, path)| *of == part.0 && marks::is_in(&part.1, path))
+                };
+                let both = one.iter().filter(|part| within(part, &two));
+                let both: Vec<_> = both.chain(two.iter().filter(|part| within(part, &one))).cloned().collect();
+                if both.is_empty() { PersonalParts::None } else { PersonalParts::Some(both) }
+            }
+        }
     }
 }
 

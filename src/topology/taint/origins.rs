@@ -84,6 +84,8 @@ impl Notes<'_> {
         };
         marked(&schema.root).into_iter().fold(Taint::clean(), |all, Marked { path, told }| {
             let mark = self.mark(of, &path, format!("{} marks it `pii`", schema.file));
+            // Where the schema says no more, it is believed again where it is written.
+            let mark = if told { mark } else { mark.unknown_within() };
             all.joined(&at(&path, mark))
         })
     }
@@ -126,19 +128,24 @@ impl<'a> Origins<'a> {
                 all.part(part.of).join(&at(&part.path, mark));
             }
         }
-        for (of, path) in written.parts(topic) {
+        let says_so_itself = |part: &&(RecordPart, Path)| match declared {
+            Some(PersonalDataSpec::Parts(parts)) => parts.iter().any(|said| (said.of, &said.path) == (part.0, &part.1)),
+            _ => false,
+        };
+        for (of, path) in written.parts(topic).filter(|part| !says_so_itself(part)) {
             let mark = notes.mark(*of, path, "the sink that writes it says so".to_owned());
             all.part(*of).join(&at(path, mark));
         }
         let stated = all.clone();
-        if matches!(declared, Some(PersonalDataSpec::Anywhere(true))) && all.value.is_clean() {
+        // Parts that sinks name are no less than all of it: only a schema says that the rest holds none.
+        if matches!(declared, Some(PersonalDataSpec::Anywhere(true))) && by_schema.value.is_clean() {
             let said_by = format!("the source `{name}` says `personal_data`");
             all.value = notes.whole(RecordPart::Value, &said_by);
             all.headers.join(&notes.whole(RecordPart::Headers, &said_by));
             if key.schema().is_none() {
                 all.key.join(&notes.whole(RecordPart::Key, &said_by));
             }
-        } else if declared.is_none() && written.all(topic) && all.value.is_clean() && value.schema().is_none() {
+        } else if declared.is_none() && written.all(topic) && value.schema().is_none() {
             all.value = notes.whole(RecordPart::Value, "the sink that writes it says `personal_data`");
         }
         Incoming { all, stated }

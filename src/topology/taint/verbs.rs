@@ -290,15 +290,6 @@ impl Step<'_> {
             for topic in sink.topic.names() {
                 self.more |= self.topics.named.entry(Arc::clone(topic)).or_default().join(&sent);
             }
-            if let Some(pattern) = sink.topic.pattern() {
-                match self.topics.matching.iter_mut().find(|(other, _)| other == pattern) {
-                    Some((_, known)) => self.more |= known.join(&sent),
-                    None => {
-                        self.topics.matching.push((pattern.clone(), sent));
-                        self.more = true;
-                    }
-                }
-            }
         }
         Vec::new()
     }
