@@ -209,41 +209,32 @@ impl Report<'_> {
         let (message, advice) = match &offence.to {
             Written::Undeclared(topic) => (
                 format!("{part} {be} personal data, and the topic `{topic}` is not declared for it"),
-                match offence.of {
-                    "headers" => {
-                        "remove it with `set_headers`, name the parts of the source that hold some instead of \
-                         `personal_data: true`, or declare the topic with `personal_data: true` on this sink"
-                    }
-                    "timestamp" => {
-                        "compute the time of the source from what is no personal data, take the record's own, or declare \
-                         the topic with `personal_data: true` on this sink"
-                    }
-                    _ => {
-                        "leave it out, put `redact(.., 'kind')` in its place, or declare the topic with \
-                         `personal_data: true` on this sink"
-                    }
-                },
+                advice(group, "declare the topic with `personal_data: true` on this sink"),
             ),
             Written::OtherParts(topic) => (
                 format!("{part} {be} personal data, and the topic `{topic}` is declared for other parts only"),
-                "leave it out, put `redact(.., 'kind')` in its place, or name it under `personal_data` of this sink",
+                match group.iter().any(|offence| matter(offence) == Matter::Time) {
+                    // Times have no name.
+                    true => advice(group, "declare the topic for all of it: `personal_data: true` on this sink"),
+                    false => advice(group, "name it under `personal_data` of this sink"),
+                },
             ),
             Written::Unmarked(file) => (
                 format!("{part} {be} personal data, and {file} does not mark it so"),
                 "leave it out, put `redact(.., 'kind')` in its place, or mark the field, all of it, with `\"pii\": true`, \
-                 so that readers know",
+                 so that readers know".to_owned(),
             ),
             Written::TopicName => (
                 "a topic would be named after personal data, and everybody sees the names of topics".to_owned(),
-                "name topics after what is no personal data",
+                "name topics after what is no personal data".to_owned(),
             ),
             Written::Log => (
                 format!("`peek` would write personal data to the log of the process: {part}"),
-                "show what holds none, such as `- peek: offset`",
+                "show what holds none, such as `- peek: offset`".to_owned(),
             ),
             Written::Agent(agent) => (
                 format!("the agent `{agent}` would be given personal data: {part}"),
-                "ask the agent `pii` first, and give it what that has redacted, or `redact(...)`",
+                "ask the agent `pii` first, and give it what that has redacted, or `redact(...)`".to_owned(),
             ),
         };
         let which = if group.len() == 1 { "it" } else { "the first" };
@@ -280,6 +271,66 @@ impl Report<'_> {
         };
         let (key, body) = owner("streams").or_else(|| owner("tables"))?;
         Some(verb(body, step).unwrap_or_else(|| key.span.clone()))
+    }
+}
+
+/// What can be done about a part of a record hangs on what it is.
+#[derive(Clone, Copy, PartialEq)]
+enum Matter {
+    /// Something of the key or value.
+    Content,
+    /// A header.
+    Header,
+    /// All headers, because they count as a whole.
+    Headers,
+    /// The timestamp.
+    Time,
+}
+
+fn matter(offence: &Offence) -> Matter {
+    match offence.of {
+        "headers" if offence.path.0.is_empty() => Matter::Headers,
+        "headers" => Matter::Header,
+        "timestamp" => Matter::Time,
+        _ => Matter::Content,
+    }
+}
+
+impl Matter {
+    /// What it is, and what would keep it out of a topic.
+    fn remedy(self) -> (&'static str, &'static str) {
+        match self {
+            Matter::Content => ("of the key and the value", "leave it out, put `redact(.., 'kind')` in its place"),
+            Matter::Header => ("of a header", "remove it with `set_headers`"),
+            Matter::Headers => (
+                "of the headers",
+                "name the parts of the source that hold some instead of `personal_data: true`, or say of the processor that \
+                 made them what it clears",
+            ),
+            Matter::Time => (
+                "of the time",
+                "compute the time of the source from what is no personal data, take the record's own, or have the processor \
+                 that made it keep timestamps",
+            ),
+        }
+    }
+}
+
+/// What would help against all of them, and what else would.
+fn advice(group: &[&Offence], otherwise: &str) -> String {
+    let mut matters: Vec<Matter> = Vec::new();
+    for offence in group {
+        let matter = matter(offence);
+        if !matters.contains(&matter) {
+            matters.push(matter);
+        }
+    }
+    match matters.as_slice() {
+        [one] => format!("{}, or {otherwise}", one.remedy().1),
+        several => {
+            let each = several.iter().map(|matter| matter.remedy()).map(|(what, remedy)| format!("{what}, {remedy}; "));
+            format!("{}or {otherwise}", each.collect::<String>())
+        }
     }
 }
 
