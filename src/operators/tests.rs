@@ -293,7 +293,9 @@ fn messages_without_values_hold_none() {
     let (path, store) = (std::path::PathBuf::from("/state"), "people".to_owned());
     let undecodable =
         StateError::Undecodable { path, store, key: named.to_owned(), detail: format!("{named} is no long") };
-    for error in [damaged(), undecodable] {
+    let globals =
+        StateError::Globals { path: std::path::PathBuf::from("/state"), detail: format!("the row of {named}") };
+    for error in [damaged(), undecodable, globals] {
         let class = crate::error::Classified::class(&error);
         let hidden = error.without_values();
         assert_eq!(crate::error::Classified::class(&hidden), class);

@@ -194,6 +194,8 @@ impl StateError {
                 StateError::Undecodable { path, store, key: hidden(), detail: "it is none of the store's".to_owned() }
             }
             StateError::Damaged { owner, detail, .. } => StateError::Damaged { owner, key: hidden(), detail },
+            // It names the row.
+            StateError::Globals { path, .. } => StateError::Globals { path, detail: hidden() },
             other => other,
         }
     }
