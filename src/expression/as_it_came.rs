@@ -163,6 +163,10 @@ impl Flow<'_> {
 
     /// What a comparison tells of one side: a truth is one again, and a word of a closed set is spelt out.
     pub(super) fn told(&mut self, side: &Node, other: &Node) -> Taint {
+        // Whether there is a value tells nothing of which.
+        if matches!(other.kind, NodeKind::Constant(Value::Null)) {
+            return Taint::clean();
+        }
         let tells = self.came(side).iter().any(Came::is_closed) || self.came(other).iter().any(Came::is_truth);
         if tells { self.of(side).flattened() } else { Taint::clean() }
     }
