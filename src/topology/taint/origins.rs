@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::marks::{Marked, at, marked};
+use super::marks::{Marked, at, is_in, marked};
 use super::traces::Traces;
 use super::verbs::Contents;
 use super::{PersonalOrigin, PersonalParts, named};
@@ -128,11 +128,12 @@ impl<'a> Origins<'a> {
                 all.part(part.of).join(&at(&part.path, mark));
             }
         }
-        let says_so_itself = |part: &&(RecordPart, Path)| match declared {
-            Some(PersonalDataSpec::Parts(parts)) => parts.iter().any(|said| (said.of, &said.path) == (part.0, &part.1)),
-            _ => false,
-        };
-        for (of, path) in written.parts(topic).filter(|part| !says_so_itself(part)) {
+        for (of, path) in written.parts(topic) {
+            // What is said twice is told of once. Of a part that is marked because something in it is, a sink may say more.
+            let is_said = |(part, mark): &(Path, Mark)| part == path || is_in(path, part) && !mark.is_made_by_code();
+            if all.part(*of).paths().iter().any(is_said) {
+                continue;
+            }
             let mark = notes.mark(*of, path, "the sink that writes it says so".to_owned());
             all.part(*of).join(&at(path, mark));
         }
