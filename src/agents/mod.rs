@@ -38,6 +38,13 @@ pub trait Agent: Send + Sync {
         Vec::new()
     }
 
+    /// The parts of its answer that are what it was asked about, redacted, named in the same way. What it finds shows what
+    /// it is in free text only: where it is asked about what has been cut, put together or replaced, they are personal data
+    /// as that is.
+    fn redacted_answers(&self) -> Vec<Vec<&str>> {
+        Vec::new()
+    }
+
     /// Answers. The same input gives the same answer.
     ///
     /// # Errors

@@ -2,9 +2,10 @@
 //!
 //! Values are followed, not decisions: what a comparison, a condition, `size` or `has` says about personal data is a truth
 //! or a count, and counts as none, and so does which of two results a condition chooses. `docs/personal-data.md` says why.
-//! A truth or a word of a closed set is told by an equality as it is, so that there the mark stays.
+//! A truth or a word of a closed set is told by a comparison as it is, so that there the mark stays: see `as_it_came.rs`.
 //! Functions that are not known here give what they are given, as a whole.
 
+use super::as_it_came::{Came, is_spelt_out};
 use super::functions::Function;
 use super::loops::Loop;
 use super::native::NativeFunction;
@@ -30,9 +31,6 @@ const TELLING: &[&str] = &[
 
 /// Functions that give some of the elements of a list, or all in another order: their first argument's form is kept.
 const REARRANGING: &[&str] = &["take", "take_last", "slice", "distinct", "sort", "reverse", "dyn"];
-
-/// Functions that give elements of a list as they are.
-const CHOOSING: &[&str] = &["first", "last", "take", "take_last", "slice", "distinct", "sort", "flatten"];
 
 /// What of an expression's input is personal data.
 #[derive(Clone, Debug, Default)]
@@ -66,41 +64,62 @@ impl Given {
 impl Expression {
     /// Which parts of its results come from personal data.
     pub fn flow(&self, given: &Given) -> Taint {
-        Flow { given, variables: Vec::new() }.of(&self.0.root)
+        Flow::new(given, &self.0.shapes).of(&self.0.root)
+    }
+
+    /// Of its results, what comes from personal data and is no longer free text as it came into the expression: there, what
+    /// shows what it is may not be found any more.
+    pub fn flow_of_changed(&self, given: &Given) -> Taint {
+        Flow::new(given, &self.0.shapes).changed(&self.0.root)
     }
 }
 
 impl Projection {
     /// Which parts of its results come from personal data.
     pub fn flow(&self, given: &Given) -> Taint {
+        self.by_expression(&|expression| expression.flow(given))
+    }
+
+    /// The same of what is no longer free text as it came: see [`Expression::flow_of_changed`].
+    pub fn flow_of_changed(&self, given: &Given) -> Taint {
+        self.by_expression(&|expression| expression.flow_of_changed(given))
+    }
+
+    fn by_expression(&self, of: &dyn Fn(&Expression) -> Taint) -> Taint {
         match self {
-            Projection::Expression(expression) => expression.flow(given),
+            Projection::Expression(expression) => of(expression),
             Projection::Struct { shape: Shape::Struct(shape), parts } => Taint::fields(
-                shape.fields().iter().map(|field| &*field.name).zip(parts.iter().map(|part| part.flow(given))),
+                shape.fields().iter().map(|field| &*field.name).zip(parts.iter().map(|part| part.by_expression(of))),
             ),
             Projection::Struct { parts, .. } | Projection::List { parts, .. } => {
-                Taint::elements(parts.iter().fold(Taint::clean(), |all, part| all.joined(&part.flow(given))))
+                Taint::elements(parts.iter().fold(Taint::clean(), |all, part| all.joined(&part.by_expression(of))))
             }
         }
     }
 }
 
 /// Goes through an expression.
-struct Flow<'g> {
+pub(super) struct Flow<'g> {
     given: &'g Given,
+    /// The shapes of what bindings stand for.
+    pub(super) shapes: &'g [(Binding, Shape)],
     /// What the variables of the macros around the current position hold, innermost last.
-    variables: Vec<Variable>,
+    pub(super) variables: Vec<Variable>,
 }
 
 /// The variable of a macro.
-struct Variable {
+pub(super) struct Variable {
     taint: Taint,
-    /// Whether it holds free text as it came: see [`Flow::is_text_as_it_came`].
-    is_text: bool,
+    /// What it is as it came.
+    pub(super) came: Vec<Came>,
 }
 
-impl Flow<'_> {
-    fn of(&mut self, node: &Node) -> Taint {
+impl<'g> Flow<'g> {
+    fn new(given: &'g Given, shapes: &'g [(Binding, Shape)]) -> Self {
+        Flow { given, shapes, variables: Vec::new() }
+    }
+
+    pub(super) fn of(&mut self, node: &Node) -> Taint {
         match &node.kind {
             NodeKind::Slot(binding) => self.given.of(binding),
             NodeKind::Variable(depth) => {
@@ -109,14 +128,17 @@ impl Flow<'_> {
             NodeKind::WindowStart | NodeKind::WindowEnd => self.given.timestamp.flattened(),
             NodeKind::Header(name) => named(&self.given.headers, name),
             NodeKind::Field { operand, name, .. } | NodeKind::Member { operand, name } => self.of(operand).field(name),
-            NodeKind::Index { operand, index } => named(&self.of(operand), index),
-            NodeKind::Constant(_)
-            | NodeKind::Has { .. }
-            | NodeKind::HasHeader(_)
-            | NodeKind::Compare { .. }
-            | NodeKind::Matches { .. } => Taint::clean(),
-            NodeKind::Equal { left, right, .. } => self.told(left, right).joined(&self.told(right, left)),
-            NodeKind::In(element, list) => self.told(element, list),
+            NodeKind::Index { operand, index } => {
+                let named = named(&self.of(operand), index);
+                // Of what the topology spells out, an index chooses what is the same as something else.
+                if is_spelt_out(operand) { named.joined(&self.of(index).flattened()) } else { named }
+            }
+            NodeKind::Constant(_) | NodeKind::Has { .. } | NodeKind::HasHeader(_) | NodeKind::Matches { .. } => {
+                Taint::clean()
+            }
+            NodeKind::Equal { left, right, .. } | NodeKind::Compare { left, right, .. } | NodeKind::In(left, right) => {
+                self.told(left, right).joined(&self.told(right, left))
+            }
             // Lists are put together, and everything else is one value made of two.
             NodeKind::Arithmetic { left, right, .. } => self.of(left).joined(&self.of(right)),
             NodeKind::Conditional { then, otherwise, .. } => self.of(then).joined(&self.of(otherwise)),
@@ -160,10 +182,11 @@ impl Flow<'_> {
     }
 
     fn over(&mut self, operand: &Node, body: &Loop) -> Taint {
-        let (taint, is_text) = (self.of(operand), self.is_text_as_it_came(operand));
-        self.variables.push(Variable { taint: taint.element(), is_text });
+        let (taint, came) = (self.of(operand), self.came(operand));
+        let came = came.into_iter().flat_map(|came| came.elements()).collect();
+        self.variables.push(Variable { taint: taint.element(), came });
         // Of a list that the topology spells out, a condition can choose what is the same as something else.
-        let is_spelt_out = matches!(operand.kind, NodeKind::Constant(_));
+        let is_spelt_out = is_spelt_out(operand);
         let result = match body {
             Loop::Filter(condition) if is_spelt_out => taint.joined(&Taint::elements(self.read_by(condition))),
             Loop::Filter(_) => taint,
@@ -179,13 +202,6 @@ impl Flow<'_> {
         result
     }
 
-    /// What an equality tells of one side: a truth is one again, and a word of a closed set is spelt out. Anything else has
-    /// too many values for one answer to be a copy.
-    fn told(&mut self, side: &Node, other: &Node) -> Taint {
-        let is_truth = matches!(other.kind, NodeKind::Constant(Value::Bool(_)));
-        if is_truth || is_closed(side) { self.of(side).flattened() } else { Taint::clean() }
-    }
-
     /// All that an expression reads, also what it only tells something about.
     fn read_by(&mut self, node: &Node) -> Taint {
         match &node.kind {
@@ -196,36 +212,12 @@ impl Flow<'_> {
             | NodeKind::Member { .. } => self.of(node).flattened(),
             NodeKind::Loop { operand, body } => {
                 let read = self.read_by(operand);
-                self.variables.push(Variable { taint: read.clone(), is_text: false });
+                self.variables.push(Variable { taint: read.clone(), came: Vec::new() });
                 let read = body.bodies().fold(read, |read, body| read.joined(&self.read_by(body)));
                 self.variables.pop();
                 read
             }
             _ => node.children().fold(Taint::clean(), |read, child| read.joined(&self.read_by(child))),
-        }
-    }
-
-    /// Whether a value is free text as it came into the expression, or a list of such: there, what shows what it is can be
-    /// found. What has been cut, put together or was a number before may not be.
-    fn is_text_as_it_came(&self, node: &Node) -> bool {
-        match &node.kind {
-            NodeKind::Slot(_) | NodeKind::Header(_) | NodeKind::Constant(_) => true,
-            NodeKind::Variable(depth) => self.variables.iter().rev().nth(*depth).is_some_and(|known| known.is_text),
-            NodeKind::Field { operand, shape, index, .. } => {
-                let field = shape.fields().get(*index);
-                field.is_some_and(|field| holds_text(&field.shape)) && self.is_text_as_it_came(operand)
-            }
-            NodeKind::Member { operand, .. } | NodeKind::Index { operand, .. } => self.is_text_as_it_came(operand),
-            NodeKind::Coalesce(candidates) => candidates.iter().all(|node| self.is_text_as_it_came(node)),
-            NodeKind::Conditional { then, otherwise, .. } => {
-                self.is_text_as_it_came(then) && self.is_text_as_it_came(otherwise)
-            }
-            NodeKind::Loop { operand, body: Loop::Filter(_) } => self.is_text_as_it_came(operand),
-            NodeKind::Call { function, arguments } => {
-                let is_kept = matches!(function.name, "string" | "dyn") || CHOOSING.contains(&function.name);
-                is_kept && arguments.first().is_some_and(|of| self.is_text_as_it_came(of))
-            }
-            _ => false,
         }
     }
 
@@ -266,27 +258,6 @@ fn named(of: &Taint, name: &Node) -> Taint {
     match constant(name) {
         Some(name) => of.field(name),
         None => of.element(),
-    }
-}
-
-/// Whether a value is one of few: a truth, or a word of a closed set.
-fn is_closed(node: &Node) -> bool {
-    match &node.kind {
-        NodeKind::Not(inner) => is_closed(inner),
-        NodeKind::Field { shape, index, .. } => {
-            let field = shape.fields().get(*index);
-            field.is_some_and(|field| matches!(field.shape.required(), Shape::Bool | Shape::Enum(_)))
-        }
-        _ => false,
-    }
-}
-
-/// Whether there may be free text in values of a shape.
-fn holds_text(shape: &Shape) -> bool {
-    match shape.required() {
-        Shape::List(element) | Shape::Map(element) => holds_text(element),
-        Shape::String | Shape::Any | Shape::Never | Shape::Struct(_) | Shape::Union(_) | Shape::Recursive(_) => true,
-        _ => false,
     }
 }
 

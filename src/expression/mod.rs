@@ -8,6 +8,7 @@
 //! Which part of CEL there is, what differs from its specification and what is added says `docs/expressions.md`, which
 //! `tests/cel/` checks.
 
+mod as_it_came;
 mod call;
 mod check;
 mod error;
@@ -167,6 +168,8 @@ struct Compiled {
     root: Node,
     shape: Shape,
     uses: Vec<(Binding, Fields)>,
+    /// The shapes of the bindings that it reads.
+    shapes: Vec<(Binding, Shape)>,
 }
 
 impl Expression {
@@ -176,7 +179,10 @@ impl Expression {
         let syntax = parse::parse(source)?;
         let compiled = check::compile(&syntax, scope)?;
         let uses = uses::uses(&compiled.node);
-        Ok(Expression(Arc::new(Compiled { source: source.into(), root: compiled.node, shape: compiled.shape, uses })))
+        let shape_of = |binding: &Binding| scope.names.iter().find(|(_, known, _)| known == binding);
+        let shapes = uses.iter().filter_map(|(binding, _)| Some((binding.clone(), shape_of(binding)?.2.clone())));
+        let (source, shapes) = (source.into(), shapes.collect());
+        Ok(Expression(Arc::new(Compiled { source, root: compiled.node, shape: compiled.shape, uses, shapes })))
     }
 
     /// The shape of every result.

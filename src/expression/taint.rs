@@ -36,6 +36,11 @@ impl Mark {
 
     /// The same of something that code of Rust has made: which of its parts hold personal data only its author knows.
     pub fn made_by_code(self) -> Self {
+        self.unknown_within()
+    }
+
+    /// The same of something of which it is not known which of its parts hold personal data, but where it is written.
+    pub fn unknown_within(self) -> Self {
         Mark { opaque: true, ..self }
     }
 
@@ -94,14 +99,16 @@ impl Taint {
         fields.into_iter().fold(Taint::clean(), |all, (name, taint)| all.with(Part::Field(name.into()), taint))
     }
 
-    /// The same with this in place of a part. A whole stays one.
+    /// The same with this in place of a part. A whole stays one, and no less than what is put into it.
     pub fn with(mut self, part: Part, taint: Taint) -> Self {
-        if self.whole.is_none() {
-            self.parts.remove(&part);
-            if !taint.is_clean() {
-                self.parts.insert(part, taint);
-                return self.bounded();
-            }
+        if self.whole.is_some() {
+            self.join(&taint);
+            return self;
+        }
+        self.parts.remove(&part);
+        if !taint.is_clean() {
+            self.parts.insert(part, taint);
+            return self.bounded();
         }
         self
     }
@@ -302,6 +309,10 @@ mod tests {
         let name = || Taint::fields([("name", Taint::whole(Mark::new(2)))]);
         assert_eq!(name().joined(&made), Taint::whole(Mark::new(2)));
         assert_eq!(Taint::fields([("a", made.clone()), ("name", name())]).mark(), Some(Mark::new(2)));
+        // What is put into something that code has made is not lost in it.
+        let put = |taint| made.clone().with(Part::Field("note".to_owned()), taint);
+        assert_eq!(put(Taint::whole(Mark::new(2))), Taint::whole(Mark::new(2)));
+        assert_eq!(put(Taint::clean()), made);
     }
 
     #[test]

@@ -168,9 +168,10 @@ impl OperatorError {
             OperatorError::Value(_) => "an expression gave something that the step cannot work with".to_owned(),
             OperatorError::Processor { processor, .. } => format!("processor `{processor}` failed"),
             OperatorError::Panicked { processor, .. } => format!("processor `{processor}` panicked"),
-            OperatorError::Agent(_) | OperatorError::Collect(_) | OperatorError::Stop(_) | OperatorError::State(_) => {
-                self.to_string()
-            }
+            // What an agent answers from elsewhere may quote what it was asked.
+            OperatorError::Agent(AgentError::Unavailable { agent, .. }) => format!("agent `{agent}` gave no answer"),
+            OperatorError::State(_) => "a store failed".to_owned(),
+            OperatorError::Agent(_) | OperatorError::Collect(_) | OperatorError::Stop(_) => self.to_string(),
         }
     }
 }

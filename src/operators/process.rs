@@ -154,7 +154,8 @@ impl Operator for Process {
     fn process(&mut self, _input: usize, record: record::Record, context: &mut OperatorContext<'_>) -> Result<()> {
         let given = Record {
             key: record.key.as_ref().map_or(Value::Null, |key| key.value.clone()),
-            value: record.value.clone(),
+            // No more than it reads: what comes out is judged by that.
+            value: record.value.restricted(&self.plan.reads),
             timestamp: record.timestamp,
             headers: record.headers.clone(),
             window: record.window,

@@ -279,3 +279,26 @@ sinks: [{from: out, topic: out}]";
     assert_eq!(answer(3, &hashes[2], Value::Null, true), [Value::Null], "the row that was handed on is gone");
     assert_eq!(answer(3, &hashes[2], Value::Null, true), [], "and has been taken back");
 }
+
+/// What may be personal data is in none of the messages that are to hold none: not what an agent says, not a row's key.
+#[test]
+fn messages_without_values_hold_none() {
+    let named = "quentin@example.com";
+    let (agent, reason) = ("oracle".to_owned(), format!("it did not understand {named}"));
+    let unavailable = OperatorError::Agent(AgentError::Unavailable { agent, reason });
+    assert_eq!(unavailable.without_values(), "agent `oracle` gave no answer");
+    let damaged = || StateError::damaged_row("`suppress`", named.as_bytes(), "it does not say what caused it");
+    assert!(damaged().to_string().contains(named));
+    assert_eq!(OperatorError::State(damaged()).without_values(), "a store failed");
+    let (path, store) = (std::path::PathBuf::from("/state"), "people".to_owned());
+    let undecodable =
+        StateError::Undecodable { path, store, key: named.to_owned(), detail: format!("{named} is no long") };
+    let globals =
+        StateError::Globals { path: std::path::PathBuf::from("/state"), detail: format!("the row of {named}") };
+    for error in [damaged(), undecodable, globals] {
+        let class = crate::error::Classified::class(&error);
+        let hidden = error.without_values();
+        assert_eq!(crate::error::Classified::class(&hidden), class);
+        assert!(!hidden.to_string().contains("quentin"), "{hidden}");
+    }
+}

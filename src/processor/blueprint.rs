@@ -111,8 +111,8 @@ impl Blueprint {
         self
     }
 
-    /// Which part of the values that arrive is needed; all of it, if this is not said. What nobody needs is not decoded,
-    /// and null.
+    /// Which part of the values that arrive is needed; all of it, if this is not said. The processor is given no more: other
+    /// fields are null, and other entries of maps are not there. What nobody needs is not decoded.
     #[must_use]
     pub fn reads(self, fields: Fields) -> Self {
         Blueprint { reads: fields, ..self }
@@ -176,8 +176,8 @@ impl Output {
 
     /// Says that values, headers and timestamps that are set and keys of another shape ([`Output::keys`]) hold nothing of
     /// the personal data that the processor is given or has stored: it redacts or counts. Keys that may be those that came
-    /// are what they were. Whoever says so answers for it. Without this, a topology that writes what comes out to a topic
-    /// not declared for personal data is refused.
+    /// are what they were, also where they were stored before they are handed on. Whoever says so answers for it. Without
+    /// this, a topology that writes what comes out to a topic not declared for personal data is refused.
     #[must_use]
     pub fn clears_personal_data(self) -> Self {
         Output { clears_personal_data: true, ..self }

@@ -1,6 +1,9 @@
 //! Which fields of a value a plan uses, so that a decoder can pass over the others.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{StructValue, Value};
 
 /// The part of a value that somebody uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,9 +50,33 @@ impl Fields {
     }
 }
 
+impl Value {
+    /// The same with only this part of it: other fields are null, and other entries of maps are not there. Elements of lists
+    /// all have the same part.
+    pub fn restricted(&self, fields: &Fields) -> Value {
+        let Fields::Some(names) = fields else { return self.clone() };
+        match self {
+            Value::Struct(value) => {
+                let values = value
+                    .iter()
+                    .map(|(name, value)| names.get(&**name).map_or(Value::Null, |fields| value.restricted(fields)));
+                Value::Struct(StructValue::new(Arc::clone(value.shape()), values.collect()))
+            }
+            Value::Map(map) => {
+                let kept =
+                    map.iter().filter_map(|(name, value)| Some((name.clone(), value.restricted(names.get(&**name)?))));
+                Value::Map(Arc::new(kept.collect()))
+            }
+            Value::List(elements) => Value::List(elements.iter().map(|element| element.restricted(fields)).collect()),
+            other => other.clone(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{Shape, Text};
 
     #[test]
     fn the_whole_swallows_its_parts() {
@@ -61,5 +88,19 @@ mod tests {
         assert_eq!(fields.of("sentiment"), Some(&Fields::All));
         fields.merge(&Fields::All);
         assert_eq!(fields, Fields::All);
+    }
+
+    #[test]
+    fn a_value_is_restricted_to_the_part_that_is_used() {
+        let Shape::Struct(shape) = Shape::structure("", [("a", Shape::Int), ("b", Shape::Int)]) else { unreachable!() };
+        let pair = |b: Value| Value::Struct(StructValue::new(Arc::clone(&shape), vec![Value::Int(1), b].into()));
+        let map = |entries: &[(&'static str, Value)]| {
+            Value::Map(Arc::new(entries.iter().map(|(name, value)| (Text::from_static(name), value.clone())).collect()))
+        };
+        let value = map(&[("list", Value::list(vec![pair(Value::Int(2))])), ("other", Value::Int(3))]);
+        assert_eq!(value.restricted(&Fields::All), value);
+        let part = map(&[("list", Value::list(vec![pair(Value::Null)]))]);
+        assert_eq!(value.restricted(&Fields::path(&["list", "a"])), part);
+        assert_eq!(value.restricted(&Fields::none()), map(&[]));
     }
 }

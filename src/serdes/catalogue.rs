@@ -60,6 +60,13 @@ pub enum Parts {
     Fields(Vec<FieldDescription>),
     /// One of several types.
     OneOf(Vec<TypeDescription>),
+    /// Of a type that is not described again, or no more.
+    Untold {
+        /// A record around it, so many outwards: 1 is the innermost. `None`: it lies too deep, or there is too much.
+        around: Option<usize>,
+        /// Whether anything in the schema is marked: then this counts as personal data where it is read.
+        marked: bool,
+    },
 }
 
 /// A field of a record.
@@ -91,6 +98,7 @@ impl TypeDescription {
                 Parts::Elements(element) => element.holds_personal_data(),
                 Parts::Fields(fields) => fields.iter().any(|field| field.kind.holds_personal_data()),
                 Parts::OneOf(types) => types.iter().any(TypeDescription::holds_personal_data),
+                Parts::Untold { marked, .. } => *marked,
             }
     }
 }
@@ -129,14 +137,15 @@ impl<'a> Reader<'a> {
     fn read(&mut self, schema: &'a Json, namespace: &str) -> Result<TypeDescription, (String, String)> {
         self.types += 1;
         if self.types > MAX_TYPES || self.open.len() > MAX_DEPTH {
-            return Ok(self.beyond("more"));
+            return Ok(self.untold("more", None));
         }
         match schema {
             Json::String(name) if PRIMITIVES.contains(&name.as_str()) => Ok(plain(name)),
             Json::String(name) => {
                 let full = qualify(name, namespace);
+                let around = self.open.iter().rev().position(|open| *open == full).map(|outwards| outwards + 1);
                 match self.definitions.get(&full).cloned() {
-                    Some((_, _)) if self.open.contains(&full) => Ok(self.beyond(short(&full))),
+                    Some((_, _)) if around.is_some() => Ok(self.untold(short(&full), around)),
                     Some((definition, outer)) => self.object(definition, &outer),
                     None => Ok(plain(name)),
                 }
@@ -152,8 +161,9 @@ impl<'a> Reader<'a> {
     }
 
     /// A part that is not described again, or no more.
-    fn beyond(&self, name: &str) -> TypeDescription {
-        TypeDescription { name: name.to_owned(), personal_data: self.marked, parts: Parts::None }
+    fn untold(&self, name: &str, around: Option<usize>) -> TypeDescription {
+        let parts = Parts::Untold { around, marked: self.marked };
+        TypeDescription { name: name.to_owned(), personal_data: false, parts }
     }
 
     fn object(&mut self, object: &'a Map<String, Json>, namespace: &str) -> Result<TypeDescription, (String, String)> {
@@ -361,9 +371,11 @@ mod tests {
                 "phone: string true",
                 "items: list of Item false",
                 "gift: Item or null false",
-                "next: Order or null true"
+                "next: Order or null false"
             ]
         );
+        assert_eq!(fields[5].kind.parts, Parts::Untold { around: Some(1), marked: true });
+        assert!(fields[5].kind.holds_personal_data());
         assert_eq!((fields[0].doc.as_str(), fields[1].tags.as_slice()), ("Which.", &["CONTACT".to_owned()][..]));
         let Parts::Elements(item) = &fields[3].kind.parts else { panic!("a list") };
         let Parts::Fields(item) = &item.parts else { panic!("of records") };

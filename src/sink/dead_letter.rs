@@ -25,6 +25,8 @@ pub struct Failure {
     pub personal_data: bool,
     /// Whether keys may hold personal data, too: then the event has none, and none of its own.
     pub personal_keys: bool,
+    /// Whether timestamps may: then the event has the time of the failure.
+    pub personal_times: bool,
 }
 
 /// Turns failures into records of the dead letter topic.
@@ -83,7 +85,7 @@ impl DeadLetterWriter {
             topic: &self.plan.topic,
             key: record.key.clone().filter(|_| !failure.personal_keys),
             value: Some(value.into()),
-            timestamp: record.timestamp.max(0),
+            timestamp: if failure.personal_times { now } else { record.timestamp.max(0) },
             headers: headers(failure, origin),
             input_partition: origin.partition(),
             partition: None,

@@ -184,6 +184,21 @@ impl StateError {
     pub fn damaged_row(owner: &'static str, key: &[u8], detail: &'static str) -> StateError {
         StateError::Damaged { owner, key: printable(key), detail }
     }
+
+    /// The same without keys and values: where these may be personal data.
+    #[must_use]
+    pub fn without_values(self) -> StateError {
+        let hidden = || "(not shown, as it may be personal data)".to_owned();
+        match self {
+            StateError::Undecodable { path, store, .. } => {
+                StateError::Undecodable { path, store, key: hidden(), detail: "it is none of the store's".to_owned() }
+            }
+            StateError::Damaged { owner, detail, .. } => StateError::Damaged { owner, key: hidden(), detail },
+            // It names the row.
+            StateError::Globals { path, .. } => StateError::Globals { path, detail: hidden() },
+            other => other,
+        }
+    }
 }
 
 impl Classified for StateError {

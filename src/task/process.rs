@@ -8,17 +8,18 @@ use crate::operators::{Operator, OperatorContext, OperatorError, Passage};
 use crate::record::{Headers, Origin, Record};
 use crate::sink::Failure;
 use crate::source::{Chosen, Next};
+use crate::state::StateError;
 use crate::time::Timestamp;
 use crate::topology::plan::{Edge, NodeId, OnError, Source, Subtopology, Verb};
+use crate::topology::taint::Handles;
 
 /// The input record at hand, from which everything in progress derives.
 #[derive(Clone)]
 pub(super) struct InHand {
     origin: Origin,
     raw: LogRecord,
-    personal_data: bool,
-    /// Whether its key may be some; `None`: as the node says that it comes to.
-    personal_keys: Option<bool>,
+    /// Where it may hold personal data; `None` of what was held back, of which no more is known than of the node.
+    personal: Option<Handles>,
 }
 
 impl Task {
@@ -48,9 +49,9 @@ impl Task {
         self.dirty = true;
         self.counters.records_in += 1;
         let Some(source) = plan.sources.get(chosen.source) else { return Ok(()) };
-        let Source { personal_data, personal_keys, .. } = *source;
-        let input =
-            InHand { origin: chosen.origin, raw: chosen.raw, personal_data, personal_keys: Some(personal_keys) };
+        let Source { personal_data, personal_keys, personal_times, .. } = *source;
+        let personal = Handles { any: personal_data, keys: personal_keys, times: personal_times };
+        let input = InHand { origin: chosen.origin, raw: chosen.raw, personal: Some(personal) };
         match chosen.record {
             Ok(record) => {
                 self.stream_time.observe(record.timestamp);
@@ -65,6 +66,7 @@ impl Task {
                     message: if personal_data { error.without_values() } else { error.to_string() },
                     personal_data,
                     personal_keys,
+                    personal_times,
                 };
                 self.handle(source.on_decode_error, failure, &input, now)
             }
@@ -185,12 +187,18 @@ impl Task {
         let plan = self.subtopology.nodes.get(node);
         let (node, handles) = plan.map(|node| (node.name.clone(), node.handles)).unwrap_or_default();
         match error {
-            OperatorError::State(source) => TaskError::State { task: self.id, source },
+            OperatorError::State(source) => self.state_failed(source, handles),
             OperatorError::Serde(source) if source.class() == ErrorClass::Fatal => {
                 TaskError::Unannounced { task: self.id, node, source }
             }
             error => TaskError::Timed { task: self.id, node, message: message(&error, handles.any) },
         }
+    }
+
+    /// The failure of a store of a node.
+    pub(super) fn state_failed(&self, source: StateError, handles: Handles) -> TaskError {
+        let source = if handles.any { source.without_values() } else { source };
+        TaskError::State { task: self.id, source }
     }
 
     /// Lets an operator work in the context of this task.
@@ -266,19 +274,24 @@ impl Task {
             _ => ("process", plan.on_process_error),
         };
         match error {
-            OperatorError::State(source) => return Err(TaskError::State { task: self.id, source }),
+            OperatorError::State(source) => return Err(self.state_failed(source, plan.handles)),
             // Nothing is wrong with the record (invariant I4).
             OperatorError::Serde(source) if source.class() == ErrorClass::Fatal => {
                 return Err(TaskError::Unannounced { task: self.id, node: plan.name.clone(), source });
             }
             _ => {}
         }
-        let personal_data = input.personal_data;
-        let personal_keys = input.personal_keys.unwrap_or(plan.handles.keys);
         // Of what was held back it is not known whether it holds personal data, but whether the node may see some.
-        let may_hold = plan.handles.any || (personal_data && input.personal_keys.is_some());
-        let (node, message) = (plan.name.clone(), message(&error, may_hold));
-        let failure = Failure { class, node, message, personal_data, personal_keys };
+        let may_hold = plan.handles.any || input.personal.is_some_and(|personal| personal.any);
+        let personal = input.personal.unwrap_or(Handles { any: true, ..plan.handles });
+        let failure = Failure {
+            class,
+            node: plan.name.clone(),
+            message: message(&error, may_hold),
+            personal_data: personal.any,
+            personal_keys: personal.keys,
+            personal_times: personal.times,
+        };
         self.handle(policy, failure, input, now)
     }
 
@@ -324,5 +337,5 @@ fn derived_from(record: &Record) -> InHand {
         value: None,
         headers: Headers::default(),
     };
-    InHand { origin: record.origin.clone(), raw, personal_data: true, personal_keys: None }
+    InHand { origin: record.origin.clone(), raw, personal: None }
 }

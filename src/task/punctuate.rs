@@ -22,12 +22,12 @@ impl Task {
         self.dirty = true;
         for node in self.punctuated.clone() {
             let outcome = self.with_operator(node, now, |operator, context| operator.init(context));
+            let plan = self.subtopology.nodes.get(node);
+            let (node, handles) = plan.map(|node| (node.name.clone(), node.handles)).unwrap_or_default();
             match outcome {
                 None | Some(Ok(())) => {}
-                Some(Err(OperatorError::State(source))) => return Err(TaskError::State { task: self.id, source }),
+                Some(Err(OperatorError::State(source))) => return Err(self.state_failed(source, handles)),
                 Some(Err(error)) => {
-                    let plan = self.subtopology.nodes.get(node);
-                    let (node, handles) = plan.map(|node| (node.name.clone(), node.handles)).unwrap_or_default();
                     return Err(TaskError::Init { task: self.id, node, message: message(&error, handles.any) });
                 }
             }

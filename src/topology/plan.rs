@@ -158,6 +158,8 @@ pub struct Source {
     pub personal_data: bool,
     /// Whether their keys may: then dead letters have none.
     pub personal_keys: bool,
+    /// Whether their timestamps may: then dead letters have the time at which the record failed.
+    pub personal_times: bool,
     /// Reads keys.
     pub key: Deserializer,
     /// Reads values: only the fields that the plan uses.

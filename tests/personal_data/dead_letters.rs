@@ -157,6 +157,40 @@ fn a_declared_key_is_in_no_dead_letter() {
     assert_eq!(messages(&found), ["`int(key)`: the value cannot be converted to int"]);
 }
 
+/// A time that is made of personal data goes through repartition topics, and to no dead letter.
+#[test]
+fn a_time_that_is_personal_data_is_in_no_dead_letter() {
+    const BORN: i64 = 77_000;
+    let topology = |time: &str| {
+        format!(
+            "
+topology: t
+defaults: {{key: string, value: json, dlq: failed}}
+sources:
+  people: {{topic: people, value: {{avro: Person}}{time}}}
+streams:
+  early: {{from: people, steps: [{{map_values: {{number: int(value.name)}}}}]}}
+  late:
+    from: people
+    steps:
+      - repartition
+      - map_values: {{number: int(value.name)}}
+sinks: [{{from: early, topic: out, personal_data: true}}, {{from: late, topic: out2, personal_data: true}}]
+"
+        )
+    };
+    let mut born = person();
+    born.value["born"] = BORN.into();
+    born.timestamp = Some(4000);
+    let times = |time: &str| {
+        let found = run(&topology(time), &[born.clone()]).expect("it goes on");
+        found.iter().map(|event| event.timestamp).collect::<Vec<_>>()
+    };
+    assert_eq!(times(""), [4000, 4000], "the records' own");
+    // The first is of the record as it came; the second has the time of the failure, which is 0 here.
+    assert_eq!(times(", timestamp: value.born"), [4000, 0]);
+}
+
 #[test]
 fn keys_that_hold_none_are_kept() {
     // The same without the name: the key is that of the topic, and no personal data.

@@ -13,6 +13,8 @@ const SESSIONS: usize = 4;
 enum Declared {
     /// Their schema.
     BySchema,
+    /// Their schema, and their times are made of it.
+    WithTime,
     /// The source, part by part: they are JSON.
     ByParts,
     /// The source, all of it.
@@ -20,9 +22,14 @@ enum Declared {
 }
 
 impl Declared {
+    fn by_schema(self) -> bool {
+        matches!(self, Declared::BySchema | Declared::WithTime)
+    }
+
     fn source(self) -> &'static str {
         match self {
             Declared::BySchema => "{topic: people, value: {avro: Person}}",
+            Declared::WithTime => "{topic: people, value: {avro: Person}, timestamp: value.born}",
             Declared::ByParts => {
                 "{topic: people, personal_data: [name, email, age, score, member, kind, born, photo, nicknames, scores, \
                  'orders[].note', address.street, contacts, headers.who, key]}"
@@ -149,7 +156,7 @@ impl Draft {
         let (streams, tables, steps) = (String::new(), String::new(), String::new());
         let from = "people".to_owned();
         let person = Scope::person("value");
-        let scope = if declared == Declared::BySchema { person } else { person.untyped() };
+        let scope = if declared.by_schema() { person } else { person.untyped() };
         Draft { declared, streams, tables, steps, scope, from, count: 0, headed: false }
     }
 
@@ -339,7 +346,11 @@ impl Draft {
             // What is written is read again: its key, its headers, and the fields that nobody has named, too.
             4 | 5 => {
                 let declared = ["", ", personal_data: [m0]"][choices.of(2)];
-                let parts = ["true", "[value, key, headers]"][choices.of(2)];
+                let parts = match choices.of(2) {
+                    // Times have no name.
+                    1 if self.declared != Declared::WithTime => "[value, key, headers]",
+                    _ => "true",
+                };
                 (
                     format!("  again: {{topic: between{declared}}}\n"),
                     format!(
@@ -383,7 +394,8 @@ pub(super) struct Generated {
 pub(super) fn topology(decisions: &[u8], bare: bool) -> Generated {
     let mut choices = Choices { rest: decisions.iter(), bare };
     let declared = match choices.of(8) {
-        0..=4 => Declared::BySchema,
+        0..=3 => Declared::BySchema,
+        4 => Declared::WithTime,
         5 | 6 => Declared::ByParts,
         _ => Declared::AsAWhole,
     };
@@ -394,7 +406,7 @@ pub(super) fn topology(decisions: &[u8], bare: bool) -> Generated {
     if choices.of(3) > 0 {
         draft.grow(&mut choices);
     }
-    let (text, beside) = (draft.finish(&mut choices), declared != Declared::BySchema);
-    let declared = beside || text.contains("topic: between");
+    let (text, beside) = (draft.finish(&mut choices), !declared.by_schema());
+    let declared = declared != Declared::BySchema || text.contains("topic: between");
     Generated { text, beside, declared }
 }

@@ -24,7 +24,7 @@ fn directory() -> PathBuf {
 fn schemas() -> &'static SchemaRegistry {
     static SCHEMAS: LazyLock<SchemaRegistry> = LazyLock::new(|| {
         let mut registry = SchemaRegistry::new();
-        for name in ["Person", "Mark", "Whole", "Part"] {
+        for name in ["Person", "Mark", "Whole", "Part", "Node", "Account", "Event"] {
             let text =
                 fs::read_to_string(directory().join(format!("schemas/{name}.avsc"))).expect("the schema is there");
             registry.add(&format!("schemas/{name}.avsc"), &text).expect("the schema is valid");

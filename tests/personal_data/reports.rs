@@ -113,6 +113,46 @@ fn mistakes_in_what_is_declared_are_shown() {
     assert_eq!(source("false", person), said("`personal_data` is false, and the schema marks fields as personal data"));
 }
 
+#[test]
+fn parts_of_unions_and_of_records_within_themselves_can_be_named() {
+    let mistakes = |format: &str, declared: &str| {
+        let text = format!(
+            "topology: t\ndefaults: {{key: string, value: json}}\nsources:\n  events: {{topic: events, value: {{avro: {format}}}, \
+             personal_data: {declared}}}\nsinks: [{{from: events, topic: out, map: {{k: key}}}}]\n"
+        );
+        plan(&text).err().map(|found| found.iter().map(|mistake| mistake.message().to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(mistakes("Event", "[payload.email, payload.reason]"), None);
+    assert_eq!(mistakes("Node", "[next.next.city]"), None);
+    let said = |message: &str| Some(vec![message.to_owned()]);
+    assert_eq!(mistakes("Event", "[payload.emial]"), said("the value has no field `payload.emial`"));
+    assert_eq!(mistakes("Node", "[next.next.town]"), said("the value has no field `next.next.town`"));
+}
+
+#[test]
+fn what_would_help_is_said_of_each_part() {
+    let help = |source: &str, sink: &str| {
+        let text = format!(
+            "topology: t\ndefaults: {{key: string, value: json}}\nsources: {{one: {source}}}\nsinks: [{sink}]\n"
+        );
+        plan(&text).expect_err("it is refused").render(false)
+    };
+    let all = help("{topic: secret, personal_data: true}", "{from: one, topic: out}");
+    for said in [
+        "of the key and the value, leave it out, put `redact(.., 'kind')` in its place; of the headers, name the parts of the \
+         source",
+        "or declare the topic with `personal_data: true` on this sink",
+    ] {
+        assert!(all.contains(said), "{all}");
+    }
+    assert!(!all.contains("set_headers"), "it cannot take away what counts as a whole: {all}");
+    let time = help(
+        "{topic: births, value: {avro: Person}, timestamp: value.born}",
+        "{from: one, topic: out, personal_data: [name], map: {name: value.name}}",
+    );
+    assert!(time.contains("for other parts only") && time.contains("for all of it: `personal_data: true`"), "{time}");
+}
+
 /// The product's promise (`docs/dsl.md`, and the comments of the topology): one topic keeps what was found, and nothing else
 /// holds any of it.
 #[test]

@@ -23,6 +23,8 @@ use super::schemas;
 /// Stand in every field that is personal data, and in no other: what `redact` finds, and what it does not.
 const ADDRESS: &str = "sentinel.person@example.com";
 const BARE: &str = "quentinia von sentinel";
+/// A time that no record has but by it.
+const BORN: i64 = 77_123;
 
 /// Hands on what it is given.
 struct Pass;
@@ -55,7 +57,7 @@ impl ProcessorSupplier for Supplier {
     fn plan(&self, _: &Request) -> Result<Blueprint, ProcessorError> {
         Ok(match self.clears {
             true => Blueprint::new(|| Clear).gives(Output::new().clears_personal_data()),
-            false => Blueprint::new(|| Pass).gives(Output::new().keeps_key()),
+            false => Blueprint::new(|| Pass).gives(Output::new().keeps_key().keeps_timestamp()),
         })
     }
 }
@@ -73,7 +75,7 @@ pub(crate) fn record(topic: &str, key: &str, at: i64) -> InputRecord {
 
 fn person(topic: &str, key: &str, at: i64, sentinel: &str) -> InputRecord {
     let value = json!({
-        "id": "1", "name": sentinel, "email": sentinel, "age": 41, "score": 0.5, "member": true, "kind": "person", "born": 5, "photo": "eA==",
+        "id": "1", "name": sentinel, "email": sentinel, "age": 41, "score": 0.5, "member": true, "kind": "person", "born": BORN, "photo": "eA==",
         "nicknames": [sentinel, sentinel], "scores": [1.0], "orders": [{"sku": "s", "note": sentinel}],
         "address": {"street": sentinel, "city": "Rome"}, "contacts": {"home": sentinel}, "city": "Rome", "number": 3,
         "words": ["some", "words"],
@@ -176,6 +178,10 @@ fn check(generated: &Generated, sentinel: &str) -> Result<Outcome, TestCaseError
     let mut leaked = false;
     for topic in ["out", "between"] {
         let written = outputs.iter().filter(|output| output.topic == topic);
+        let in_time = written.clone().any(|output| output.timestamp == BORN);
+        let time_is_known =
+            foreseen(PlaceKind::Topic, topic).is_some_and(|place| place.parts.iter().any(|part| part == "timestamp"));
+        prop_assert!(!in_time || time_is_known, "the time of {} was not foreseen\n{}\n{:?}", topic, text, personal);
         for part in parts_with_sentinel(written, sentinel) {
             leaked = true;
             let place = foreseen(PlaceKind::Topic, topic);
@@ -188,6 +194,7 @@ fn check(generated: &Generated, sentinel: &str) -> Result<Outcome, TestCaseError
     for event in outputs.iter().filter(|output| output.topic == "failed") {
         failed = true;
         let all = format!("{} {} {:?}", shown(&event.key), shown(&event.value), event.headers);
+        prop_assert!(event.timestamp != BORN, "its time is in a dead letter\n{}\n{:?}", text, event);
         prop_assert!(!holds_sentinel(&all, sentinel), "it is in a dead letter\n{}\n{:?}\n{}", text, event, all);
     }
     let stored = !stores.is_empty();

@@ -28,6 +28,15 @@ const SOURCES: &[(&str, &str)] = &[
     ("one_of_many", "{topic: vaults.one}"),
     ("cards", "{topic: cards, kind: global_table}"),
     ("wholes", "{topic: wholes, value: {avro: Whole}}"),
+    ("shared", "{topic: shared, personal_data: true}"),
+    ("ids", "{topic: ids}"),
+    ("second_vault", "{topic: vault2, personal_data: [street, name]}"),
+    ("noted", "{topic: noted, value: {avro: Mark}, personal_data: [note]}"),
+    ("many_vaults", r"{topic: {pattern: 'vaults\..*'}}"),
+    ("nodes", "{topic: nodes, value: {avro: Node}}"),
+    ("accounts", "{topic: accounts, key: {avro: Account}, kind: table}"),
+    ("numbered", "{topic: numbered, key: long, personal_data: [key]}"),
+    ("events", "{topic: events, value: {avro: Event}}"),
 ];
 
 struct Case {

@@ -104,6 +104,10 @@ impl Agent for PiiAgent {
         vec![vec!["entities", "[]", "value"]]
     }
 
+    fn redacted_answers(&self) -> Vec<Vec<&str>> {
+        vec![vec!["redacted"]]
+    }
+
     fn answer(&self, input: &Value) -> Result<Value, AgentError> {
         let text = Input::new(NAME, input).text("text")?;
         let findings = pii::find(text);

@@ -82,7 +82,7 @@ fn rows(schema: &SchemaDescription) -> Vec<Row<'_>> {
 
 fn collect<'a>(kind: &'a TypeDescription, path: &str, personal_data: bool, rows: &mut Vec<Row<'a>>) {
     match &kind.parts {
-        Parts::None => {}
+        Parts::None | Parts::Untold { .. } => {}
         Parts::Elements(element) => {
             collect(element, &format!("{path}[]"), personal_data || element.personal_data, rows);
         }
@@ -103,7 +103,12 @@ fn collect<'a>(kind: &'a TypeDescription, path: &str, personal_data: bool, rows:
 
 /// Whether all that a type holds is personal data.
 fn is_personal(kind: &TypeDescription) -> bool {
-    kind.personal_data || matches!(&kind.parts, Parts::Elements(element) if is_personal(element))
+    kind.personal_data
+        || match &kind.parts {
+            Parts::Elements(element) => is_personal(element),
+            Parts::Untold { marked, .. } => *marked,
+            Parts::None | Parts::Fields(_) | Parts::OneOf(_) => false,
+        }
 }
 
 /// The schemas, for tools.

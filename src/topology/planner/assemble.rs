@@ -160,6 +160,7 @@ fn one_source(source: DraftSource, topic: &str, fields: &Fields, cut: &Cut) -> S
         internal,
         personal_data: source.personal_data,
         personal_keys: false,
+        personal_times: false,
         key: source.key.deserializer(&Fields::All),
         value,
         fields: fields.clone(),

@@ -39,6 +39,7 @@ impl Planner<'_> {
             internal: false,
             personal_data,
             personal_keys: false,
+            personal_times: false,
             key: key.deserializer(&Fields::All),
             value: Payload::Serde(value.deserializer(&Fields::All)),
             fields: Fields::All,

@@ -8,8 +8,9 @@ use crate::expression::{Part, Path};
 use crate::record::Shape;
 use crate::serdes::{Format, SchemaRegistry, Serde};
 use crate::topology::plan::{Source, Topology};
+use crate::topology::spec::scalars::FormatSpec;
 use crate::topology::spec::{Name, PersonalDataSpec, PersonalPart, RecordPart, SinkSpec, SourceSpec, TopologySpec};
-use crate::topology::taint::{Analysis, Handles, Offence, Origins, PersonalParts, Written, analyse};
+use crate::topology::taint::{Analysis, Handles, Offence, Origins, PersonalParts, Written, analyse, marked};
 use crate::yaml::{Content, Diagnostic, Node, Problems, Span, list, suggest};
 
 impl Planner<'_> {
@@ -41,37 +42,25 @@ impl Planner<'_> {
 
     /// A part that is said to hold personal data must be one of the record, as far as that is known. Headers never are.
     fn check_part(&mut self, named: &PersonalPart, (key, value): (&Shape, &Shape)) {
-        let (mut shape, of) = match named.of {
-            RecordPart::Key => (key.required(), "key"),
-            RecordPart::Value => (value.required(), "value"),
+        let (shape, of) = match named.of {
+            RecordPart::Key => (key, "key"),
+            RecordPart::Value => (value, "value"),
             RecordPart::Headers => return,
         };
-        for part in &named.path.0 {
-            let inner = match (part, shape) {
-                (_, Shape::Any | Shape::Never) => return,
-                (Part::Element, Shape::List(element) | Shape::Map(element)) => Ok(&**element),
-                (Part::Field(_), Shape::Map(element)) => Ok(&**element),
-                (Part::Field(name), Shape::Struct(fields)) => match fields.field(name) {
-                    Some(field) => Ok(&field.shape),
-                    None => Err(suggest(name, fields.fields().iter().map(|field| &*field.name))),
-                },
-                (Part::Field(_), Shape::List(_)) => Err(Some("write `[]` behind the name of a list".to_owned())),
-                _ => Err(None),
-            };
-            match inner {
-                Ok(inner) => shape = inner.required(),
-                Err(help) => {
-                    let message = format!("the {of} has no field `{}`", named.name.text);
-                    self.problems.report(Diagnostic::new(named.name.span.clone(), message).help_if(help));
-                    return;
-                }
-            }
+        if let Err(help) = find(&named.path.0, shape) {
+            let message = format!("the {of} has no field `{}`", named.name.text);
+            self.problems.report(Diagnostic::new(named.name.span.clone(), message).help_if(help));
         }
     }
 
-    /// What personal data a sink's topics are for: what it says, or any if for each of its topics a source that reads it
-    /// says that it holds some. `shapes` are those of the keys and values that are written.
-    pub(super) fn personal_parts(&mut self, sink: &SinkSpec, shapes: (&Shape, &Shape)) -> PersonalParts {
+    /// What personal data a sink's topics are for: what it says, or what the sources that read them say, if each of its
+    /// topics has one that says that it holds some. `shapes` are those of the keys and values that are written.
+    pub(super) fn personal_parts(
+        &mut self,
+        sink: &SinkSpec,
+        shapes: (&Shape, &Shape),
+        formats: [(RecordPart, Option<&FormatSpec>); 2],
+    ) -> PersonalParts {
         match &sink.personal_data {
             Some(PersonalDataSpec::Anywhere(true)) => PersonalParts::All,
             Some(PersonalDataSpec::Anywhere(false)) => PersonalParts::None,
@@ -79,20 +68,62 @@ impl Planner<'_> {
                 parts.iter().for_each(|part| self.check_part(part, shapes));
                 PersonalParts::Some(parts.iter().map(|part| (part.of, part.path.clone())).collect())
             }
-            None if self.is_declared_by_sources(sink) => PersonalParts::All,
-            None => PersonalParts::None,
+            None => {
+                let topics = sink.topic.names().iter().map(|topic| self.declared_by_sources(topic));
+                match topics.reduce(PersonalParts::common).unwrap_or_default() {
+                    // What schemas mark counts beside what a source names.
+                    PersonalParts::Some(parts) => PersonalParts::Some(parts).together(self.marked_parts(formats)),
+                    parts => parts,
+                }
+            }
         }
     }
 
-    fn is_declared_by_sources(&self, sink: &SinkSpec) -> bool {
+    /// What the schemas of keys and values mark.
+    fn marked_parts(&self, formats: [(RecordPart, Option<&FormatSpec>); 2]) -> PersonalParts {
+        let described = formats.into_iter().filter_map(|(of, spec)| {
+            let name = spec?.format.schema()?;
+            Some((of, self.options.registry.description(name)?))
+        });
+        let marked =
+            described.flat_map(|(of, schema)| marked(&schema.root).into_iter().map(move |part| (of, part.path)));
+        PersonalParts::Some(marked.collect())
+    }
+
+    /// What the sources that read a topic say that it holds.
+    fn declared_by_sources(&self, topic: &Name) -> PersonalParts {
         let sources = self.spec.sources.iter().flat_map(|sources| sources.iter());
-        let declared: Vec<&Name> = sources
-            .filter(|(_, source)| source.personal_data.as_ref().is_some_and(PersonalDataSpec::any))
-            .flat_map(|(_, source)| source.topic.names())
-            .collect();
-        let written = sink.topic.names();
-        let is_declared = |topic: &Name| declared.iter().any(|other| other.text == topic.text);
-        !written.is_empty() && written.iter().all(is_declared)
+        let declared = sources.filter(|(_, source)| names(source.topic.names(), topic));
+        let declared = declared.filter_map(|(_, source)| source.personal_data.as_ref());
+        let parts = declared.map(|declared| match declared {
+            PersonalDataSpec::Anywhere(true) => PersonalParts::All,
+            PersonalDataSpec::Anywhere(false) => PersonalParts::None,
+            PersonalDataSpec::Parts(parts) => {
+                PersonalParts::Some(parts.iter().map(|part| (part.of, part.path.clone())).collect())
+            }
+        });
+        parts.fold(PersonalParts::None, PersonalParts::together)
+    }
+}
+
+/// Whether something of a shape may have a part there; else what would help.
+fn find(path: &[Part], shape: &Shape) -> Result<(), Option<String>> {
+    let Some((part, rest)) = path.split_first() else { return Ok(()) };
+    match (part, shape.resolved()) {
+        (_, Shape::Any | Shape::Never) => Ok(()),
+        // Any of several may have it.
+        (_, Shape::Union(union)) => {
+            let mut found = union.branches().iter().map(|branch| find(path, branch));
+            let first = found.next().unwrap_or(Err(None));
+            found.fold(first, |found, next| found.or_else(|help| next.map_err(|other| help.or(other))))
+        }
+        (_, Shape::Map(element)) | (Part::Element, Shape::List(element)) => find(rest, &element),
+        (Part::Field(name), Shape::Struct(fields)) => match fields.field(name) {
+            Some(field) => find(rest, &field.shape),
+            None => Err(suggest(name, fields.fields().iter().map(|field| &*field.name))),
+        },
+        (Part::Field(_), Shape::List(_)) => Err(Some("write `[]` behind the name of a list".to_owned())),
+        _ => Err(None),
     }
 }
 
@@ -144,6 +175,7 @@ fn note(topology: &mut Topology, analysis: &Analysis) {
     let of_source = |source: &mut Source, handles: &Handles| {
         source.personal_data |= handles.any;
         source.personal_keys |= handles.keys;
+        source.personal_times |= handles.times;
     };
     for (part, (sources, nodes)) in topology.subtopologies.iter_mut().zip(analysis.sources.iter().zip(&analysis.nodes))
     {
@@ -177,41 +209,32 @@ impl Report<'_> {
         let (message, advice) = match &offence.to {
             Written::Undeclared(topic) => (
                 format!("{part} {be} personal data, and the topic `{topic}` is not declared for it"),
-                match offence.of {
-                    "headers" => {
-                        "remove it with `set_headers`, name the parts of the source that hold some instead of \
-                         `personal_data: true`, or declare the topic with `personal_data: true` on this sink"
-                    }
-                    "timestamp" => {
-                        "compute the time of the source from what is no personal data, take the record's own, or declare \
-                         the topic with `personal_data: true` on this sink"
-                    }
-                    _ => {
-                        "leave it out, put `redact(.., 'kind')` in its place, or declare the topic with \
-                         `personal_data: true` on this sink"
-                    }
-                },
+                advice(group, "declare the topic with `personal_data: true` on this sink"),
             ),
             Written::OtherParts(topic) => (
                 format!("{part} {be} personal data, and the topic `{topic}` is declared for other parts only"),
-                "leave it out, put `redact(.., 'kind')` in its place, or name it under `personal_data` of this sink",
+                match group.iter().any(|offence| matter(offence) == Matter::Time) {
+                    // Times have no name.
+                    true => advice(group, "declare the topic for all of it: `personal_data: true` on this sink"),
+                    false => advice(group, "name it under `personal_data` of this sink"),
+                },
             ),
             Written::Unmarked(file) => (
                 format!("{part} {be} personal data, and {file} does not mark it so"),
                 "leave it out, put `redact(.., 'kind')` in its place, or mark the field, all of it, with `\"pii\": true`, \
-                 so that readers know",
+                 so that readers know".to_owned(),
             ),
             Written::TopicName => (
                 "a topic would be named after personal data, and everybody sees the names of topics".to_owned(),
-                "name topics after what is no personal data",
+                "name topics after what is no personal data".to_owned(),
             ),
             Written::Log => (
                 format!("`peek` would write personal data to the log of the process: {part}"),
-                "show what holds none, such as `- peek: offset`",
+                "show what holds none, such as `- peek: offset`".to_owned(),
             ),
             Written::Agent(agent) => (
                 format!("the agent `{agent}` would be given personal data: {part}"),
-                "ask the agent `pii` first, and give it what that has redacted, or `redact(...)`",
+                "ask the agent `pii` first, and give it what that has redacted, or `redact(...)`".to_owned(),
             ),
         };
         let which = if group.len() == 1 { "it" } else { "the first" };
@@ -248,6 +271,66 @@ impl Report<'_> {
         };
         let (key, body) = owner("streams").or_else(|| owner("tables"))?;
         Some(verb(body, step).unwrap_or_else(|| key.span.clone()))
+    }
+}
+
+/// What can be done about a part of a record hangs on what it is.
+#[derive(Clone, Copy, PartialEq)]
+enum Matter {
+    /// Something of the key or value.
+    Content,
+    /// A header.
+    Header,
+    /// All headers, because they count as a whole.
+    Headers,
+    /// The timestamp.
+    Time,
+}
+
+fn matter(offence: &Offence) -> Matter {
+    match offence.of {
+        "headers" if offence.path.0.is_empty() => Matter::Headers,
+        "headers" => Matter::Header,
+        "timestamp" => Matter::Time,
+        _ => Matter::Content,
+    }
+}
+
+impl Matter {
+    /// What it is, and what would keep it out of a topic.
+    fn remedy(self) -> (&'static str, &'static str) {
+        match self {
+            Matter::Content => ("of the key and the value", "leave it out, put `redact(.., 'kind')` in its place"),
+            Matter::Header => ("of a header", "remove it with `set_headers`"),
+            Matter::Headers => (
+                "of the headers",
+                "name the parts of the source that hold some instead of `personal_data: true`, or say of the processor that \
+                 made them what it clears",
+            ),
+            Matter::Time => (
+                "of the time",
+                "compute the time of the source from what is no personal data, take the record's own, or have the processor \
+                 that made it keep timestamps",
+            ),
+        }
+    }
+}
+
+/// What would help against all of them, and what else would.
+fn advice(group: &[&Offence], otherwise: &str) -> String {
+    let mut matters: Vec<Matter> = Vec::new();
+    for offence in group {
+        let matter = matter(offence);
+        if !matters.contains(&matter) {
+            matters.push(matter);
+        }
+    }
+    match matters.as_slice() {
+        [one] => format!("{}, or {otherwise}", one.remedy().1),
+        several => {
+            let each = several.iter().map(|matter| matter.remedy()).map(|(what, remedy)| format!("{what}, {remedy}; "));
+            format!("{}or {otherwise}", each.collect::<String>())
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::record::Shape;
 use crate::serdes::{Format, Serializer, ShapeMismatch};
 use crate::topology::plan::{ChosenTopic, Encoding, Sink, SinkTopic, TopicRole, Verb};
 use crate::topology::spec::scalars::FormatSpec;
-use crate::topology::spec::{SinkSpec, SinkTopicSpec};
+use crate::topology::spec::{RecordPart, SinkSpec, SinkTopicSpec};
 use crate::yaml::{Diagnostic, nearest};
 
 impl Planner<'_> {
@@ -29,8 +29,10 @@ impl Planner<'_> {
         let inherited = FormatSpec { format: flow.key.format.clone(), span: sink.topic.span() };
         let key_spec = sink.key.as_ref().or(default_key).unwrap_or(&inherited);
         let key = self.sink_key(&flow, key_spec);
-        let personal_data = self.personal_parts(sink, (&flow.key.shape, &value));
-        let Some(value_spec) = sink.value.as_ref().or(default_value) else {
+        let value_spec = sink.value.as_ref().or(default_value);
+        let formats = [(RecordPart::Key, Some(key_spec)), (RecordPart::Value, value_spec)];
+        let personal_data = self.personal_parts(sink, (&flow.key.shape, &value), formats);
+        let Some(value_spec) = value_spec else {
             let problem = Diagnostic::new(
                 sink.span.clone(),
                 "how are the values written? `value` is missing, and so is `defaults.value`",

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use super::offences::Offence;
 use super::origins::{Incoming, Known, Origins, Written};
 use super::traces::Traces;
-use super::verbs::{Contents, Step, asked, sent, together};
+use super::verbs::{Contents, Step, asked, sent};
 use super::{Handles, PersonalData, PersonalOrigin, PersonalPlace, PlaceKind, named};
 use crate::serdes::Format;
-use crate::topology::TopicPattern;
 use crate::topology::plan::{Edge, Node, Sink, Source, Subtopology, Topology, Verb};
 
 /// What is found out about a plan.
@@ -62,20 +61,13 @@ pub(super) struct Topics {
     pub(super) internal: BTreeMap<Arc<str>, Contents>,
     /// To topics by name.
     pub(super) named: BTreeMap<Arc<str>, Contents>,
-    /// To topics by pattern.
-    pub(super) matching: Vec<(TopicPattern, Contents)>,
 }
 
 impl Topics {
-    /// What may come back from a topic.
+    /// What may come back from a topic. What is written by pattern never does, nor does anything from topics that are read
+    /// by pattern: patterns leave out what the topology names, and sinks what a source reads by pattern.
     fn of_name(&self, topic: &str) -> Contents {
-        let matching = self.matching.iter().filter(|(pattern, _)| pattern.takes(topic)).map(|(_, contents)| contents);
-        together(self.named.get(topic).into_iter().chain(matching))
-    }
-
-    /// What may come back from topics that match a pattern.
-    fn of_pattern(&self, pattern: &TopicPattern) -> Contents {
-        together(self.named.iter().filter(|(topic, _)| pattern.takes(topic)).map(|(_, contents)| contents))
+        self.named.get(topic).cloned().unwrap_or_default()
     }
 }
 
@@ -134,13 +126,13 @@ impl<'t> Run<'t> {
     /// to them.
     fn read(&mut self, number: usize, part: &Subtopology) -> bool {
         let mut more = false;
-        let named = part.sources.iter().map(|source| (source, None));
-        let matching = part.patterns.iter().map(|found| (&found.source, Some(&found.pattern)));
-        for (position, (source, pattern)) in named.chain(matching).enumerate() {
-            let own = match pattern {
-                Some(pattern) => self.topics.of_pattern(pattern),
-                None if source.internal => self.topics.internal.get(&source.topic).cloned().unwrap_or_default(),
-                None => self.topics.of_name(&source.topic),
+        let named = part.sources.iter().map(|source| (source, false));
+        let matching = part.patterns.iter().map(|found| (&found.source, true));
+        for (position, (source, by_pattern)) in named.chain(matching).enumerate() {
+            let own = match source {
+                _ if by_pattern => Contents::default(),
+                Source { internal: true, topic, .. } => self.topics.internal.get(topic).cloned().unwrap_or_default(),
+                Source { topic, .. } => self.topics.of_name(topic),
             };
             let said = self.sources.get(number).and_then(|all| all.get(position)).cloned().unwrap_or_default();
             let (mut contents, mut stated) = (said.all, said.stated);
@@ -149,13 +141,14 @@ impl<'t> Run<'t> {
                 // What nobody reads is not decoded.
                 contents.value = contents.value.restricted(&source.fields);
             }
+            // With the time at which it came: a dead letter has that, not the one that is computed.
+            if let Some(given) = self.given.get_mut(number).and_then(|all| all.get_mut(position)) {
+                more |= given.join(&contents);
+            }
             if let Some(timestamp) = &source.timestamp {
                 // That a whole value counts says nothing of its times.
                 stated.join(&own);
                 contents.timestamp = timestamp.flow(&stated.given(Vec::new())).flattened();
-            }
-            if let Some(given) = self.given.get_mut(number).and_then(|all| all.get_mut(position)) {
-                more |= given.join(&contents);
             }
             more |= self.hand_on(number, &source.outputs, &contents);
         }

@@ -1,6 +1,6 @@
 //! What becomes of personal data in aggregations: in their states, and in what they hand on.
 
-use super::verbs::Contents;
+use super::verbs::{Contents, not_redacted};
 use crate::expression::{Given, Part, Projection, Taint};
 use crate::topology::plan::{Aggregate, AggregateKind, Cogroup, FoldCall, Function, NEW, NamedAggregate, OLD};
 use crate::window::Windows;
@@ -48,7 +48,9 @@ pub(super) fn fold(plan: &Aggregate, inputs: &[Contents], answer: &mut dyn FnMut
             let answer = call.as_ref().map(&mut *answer).unwrap_or_default();
             let into = |state: &Taint| {
                 let call = call.as_ref()?;
-                Some(call.into.flow(&Given { locals: vec![state.clone(), answer.clone()], ..given.clone() }))
+                let changed = call.input.flow_of_changed(&with_state(&given, state));
+                let answer = answer.clone().joined(&not_redacted(call.agent.as_ref(), &changed));
+                Some(call.into.flow(&Given { locals: vec![state.clone(), answer], ..given.clone() }))
             };
             let state = settled(init.flow(&given), |state| {
                 let given = with_state(&given, state);

@@ -1,22 +1,32 @@
 //! What schemas mark, and whether that covers what is written.
 
 use crate::expression::{Mark, Part, Path, Taint};
-use crate::serdes::catalogue::{Parts, TypeDescription};
+use crate::serdes::catalogue::{FieldDescription, Parts, TypeDescription};
+
+/// A part of a type that counts as personal data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::topology) struct Marked {
+    /// The way to it.
+    pub(in crate::topology) path: Path,
+    /// Whether the schema marks it. If not, only something in it is marked, and not described.
+    pub(in crate::topology) told: bool,
+}
 
 /// The largest parts of a type that are marked.
-pub(super) fn marked(kind: &TypeDescription) -> Vec<Path> {
+pub(in crate::topology) fn marked(kind: &TypeDescription) -> Vec<Marked> {
     let mut found = Vec::new();
     collect(kind, &mut Path::default(), &mut found);
     found
 }
 
-fn collect(kind: &TypeDescription, path: &mut Path, found: &mut Vec<Path>) {
+fn collect(kind: &TypeDescription, path: &mut Path, found: &mut Vec<Marked>) {
     if kind.personal_data {
-        found.push(path.clone());
+        found.push(Marked { path: path.clone(), told: true });
         return;
     }
     match &kind.parts {
-        Parts::None => {}
+        Parts::Untold { marked: true, .. } => found.push(Marked { path: path.clone(), told: false }),
+        Parts::None | Parts::Untold { .. } => {}
         Parts::Elements(element) => {
             path.0.push(Part::Element);
             collect(element, path, found);
@@ -41,18 +51,20 @@ pub(super) fn at(path: &Path, mark: Mark) -> Taint {
 /// What of it is personal data and not marked by the type that it is written as; all of it, if that is not known.
 pub(super) fn unmarked(taint: &Taint, kind: Option<&TypeDescription>) -> Taint {
     let is_marked = |path: &Path, mark: Mark| {
-        kind.and_then(|kind| is_marked(kind, &path.0, mark.is_made_by_code())).unwrap_or(false)
+        kind.and_then(|kind| is_marked(&[], kind, &path.0, mark.is_made_by_code())).unwrap_or(false)
     };
     only(taint, |path, mark| !is_marked(path, mark))
 }
 
 /// What of it lies in none of these parts.
 pub(super) fn outside<'p>(taint: &Taint, parts: impl Iterator<Item = &'p Path> + Clone) -> Taint {
-    let is_in = |path: &Path, part: &Path| {
-        let alike = |(a, b): (&Part, &Part)| a == b || *b == Part::Element;
-        part.0.len() <= path.0.len() && path.0.iter().zip(&part.0).all(alike)
-    };
     only(taint, |path, _| !parts.clone().any(|part| is_in(path, part)))
+}
+
+/// Whether a path leads to a part, or to something in it.
+pub(super) fn is_in(path: &Path, part: &Path) -> bool {
+    let alike = |(a, b): (&Part, &Part)| a == b || *b == Part::Element;
+    part.0.len() <= path.0.len() && path.0.iter().zip(&part.0).all(alike)
 }
 
 /// Those parts of it for which something holds.
@@ -62,8 +74,9 @@ fn only(taint: &Taint, holds: impl Fn(&Path, Mark) -> bool) -> Taint {
 }
 
 /// Whether a type marks a part of it, as a whole; `None`: it has no such part. Of what code of Rust has made, only its
-/// author knows which parts hold personal data: there the marks below are believed.
-fn is_marked(kind: &TypeDescription, path: &[Part], made_by_code: bool) -> Option<bool> {
+/// author knows which parts hold personal data: there the marks below are believed. `around`: the records around it,
+/// outermost first.
+fn is_marked(around: &[&TypeDescription], kind: &TypeDescription, path: &[Part], made_by_code: bool) -> Option<bool> {
     if kind.personal_data {
         return Some(true);
     }
@@ -72,17 +85,24 @@ fn is_marked(kind: &TypeDescription, path: &[Part], made_by_code: bool) -> Optio
     };
     match (&kind.parts, first) {
         (Parts::None, _) => None,
-        (Parts::Elements(element), _) => is_marked(element, rest, made_by_code),
-        (Parts::Fields(fields), Part::Field(name)) => {
-            let field = fields.iter().find(|field| field.name == *name)?;
-            is_marked(&field.kind, rest, made_by_code)
-        }
-        // Any of the fields may be it.
-        (Parts::Fields(fields), Part::Element) => {
-            all(fields.iter().map(|field| is_marked(&field.kind, rest, made_by_code)))
+        (Parts::Elements(element), _) => is_marked(around, element, rest, made_by_code),
+        (Parts::Fields(fields), part) => {
+            let within = [around, &[kind]].concat();
+            let is_it = |field: &&FieldDescription| match part {
+                Part::Field(name) => field.name == *name,
+                // Any of the fields may be it.
+                Part::Element => true,
+            };
+            all(fields.iter().filter(is_it).map(|field| is_marked(&within, &field.kind, rest, made_by_code)))
         }
         // Those that have such a part.
-        (Parts::OneOf(types), _) => all(types.iter().map(|kind| is_marked(kind, path, made_by_code))),
+        (Parts::OneOf(types), _) => all(types.iter().map(|kind| is_marked(around, kind, path, made_by_code))),
+        // What a record says around it, of its own parts; the way is shorter by one each time it comes back here.
+        (Parts::Untold { around: Some(outwards), .. }, _) => {
+            let (outer, record) = around.split_at_checked(around.len().checked_sub(*outwards)?)?;
+            is_marked(outer, record.first()?, path, made_by_code)
+        }
+        (Parts::Untold { around: None, marked }, _) => Some(made_by_code && *marked),
     }
 }
 
@@ -95,7 +115,7 @@ fn all(parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
 fn is_covered(kind: &TypeDescription) -> bool {
     kind.personal_data
         || match &kind.parts {
-            Parts::None => false,
+            Parts::None | Parts::Untold { .. } => false,
             Parts::Elements(element) => is_covered(element),
             Parts::Fields(fields) => !fields.is_empty() && fields.iter().all(|field| is_covered(&field.kind)),
             Parts::OneOf(types) => !types.is_empty() && types.iter().all(is_covered),

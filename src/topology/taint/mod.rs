@@ -17,6 +17,7 @@ use crate::expression::Path;
 
 pub use crate::topology::spec::RecordPart;
 pub(super) use analysis::{Analysis, analyse};
+pub(super) use marks::marked;
 pub(super) use offences::{Offence, Written};
 pub(super) use origins::Origins;
 
@@ -37,6 +38,34 @@ impl PersonalParts {
     pub fn any(&self) -> bool {
         *self != PersonalParts::None
     }
+
+    /// What either of two says.
+    pub(super) fn together(self, other: PersonalParts) -> PersonalParts {
+        match (self, other) {
+            (PersonalParts::All, _) | (_, PersonalParts::All) => PersonalParts::All,
+            (PersonalParts::None, parts) | (parts, PersonalParts::None) => parts,
+            (PersonalParts::Some(mut parts), PersonalParts::Some(more)) => {
+                parts.extend(more);
+                PersonalParts::Some(parts)
+            }
+        }
+    }
+
+    /// What two say alike.
+    pub(super) fn common(self, other: PersonalParts) -> PersonalParts {
+        match (self, other) {
+            (PersonalParts::None, _) | (_, PersonalParts::None) => PersonalParts::None,
+            (PersonalParts::All, parts) | (parts, PersonalParts::All) => parts,
+            (PersonalParts::Some(one), PersonalParts::Some(two)) => {
+                let within = |part: &(RecordPart, Path), parts: &[(RecordPart, Path)]| {
+                    parts.iter().any(|(of, path)| *of == part.0 && marks::is_in(&part.1, path))
+                };
+                let both = one.iter().filter(|part| within(part, &two));
+                let both: Vec<_> = both.chain(two.iter().filter(|part| within(part, &one))).cloned().collect();
+                if both.is_empty() { PersonalParts::None } else { PersonalParts::Some(both) }
+            }
+        }
+    }
 }
 
 /// Whether there may be personal data in what a node is given, keeps, looks up or makes: then its errors quote nothing.
@@ -46,12 +75,14 @@ pub struct Handles {
     pub any: bool,
     /// In the keys of records.
     pub keys: bool,
+    /// In their timestamps.
+    pub times: bool,
 }
 
 impl Handles {
     /// What it is together with another.
     fn and(self, other: Handles) -> Handles {
-        Handles { any: self.any || other.any, keys: self.keys || other.keys }
+        Handles { any: self.any || other.any, keys: self.keys || other.keys, times: self.times || other.times }
     }
 }
 

@@ -121,6 +121,8 @@ impl Run<'_> {
                     let declared = declared.iter().filter(|(part, _)| *part == of).map(|(_, path)| path);
                     self.refuse(place, &to, of.as_str(), &outside(taint, declared), found);
                 }
+                // Times have no name by which they could be declared.
+                self.refuse(place, &to, "timestamp", &sent.timestamp, found);
             }
             PersonalParts::All => {}
         }

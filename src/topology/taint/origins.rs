@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::marks::{at, marked};
+use super::marks::{Marked, at, is_in, marked};
 use super::traces::Traces;
 use super::verbs::Contents;
 use super::{PersonalOrigin, PersonalParts, named};
@@ -82,8 +82,10 @@ impl Notes<'_> {
         let Some(schema) = origins.schema(format) else {
             return self.whole(of, &format!("the schema {name} is not known"));
         };
-        marked(&schema.root).into_iter().fold(Taint::clean(), |all, path| {
+        marked(&schema.root).into_iter().fold(Taint::clean(), |all, Marked { path, told }| {
             let mark = self.mark(of, &path, format!("{} marks it `pii`", schema.file));
+            // Where the schema says no more, it is believed again where it is written.
+            let mark = if told { mark } else { mark.unknown_within() };
             all.joined(&at(&path, mark))
         })
     }
@@ -127,18 +129,24 @@ impl<'a> Origins<'a> {
             }
         }
         for (of, path) in written.parts(topic) {
+            // What is said twice is told of once. Of a part that is marked because something in it is, a sink may say more.
+            let is_said = |(part, mark): &(Path, Mark)| part == path || is_in(path, part) && !mark.is_made_by_code();
+            if all.part(*of).paths().iter().any(is_said) {
+                continue;
+            }
             let mark = notes.mark(*of, path, "the sink that writes it says so".to_owned());
             all.part(*of).join(&at(path, mark));
         }
         let stated = all.clone();
-        if matches!(declared, Some(PersonalDataSpec::Anywhere(true))) && all.value.is_clean() {
+        // Parts that sinks name are no less than all of it: only a schema says that the rest holds none.
+        if matches!(declared, Some(PersonalDataSpec::Anywhere(true))) && by_schema.value.is_clean() {
             let said_by = format!("the source `{name}` says `personal_data`");
             all.value = notes.whole(RecordPart::Value, &said_by);
             all.headers.join(&notes.whole(RecordPart::Headers, &said_by));
             if key.schema().is_none() {
                 all.key.join(&notes.whole(RecordPart::Key, &said_by));
             }
-        } else if declared.is_none() && written.all(topic) && all.value.is_clean() && value.schema().is_none() {
+        } else if declared.is_none() && written.all(topic) && value.schema().is_none() {
             all.value = notes.whole(RecordPart::Value, "the sink that writes it says `personal_data`");
         }
         Incoming { all, stated }

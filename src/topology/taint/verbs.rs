@@ -40,9 +40,8 @@ impl Contents {
 
     /// Whether there is any in it.
     pub(super) fn handles(&self) -> Handles {
-        let keys = !self.key.is_clean();
-        let others = [&self.value, &self.headers, &self.timestamp];
-        Handles { any: keys || others.into_iter().any(|taint| !taint.is_clean()), keys }
+        let (keys, times) = (!self.key.is_clean(), !self.timestamp.is_clean());
+        Handles { any: keys || times || !self.value.is_clean() || !self.headers.is_clean(), keys, times }
     }
 
     /// One of its parts.
@@ -107,8 +106,9 @@ impl Step<'_> {
             }
             Verb::FlatMapValues { items } => input.with_value(items.flow(&input.given(Vec::new())).element()),
             Verb::SetHeaders { changes } => Contents { headers: with_headers(&input, changes), ..input },
-            Verb::Call { agent, into, .. } => {
-                let answer = answer(agent.as_ref(), self.traces);
+            Verb::Call { agent, input: asked, into, .. } => {
+                let changed = asked.flow_of_changed(&input.given(Vec::new()));
+                let answer = answer(agent.as_ref(), self.traces).joined(&not_redacted(agent.as_ref(), &changed));
                 self.sees(Contents { value: answer.clone(), ..Contents::default() }.handles());
                 let value = match into {
                     Some(into) => into.flow(&input.given(vec![answer])),
@@ -248,19 +248,26 @@ impl Step<'_> {
     /// A processor may put anything that it is given anywhere, unless it says that it does not.
     fn process(&mut self, process: &Process, input: &Contents) -> Vec<Contents> {
         let stored: Vec<Contents> = process.stores.iter().map(|store| self.held(*store)).collect();
-        let stored = stored.iter().find_map(|held| held.key.mark().or(held.value.mark()));
+        let stored = together(&stored);
         let given = input.key.mark().or(input.value.read(&process.reads)).or(input.headers.mark());
-        let mark = given.or(input.timestamp.mark()).or(stored).map(Mark::made_by_code);
+        let mark = given.or(input.timestamp.mark()).or(stored.key.mark()).or(stored.value.mark());
+        let mark = mark.map(Mark::made_by_code);
         for store in &process.stores {
             let held = Taint::whole_if(mark);
-            self.keep(*store, Contents { key: held.clone(), value: held, ..Contents::default() });
+            // A key that came is more than one of its making.
+            let key = held.clone().joined(&input.key.flattened());
+            self.keep(*store, Contents { key, value: held, ..Contents::default() });
         }
         let outputs = process.outputs.iter().map(|output| {
             let all = Taint::whole_if(mark.filter(|_| !output.clears_personal_data));
+            // At a time that it has asked for, it may hand on a key that is stored; of those that it has made itself, one
+            // that says that it clears has made them of nothing.
+            let stored = stored.key.mark().filter(|mark| !output.clears_personal_data || !mark.is_made_by_code());
+            let came = input.key.clone().joined(&Taint::whole_if(stored));
             let key = match (output.keeps_key, output.key_as_it_came) {
-                (true, _) => input.key.clone(),
+                (true, _) => came,
                 // What it says that it clears are new keys; one that came may be handed on all the same.
-                (false, true) => input.key.clone().joined(&all),
+                (false, true) => came.joined(&all),
                 (false, false) => all.clone(),
             };
             let headers = input.headers.clone().joined(&all);
@@ -282,15 +289,6 @@ impl Step<'_> {
         } else if sink.personal_data.any() {
             for topic in sink.topic.names() {
                 self.more |= self.topics.named.entry(Arc::clone(topic)).or_default().join(&sent);
-            }
-            if let Some(pattern) = sink.topic.pattern() {
-                match self.topics.matching.iter_mut().find(|(other, _)| other == pattern) {
-                    Some((_, known)) => self.more |= known.join(&sent),
-                    None => {
-                        self.topics.matching.push((pattern.clone(), sent));
-                        self.more = true;
-                    }
-                }
             }
         }
         Vec::new()
@@ -321,8 +319,9 @@ impl Step<'_> {
 /// A row tells the task of the one that it names who it is.
 fn subscribe(plan: &Subscribe, input: &Contents) -> Contents {
     let given = input.given(vec![input.value.clone()]);
-    // The hash that goes with it tells rows apart, and stays within the application.
-    let fields = [("key", input.key.flattened()), (PARTITION, Taint::clean())];
+    // The hash that goes with it tells rows apart, and stays within the application. The key is bytes here, and comes back
+    // as the one that it was.
+    let fields = [("key", input.key.clone()), (PARTITION, Taint::clean())];
     Contents { key: plan.on.flow(&given), value: Taint::fields(fields), ..input.clone() }
 }
 
@@ -354,12 +353,23 @@ fn with_headers(input: &Contents, changes: &[HeaderChange]) -> Taint {
 pub(super) fn answer(agent: &dyn Agent, traces: &mut Traces) -> Taint {
     let mut taint = Taint::clean();
     for parts in agent.personal_answers() {
-        let part = |part: &str| if part == "[]" { Part::Element } else { Part::Field(part.to_owned()) };
-        let path = Path(parts.into_iter().map(part).collect());
+        let path = part_of_answer(parts);
         let mark = traces.origin(format!("`answer{path}` of the agent `{}`", agent.name()));
         taint.join(&super::marks::at(&path, mark));
     }
     taint
+}
+
+/// What of its answer is personal data because it was not asked about free text as that came.
+pub(super) fn not_redacted(agent: &dyn Agent, changed: &Taint) -> Taint {
+    let Some(mark) = changed.mark() else { return Taint::clean() };
+    let parts = agent.redacted_answers().into_iter();
+    parts.fold(Taint::clean(), |all, parts| all.joined(&super::marks::at(&part_of_answer(parts), mark)))
+}
+
+fn part_of_answer(parts: Vec<&str>) -> Path {
+    let part = |part: &str| if part == "[]" { Part::Element } else { Part::Field(part.to_owned()) };
+    Path(parts.into_iter().map(part).collect())
 }
 
 /// What the calls of a node give to agents, and to which.
