@@ -30,9 +30,8 @@ impl Shop {
         let mut producer = self.log.transactional_producer("test").unwrap();
         producer.begin().unwrap();
         for timestamp in timestamps {
-            let (key, value) = (Some(timestamp.to_string().into()), Some(value.to_vec().into()));
-            let (topic, headers) = ("orders".into(), Headers::default());
-            producer.send(ProducerRecord { topic, partition, timestamp, key, value, headers }).unwrap();
+            let key = timestamp.to_string();
+            producer.send(log::record("orders", partition, key.as_bytes(), value, timestamp)).unwrap();
         }
         producer.commit().unwrap();
     }
@@ -48,7 +47,7 @@ fn the_input_behind_a_record_that_waits_is_paused_at_its_bound_and_comes_whole_a
         let known = registry.register("orders-value", &large);
         let mut body = vec![2, 0xa0, 0x9c, 0x01];
         body.resize(SIZE + 4, 0);
-        let application = start_as(&options, settings(&registry), &shop, COPIES, "", &shop.state("one")).unwrap();
+        let application = start_as(&options, settings(&registry), &shop, &copies(), "", &shop.state("one")).unwrap();
         let unknown = registry.register("others-value", &bare());
         registry.set_away(true);
         let start = 1_700_000_000_000;
@@ -59,7 +58,7 @@ fn the_input_behind_a_record_that_waits_is_paused_at_its_bound_and_comes_whole_a
             let status = application.status();
             let mut inputs = status.own_tasks().flat_map(|(_, task)| &task.inputs);
             let held = inputs.find(|input| input.partition.partition == 1)?;
-            held.is_held.then_some(held.queued)
+            held.awaits.is_some().then_some(held.queued)
         };
         eventually("as many are queued as may be", WITHIN, || queued().filter(|queued| *queued >= least));
         // The other partition is fetched and worked off all the while, as often as there is something to fetch.
