@@ -4,6 +4,7 @@ mod answers;
 mod server;
 mod several;
 mod tls;
+mod unheard;
 
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
