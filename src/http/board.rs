@@ -142,7 +142,7 @@ impl Board {
 /// Why records of an application wait for a schema, and where.
 fn reason(application: &ApplicationStatus, wait: &SchemaWait) -> String {
     let problem = wait.problem.as_deref().unwrap_or("the schema registry has not been heard yet");
-    let mut held: Vec<String> = application.held_partitions().map(ToString::to_string).collect();
+    let mut held: Vec<String> = application.held_partitions(&wait.id).map(ToString::to_string).collect();
     let more = held.len().saturating_sub(SHOWN_PARTITIONS);
     held.truncate(SHOWN_PARTITIONS);
     let place = match (held.join(", "), more) {
@@ -221,18 +221,20 @@ mod tests {
         let reason = board.health().reason.unwrap_or_default();
         assert!(reason.starts_with("b: records wait for the schema of id 7 since 12s: the schema"), "{reason}");
         let mut of_partitions = held("a", 9);
-        of_partitions.threads[0].tasks[0].inputs = (0..5)
+        of_partitions.threads[0].tasks[0].inputs = (0..6)
             .map(|number| InputStatus {
                 partition: TopicPartition::new("orders", number),
                 position: 0,
                 end: None,
                 queued: 1,
-                is_held: number > 0,
+                // The schema of id 8 is known, and a plan being made with it.
+                awaits: [None, Some("8"), Some("7"), Some("7"), Some("7"), Some("7")][number as usize]
+                    .map(str::to_owned),
             })
             .collect();
         board.publish(vec![of_partitions]);
         let reason = board.health().reason.unwrap_or_default();
-        assert!(reason.contains("since 9s (orders-1, orders-2, orders-3 and 1 more): "), "{reason}");
+        assert!(reason.contains("id 7 since 9s (orders-2, orders-3, orders-4 and 1 more): "), "{reason}");
         board.publish(vec![application(ThreadState::Running, TaskState::Running)]);
         clock.advance(HANGS_AFTER + Duration::from_secs(1));
         assert!(!board.health().alive, "nothing was heard of the thread for too long");

@@ -5,13 +5,13 @@
 //! back within its session is given what the first step had left it, and no rebalance takes place (KIP-345). So the
 //! second step never comes: the task is nobody's, and its input stands still until something else happens to the group.
 //!
-//! Where members are static, each process therefore looks from time to time at what the group says is owned. What is
-//! nobody's in two looks, one after the other, gets an owner by a *visitor*: a member of a moment that subscribes to an
-//! input instead of the tasks. The group rebalances because it comes, and once more because it goes; it is given no task,
-//! and the tasks that have an owner stay where they are and go on. If several processes send one at once, the group is
-//! none the worse for it.
+//! Where members are static, each process therefore looks from time to time at what the group says is owned. What stays
+//! nobody's for longer than it takes to hand a task over gets an owner by a *visitor*: a member of a moment that subscribes
+//! to an input instead of the tasks. The group rebalances because it comes, and once more because it goes; it is given no
+//! task, and the tasks that have an owner stay where they are and go on. If several processes send one at once, the group
+//! is none the worse for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::TaskList;
@@ -27,7 +27,10 @@ const SOON: Duration = Duration::from_secs(2);
 const FRESH: Duration = Duration::from_secs(30);
 /// Time between two looks otherwise.
 const LATER: Duration = Duration::from_secs(20);
-/// Time until the next look after one that failed. While a broker is down, looks wait for it and fail.
+/// For how long a task is nobody's before something is done about it: longer than its owner needs to close it, and to join
+/// again for it to be handed on.
+const NOBODYS: Duration = Duration::from_secs(10);
+/// Time until the next look after one that failed.
 const FAILED: Duration = Duration::from_secs(60);
 /// How often a visitor is asked whether it is a member.
 const STEP: Duration = Duration::from_millis(100);
@@ -99,7 +102,11 @@ impl GroupWatch {
         let seen = parts.shared.topics();
         let tasks = seen.as_ref().map_or(&parts.tasks, |seen| &seen.tasks);
         let unowned = match parts.log.admin().owned_partitions(&parts.opener.application) {
-            Ok(owned) => owned.map(|owned| tasks.not_among(&owned)),
+            // One that a thread of this process has not let go of yet is on its way.
+            Ok(owned) => owned.map(|owned| {
+                let unowned = tasks.not_among(&owned).into_iter();
+                unowned.filter(|task| !parts.shared.is_claimed(*task)).collect()
+            }),
             Err(error) => {
                 // The threads tell of a log that is away.
                 let (text, away) = (error.to_string(), error.class() == ErrorClass::Retry);
@@ -129,9 +136,8 @@ fn send(parts: &ThreadParts, tasks: &TaskList, unowned: &BTreeSet<TaskId>, now: 
         %application,
         tasks = names.join(", "),
         "tasks have no owner although the group is at rest, as when a static member comes back in the middle of a \
-         rebalance; the group is made to rebalance, and the other tasks go on"
+         rebalance; the group is asked to rebalance, and the other tasks go on"
     );
-    metrics::count_forced_rebalance(application);
     let visitor = || -> Result<Option<Box<dyn LogConsumer>>> {
         let Some(input) = tasks.smallest_input() else { return Ok(None) };
         // Not a static one: it is to be gone when it goes.
@@ -153,6 +159,7 @@ fn attend(mut visit: Visit, application: &str, now: Duration) -> Option<Visit> {
     match visit.member.poll(0, Duration::ZERO) {
         Ok(polled) if polled.rebalance.as_ref().is_some_and(|rebalance| !rebalance.assigned.is_empty()) => {
             tracing::info!(application, "the group has rebalanced: tasks that had no owner have one");
+            metrics::count_forced_rebalance(application);
             None
         }
         Ok(_) if now.saturating_sub(visit.since) < PATIENCE => Some(visit),
@@ -172,27 +179,29 @@ fn attend(mut visit: Visit, application: &str, now: Duration) -> Option<Visit> {
 struct Unowned {
     /// Whether all tasks had an owner at the last look.
     is_well: bool,
-    /// Those that had none at the last look.
-    tasks: BTreeSet<TaskId>,
+    /// Those that had none at the last look, and since when.
+    tasks: BTreeMap<TaskId, Duration>,
     /// When the next visit may be, and how long the pause before it was.
     next: Option<(Duration, Duration)>,
 }
 
 impl Unowned {
     /// Takes in a look: the tasks without an owner; `None`: the group changes. Returns those for which it is time to do
-    /// something: they had none at the look before either. One that is on its way has an owner by then, as a rule, and if
-    /// it has none, a rebalance does no harm.
+    /// something: they have had none for long, and the group has not changed meanwhile. One that is on its way has an owner
+    /// by then, as a rule, and if it has none, a rebalance does no harm.
     fn see(&mut self, unowned: Option<BTreeSet<TaskId>>, now: Duration) -> Option<BTreeSet<TaskId>> {
         let Some(unowned) = unowned else {
-            (self.is_well, self.tasks) = (false, BTreeSet::new());
+            (self.is_well, self.tasks) = (false, BTreeMap::new());
             return None;
         };
-        let before = std::mem::replace(&mut self.tasks, unowned);
+        let before = std::mem::take(&mut self.tasks);
+        self.tasks = unowned.into_iter().map(|task| (task, before.get(&task).copied().unwrap_or(now))).collect();
         self.is_well = self.tasks.is_empty();
         if self.is_well {
             self.next = None;
         }
-        let still: BTreeSet<TaskId> = self.tasks.intersection(&before).copied().collect();
+        let long = self.tasks.iter().filter(|(_, since)| now.saturating_sub(**since) >= NOBODYS);
+        let still: BTreeSet<TaskId> = long.map(|(task, _)| *task).collect();
         if still.is_empty() || self.next.is_some_and(|(at, _)| now < at) {
             return None;
         }
@@ -216,15 +225,16 @@ mod tests {
     }
 
     #[test]
-    fn something_is_done_about_tasks_that_nobody_owns_in_two_looks_in_a_row() {
+    fn something_is_done_about_tasks_that_nobody_owns_for_long() {
         let mut unowned = Unowned::default();
         assert_eq!(unowned.see(Some(tasks(&[1, 2])), at(0)), None, "they may be on their way");
-        assert_eq!(unowned.see(Some(tasks(&[3])), at(2)), None, "others");
-        assert_eq!(unowned.see(None, at(4)), None, "the group changes");
-        assert_eq!(unowned.see(Some(tasks(&[3])), at(6)), None, "so this is the first look");
+        assert_eq!(unowned.see(Some(tasks(&[2])), at(8)), None, "one has come");
+        assert_eq!(unowned.see(None, at(10)), None, "the group changes");
+        assert_eq!(unowned.see(Some(tasks(&[2])), at(12)), None, "so it is on its way again");
+        assert_eq!(unowned.see(Some(tasks(&[2, 3])), at(20)), None);
         assert!(!unowned.is_well);
-        assert_eq!(unowned.see(Some(tasks(&[3, 4])), at(8)), Some(tasks(&[3])));
-        assert_eq!(unowned.see(Some(tasks(&[])), at(10)), None);
+        assert_eq!(unowned.see(Some(tasks(&[2, 3])), at(22)), Some(tasks(&[2])));
+        assert_eq!(unowned.see(Some(tasks(&[])), at(24)), None);
         assert!(unowned.is_well);
     }
 
@@ -237,10 +247,10 @@ mod tests {
                 done.push(second);
             }
         }
-        assert_eq!(done, [1, 21, 61, 141, 301, 621, 1_261, 2_161, 3_061, 3_961]);
+        assert_eq!(done, [10, 30, 70, 150, 310, 630, 1_270, 2_170, 3_070, 3_970]);
         unowned.see(Some(tasks(&[])), at(4_000));
         unowned.see(Some(tasks(&[1])), at(4_001));
-        assert_eq!(unowned.see(Some(tasks(&[1])), at(4_002)), Some(tasks(&[1])));
+        assert_eq!(unowned.see(Some(tasks(&[1])), at(4_011)), Some(tasks(&[1])));
     }
 
     #[test]

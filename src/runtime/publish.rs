@@ -78,7 +78,7 @@ impl StreamThread {
         let inputs = task.input_partitions().enumerate().map(|(source, partition)| {
             let end = fetcher.and_then(|fetcher| fetcher.known_end(&partition));
             let (position, queued) = (task.position(source), task.queued_of(source));
-            InputStatus { partition, position, end, queued, is_held: task.is_held(source) }
+            InputStatus { partition, position, end, queued, awaits: task.awaited_schema(source).map(str::to_owned) }
         });
         TaskStatus {
             task: task.id(),

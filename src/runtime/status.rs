@@ -144,8 +144,8 @@ pub struct InputStatus {
     pub end: Option<i64>,
     /// Records that were fetched and wait.
     pub queued: usize,
-    /// Whether the next of them waits for the schema that it was written with.
-    pub is_held: bool,
+    /// The id of the schema that the next of them was written with and waits for.
+    pub awaits: Option<String>,
 }
 
 impl InputStatus {
@@ -185,10 +185,10 @@ impl ApplicationStatus {
         self.schemas.first().filter(|wait| wait.since >= DISCONNECTED)
     }
 
-    /// The input partitions whose next record waits for its schema; those of global tables are not among them.
-    pub fn held_partitions(&self) -> impl Iterator<Item = &TopicPartition> {
+    /// The input partitions whose next record waits for the schema of an id; those of global tables are not among them.
+    pub fn held_partitions(&self, schema: &str) -> impl Iterator<Item = &TopicPartition> {
         let inputs = self.own_tasks().flat_map(|(_, task)| &task.inputs);
-        inputs.filter(|input| input.is_held).map(|input| &input.partition)
+        inputs.filter(move |input| input.awaits.as_deref() == Some(schema)).map(|input| &input.partition)
     }
 
     /// Whether every thread has come round within `limit`.

@@ -1,12 +1,13 @@
 //! One stream thread: fetch, process, commit, and give tasks up or take them on as the group decides.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::Board;
 use super::connections::{Connections, ThreadParts};
+use super::holding::Held;
 use super::mailbox::Mailbox;
 use super::ownership::Ownership;
 use super::publish::Publisher;
@@ -135,7 +136,8 @@ impl StreamThread {
         self.follow_group(self.patience())?;
         self.hear()?;
         self.rebalance()?;
-        let held = held_back(&mut self.tasks, &self.parts);
+        let Some(Connections { fetcher, .. }) = &self.connections else { return Ok(()) };
+        let held = held_back(&mut self.tasks, &self.parts, fetcher.as_ref());
         if self.tasks.is_empty() {
             self.gathering = Gathering::Since(self.now());
         }
@@ -209,10 +211,11 @@ impl StreamThread {
         }
         let mut left = TURN * self.tasks.len();
         while left > 0 {
-            let held = held_back(&mut self.tasks, &self.parts);
+            let held = held_back(&mut self.tasks, &self.parts, fetcher.as_ref());
             let Some((id, until)) = earliest(&mut self.tasks, now, &held) else { break };
             let Some(task) = self.tasks.get_mut(&id) else { break };
-            let processed = task.process_until(left.min(TURN), until, now)?;
+            let limit = if held.goes_over(id) { 1 } else { left.min(TURN) };
+            let processed = task.process_until(limit, until, now)?;
             if task.is_full() {
                 return Ok(true);
             }
@@ -311,27 +314,33 @@ impl StreamThread {
     }
 }
 
-/// The sub-topologies of which a task waits for a schema, and the others wait with it: none, unless that is wanted.
-fn held_back(tasks: &mut BTreeMap<TaskId, Task>, parts: &ThreadParts) -> BTreeSet<usize> {
+/// Which tasks wait for a schema, where the others of their sub-topology wait with them: none, unless that is wanted.
+fn held_back(tasks: &mut BTreeMap<TaskId, Task>, parts: &ThreadParts, fetcher: &dyn LogConsumer) -> Held {
     if parts.options.schema_hold == SchemaHold::Task {
-        return BTreeSet::new();
+        return Held::default();
     }
     let now = parts.clock.now();
-    let waiting = tasks.iter_mut().filter_map(|(id, task)| (task.peek(now) == Next::Held).then_some(*id));
-    let (held, is_less) = parts.shared.holding.note(&parts.name, waiting.collect());
+    for task in tasks.values_mut() {
+        // One that was just opened has not heard of its inputs: that it has no record would be said too soon.
+        note_ends(task, fetcher);
+        task.peek(now);
+    }
+    let seen = tasks.iter().map(|(id, task)| (*id, task.sights()));
+    let shared = &parts.shared;
+    let (held, is_less) = shared.holding.note(seen, |task| shared.is_claimed(task), parts.clock.elapsed());
     if is_less {
-        parts.shared.wake_all();
+        shared.wake_all();
     }
     held
 }
 
 /// The task with the earliest record, and until when it may go on. `None` when no task has one, or a task
 /// waits for a fetch, of which nobody knows what it will bring. One that has not heard of all its inputs, or waits for a
-/// schema, holds up no other: the broker of a partition, or the registry, may be away for long. Tasks of the sub-topologies
-/// that are `held` have nothing to do.
-fn earliest(tasks: &mut BTreeMap<TaskId, Task>, now: Timestamp, held: &BTreeSet<usize>) -> Option<(TaskId, Timestamp)> {
+/// schema, holds up no other: the broker of a partition, or the registry, may be away for long. Tasks that are held back have
+/// nothing to do.
+fn earliest(tasks: &mut BTreeMap<TaskId, Task>, now: Timestamp, held: &Held) -> Option<(TaskId, Timestamp)> {
     let (mut first, mut second) = (None, Timestamp::MAX);
-    for (id, task) in tasks.iter_mut().filter(|(id, _)| !held.contains(&id.subtopology)) {
+    for (id, task) in tasks.iter_mut().filter(|(id, _)| !held.holds_back(**id)) {
         match task.peek(now) {
             Next::Awaited => return None,
             Next::Nothing | Next::Unknown | Next::Held => {}

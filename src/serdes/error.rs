@@ -151,7 +151,15 @@ impl SerdeError {
 
     /// Whether the same payload can be read once the registry has answered.
     pub fn is_awaited(&self) -> bool {
-        matches!(self, SerdeError::Awaited(_))
+        self.awaited_schema().is_some()
+    }
+
+    /// The id of the schema that has to come before the payload can be read, if that is all that is missing.
+    pub fn awaited_schema(&self) -> Option<&str> {
+        match self {
+            SerdeError::Awaited(awaited) => Some(&awaited.id),
+            _ => None,
+        }
     }
 }
 

@@ -79,7 +79,15 @@ pub fn without(headers: &Headers, names: &[&str]) -> Headers {
 impl DecodeError {
     /// Whether the same record can be decoded once the schema registry has answered.
     pub fn is_awaited(&self) -> bool {
-        matches!(self, DecodeError::Key(error) | DecodeError::Value(error) if error.is_awaited())
+        self.awaited_schema().is_some()
+    }
+
+    /// The id of the schema that has to come before it can.
+    pub fn awaited_schema(&self) -> Option<&str> {
+        match self {
+            DecodeError::Key(error) | DecodeError::Value(error) => error.awaited_schema(),
+            _ => None,
+        }
     }
 }
 

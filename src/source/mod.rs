@@ -4,4 +4,4 @@ mod decode;
 mod partition_group;
 
 pub use decode::{DecodeError, KEY_SCHEMA, SourceDecoder, VALUE_SCHEMA, without};
-pub use partition_group::{Chosen, Next, PartitionGroup};
+pub use partition_group::{Chosen, Next, PartitionGroup, Sight};

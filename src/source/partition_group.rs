@@ -43,8 +43,8 @@ struct RecordQueue {
     waiting: VecDeque<LogRecord>,
     /// The first of them, decoded: its timestamp is what the partitions are compared by.
     head: Option<Result<Record, DecodeError>>,
-    /// Since when the first of them waits for its schema, and how many answers of the registry there were then.
-    held: Option<(u64, Timestamp)>,
+    /// What the first of them waits for, if it waits for its schema.
+    held: Option<Held>,
     /// The offset after the last record that was processed.
     position: i64,
     /// The offset after the last record that was queued.
@@ -53,6 +53,28 @@ struct RecordQueue {
     end: Option<i64>,
     /// What waits, in bytes of memory, about.
     bytes: usize,
+}
+
+/// What is seen of the next record of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// The record of this offset waits for its schema.
+    Held(i64),
+    /// That of this offset can be read, or never will be.
+    Readable(i64),
+    /// There is none.
+    Empty,
+    /// It has not been fetched, or it is not known whether there is one.
+    Unknown,
+}
+
+/// What a record waits for.
+struct Held {
+    /// The id of its schema.
+    schema: String,
+    /// How many answers of the registry there were when it was last looked at, and when that was.
+    answers: u64,
+    at: Timestamp,
 }
 
 /// About how many bytes of memory a record takes while it waits.
@@ -68,14 +90,24 @@ impl RecordQueue {
             && let Some(raw) = self.waiting.front()
         {
             let answers = self.decoder.answers();
-            if self.held.is_some_and(|(seen, at)| seen == answers && (0..HELD).contains(&now.saturating_sub(at))) {
+            let is_recent = |held: &Held| held.answers == answers && (0..HELD).contains(&now.saturating_sub(held.at));
+            if self.held.as_ref().is_some_and(is_recent) {
                 return;
             }
             // One whose schema is being asked for stays where it is.
             let decoded = self.decoder.decode(raw, now);
-            let is_awaited = decoded.as_ref().is_err_and(DecodeError::is_awaited);
-            self.held = is_awaited.then_some((answers, now));
-            self.head = (!is_awaited).then_some(decoded);
+            let schema = decoded.as_ref().err().and_then(DecodeError::awaited_schema).map(str::to_owned);
+            self.held = schema.map(|schema| Held { schema, answers, at: now });
+            self.head = self.held.is_none().then_some(decoded);
+        }
+    }
+
+    fn sight(&self) -> Sight {
+        match (self.waiting.front(), &self.held) {
+            (Some(next), Some(_)) => Sight::Held(next.offset),
+            (Some(next), None) if self.head.is_some() => Sight::Readable(next.offset),
+            (None, _) if self.end.is_some_and(|end| self.fetched >= end) => Sight::Empty,
+            _ => Sight::Unknown,
         }
     }
 
@@ -95,7 +127,9 @@ impl RecordQueue {
     }
 }
 
-/// Why no record can be taken although some are queued.
+/// Why no record can be taken although some are queued. Where there are several reasons, the greatest counts: others are
+/// held up by a fetch only where it is all that is missing, and have to know of a schema that is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Awaits {
     /// A partition is empty whose records are known to be on their way.
     Fetch,
@@ -164,9 +198,14 @@ impl PartitionGroup {
         self.queues.get(source).map_or(0, |queue| queue.waiting.len())
     }
 
-    /// Whether the next record of one source waits for its schema.
-    pub fn is_held(&self, source: usize) -> bool {
-        self.queues.get(source).is_some_and(|queue| queue.held.is_some())
+    /// What [`PartitionGroup::peek`] has last seen of the next record of one source.
+    pub fn sight(&self, source: usize) -> Sight {
+        self.queues.get(source).map_or(Sight::Unknown, RecordQueue::sight)
+    }
+
+    /// The id of the schema that the next record of one source waits for.
+    pub fn awaited_schema(&self, source: usize) -> Option<&str> {
+        self.queues.get(source)?.held.as_ref().map(|held| held.schema.as_str())
     }
 
     /// About how many bytes of memory the queued records of one source take.
@@ -204,12 +243,12 @@ impl PartitionGroup {
     /// The lowest timestamp and its source.
     fn lowest(&mut self, now: Timestamp) -> Result<Option<(Timestamp, usize)>, Awaits> {
         let mut lowest: Option<(Timestamp, usize)> = None;
-        let mut awaited = None;
+        let mut awaited: Option<Awaits> = None;
         for (source, queue) in self.queues.iter_mut().enumerate() {
             queue.fill_head(now);
             if let Some(awaits) = queue.awaits() {
                 // The others go on to be looked at: they may need schemas, too, which are then asked for at once.
-                awaited = awaited.or(Some(awaits));
+                awaited = awaited.max(Some(awaits));
                 continue;
             }
             if let Some(timestamp) = queue.head_timestamp()
@@ -246,7 +285,11 @@ mod tests {
     use crate::agents::Agents;
     use crate::record::Headers;
     use crate::serdes::SchemaRegistry;
+    use crate::serdes::remote::{RegistrySettings, RemoteRegistry};
+    use crate::time::SystemClock;
     use crate::topology::{PlanOptions, load};
+    use std::net::TcpListener;
+    use std::sync::Arc;
 
     const TOPOLOGY: &str = "
 topology: t
@@ -258,9 +301,12 @@ sinks:
 ";
 
     fn group_of(sources: usize) -> PartitionGroup {
-        let registry = SchemaRegistry::new();
-        let options = PlanOptions { registry: &registry, agents: &Agents::local(), projection: true };
-        let topology = load("t.yaml", TOPOLOGY, &options).unwrap_or_else(|problems| panic!("{problems}"));
+        group(TOPOLOGY, &SchemaRegistry::new(), sources)
+    }
+
+    fn group(text: &str, registry: &SchemaRegistry, sources: usize) -> PartitionGroup {
+        let options = PlanOptions { registry, agents: &Agents::local(), projection: true };
+        let topology = load("t.yaml", text, &options).unwrap_or_else(|problems| panic!("{problems}"));
         let source = || (SourceDecoder::new(&topology.subtopologies[0].sources[0], 0, None), 0);
         PartitionGroup::new((0..sources).map(|_| source()).collect())
     }
@@ -298,6 +344,33 @@ sinks:
         assert_eq!(group.peek(2), Next::Unknown, "after the log was given up and is asked anew");
         group.set_end(1, Some(1));
         assert_eq!(group.peek(2), Next::Ready(1));
+    }
+
+    #[test]
+    fn a_record_that_waits_for_its_schema_is_told_of_whatever_else_is_missing() {
+        // A registry that takes questions and never answers.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let settings = RegistrySettings::new(&format!("http://{}", silent.local_addr().unwrap()));
+        let remote = RemoteRegistry::open(settings, Arc::new(SystemClock::new())).unwrap();
+        let mut registry = SchemaRegistry::beside(remote);
+        registry.add("Order.avsc", r#"{"type": "record", "name": "Order", "fields": []}"#).unwrap();
+        let text = TOPOLOGY.replace("{topic: a}", "{topic: a, value: {avro: Order}}");
+        let mut group = group(&text, &registry, 3);
+        assert_eq!((group.peek(2), group.sight(2)), (Next::Nothing, Sight::Empty));
+        group.set_end(0, None);
+        group.set_end(1, Some(9));
+        assert_eq!(group.peek(2), Next::Unknown, "one that cannot go on for long holds up no other");
+        let value = Some(vec![0, 0, 0, 0, 7].into());
+        group.add(2, vec![LogRecord { value: value.clone(), ..record(0) }], 1);
+        assert_eq!(group.peek(2), Next::Held);
+        assert_eq!([0, 1, 2].map(|source| group.sight(source)), [Sight::Unknown, Sight::Unknown, Sight::Held(0)]);
+        assert_eq!((group.awaited_schema(1), group.awaited_schema(2)), (None, Some("7")));
+        group.rewind(&[0, 0, 0]);
+        group.peek(2);
+        assert_eq!(group.sight(2), Sight::Unknown, "it has to be fetched anew");
+        group.add(2, vec![LogRecord { value: None, ..record(0) }], 1);
+        group.peek(2);
+        assert_eq!((group.sight(2), group.awaited_schema(2)), (Sight::Readable(0), None));
     }
 
     #[test]

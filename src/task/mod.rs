@@ -32,7 +32,7 @@ use crate::metrics::Counters;
 use crate::operators::{self, Operator, OperatorError};
 use crate::record::{Record, TopicPartition};
 use crate::sink::{DeadLetterWriter, Partitions, RecordCollector};
-use crate::source::{Next, PartitionGroup, SourceDecoder};
+use crate::source::{Next, PartitionGroup, Sight, SourceDecoder};
 use crate::state::{GlobalTables, TaskStores};
 use crate::time::{StreamTime, Timestamp};
 use crate::topology::plan::{DeadLetters, Edge, NodeId, Subtopology};
@@ -270,9 +270,14 @@ impl Task {
         self.inputs.queued_of(source)
     }
 
-    /// Whether the next record of one source waits for its schema.
-    pub fn is_held(&self, source: usize) -> bool {
-        self.inputs.is_held(source)
+    /// The id of the schema that the next record of one source waits for.
+    pub fn awaited_schema(&self, source: usize) -> Option<&str> {
+        self.inputs.awaited_schema(source)
+    }
+
+    /// What [`Task::peek`] has last seen of the next record of each topic that it reads.
+    pub fn sights(&self) -> impl Iterator<Item = (&Arc<str>, Sight)> {
+        self.subtopology.sources.iter().enumerate().map(|(n, source)| (&source.topic, self.inputs.sight(n)))
     }
 
     /// About how many bytes of memory the waiting records of one source take.

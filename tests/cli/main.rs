@@ -2,6 +2,7 @@
 
 mod configuration;
 mod http;
+mod schemas_show;
 mod topics;
 
 use std::fs;

@@ -66,6 +66,39 @@ fn topics_are_listed_with_what_their_schemas_say_of_them() {
 }
 
 #[test]
+fn topics_are_listed_with_the_personal_data_that_a_topology_declares_and_hands_on() {
+    let directory = with_counts();
+    let topology = "\
+topology: counts
+defaults: {key: string, value: json}
+sources:
+  orders: {topic: orders, personal_data: [mail]}
+  clicks: {topic: clicks}
+tables:
+  last: {from: orders, aggregate: {mail: last(value.mail)}}
+  clicked: {from: clicks, aggregate: {n: count()}}
+sinks:
+  - {from: last, topic: mails, personal_data: true}
+  - {from: clicked, topic: totals}
+";
+    fs::write(directory.path().join("counts.yaml"), topology).unwrap();
+    assert_success(&at(directory.path(), &["topics", "apply", "counts.yaml"], ""));
+    let listed = at(directory.path(), &["topics", "list", "counts.yaml", "--output", "json"], "");
+    let listed: Json = serde_json::from_str(stdout(&listed)).unwrap_or_else(|_| panic!("{}", stderr(&listed)));
+    for (topic, expected) in [
+        ("orders", json!(true)),
+        ("mails", json!(true)),
+        ("counts-last-changelog", json!(true)),
+        ("totals", json!(false)),
+        ("counts-clicked-changelog", json!(false)),
+        // It is read, and nobody says what is in it.
+        ("clicks", Json::Null),
+    ] {
+        assert_eq!(change(&listed, topic)["catalogue"]["personal_data"], expected, "{topic}");
+    }
+}
+
+#[test]
 fn a_plan_says_what_would_be_created_and_apply_creates_it() {
     let directory = with_counts();
     let (code, planned) = plan(directory.path());

@@ -38,6 +38,8 @@ pub(crate) struct Faults {
     pub(crate) mute: AtomicBool,
     /// How the next commits fail.
     pub(crate) commits: Mutex<VecDeque<CommitFault>>,
+    /// Partitions whose offsets cannot be committed in a transaction, and why.
+    pub(crate) uncommitted: Mutex<BTreeMap<TopicPartition, fn() -> LogError>>,
     /// Whether members of groups lose what they own at their next poll.
     pub(crate) lose: AtomicBool,
     /// Partitions of which nothing is fetched.
@@ -299,6 +301,10 @@ impl TransactionalProducer for Producer {
 
     fn send_offsets(&mut self, offsets: &[(TopicPartition, CommittedOffset)], group: &GroupMetadata) -> Result<()> {
         self.faults.check()?;
+        let uncommitted = self.faults.uncommitted.lock().unwrap();
+        if let Some(fault) = offsets.iter().find_map(|(partition, _)| uncommitted.get(partition)) {
+            return Err(fault());
+        }
         self.faults.offsets_sent.fetch_add(1, Ordering::SeqCst);
         self.inner.send_offsets(offsets, group)
     }

@@ -2,6 +2,7 @@
 
 mod doubles;
 mod global;
+mod held;
 mod maintenance;
 mod recovery;
 mod restore;

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use crate::serdes::SchemaRegistry;
-use crate::serdes::remote::{RegisteredSchema, RegistryClient, Subject};
+use crate::serdes::remote::{RegisteredSchema, RegistryClient, RegistryError, SchemaText, Subject};
 use crate::topology::{schema_json, schema_lines};
 
 use super::super::Outcome;
@@ -41,6 +41,8 @@ struct Shown {
     text: String,
     /// The schema, where it is one of Avro: its name among these.
     schema: Option<(String, SchemaRegistry)>,
+    /// Why no record can be read with it, although it is one of Avro.
+    unusable: Option<String>,
     /// What is only known of a registry's.
     registered: Json,
 }
@@ -70,6 +72,9 @@ impl ShowArguments {
         }
         let id = shown.id.map(|id| format!(", id {id}")).unwrap_or_default();
         writeln!(stdout, "{}{id}", shown.origin)?;
+        if let Some(reason) = &shown.unusable {
+            writeln!(stdout, "  cannot be used: {reason}")?;
+        }
         if let Some(described) = described {
             if let Some(owner) = &described.owner {
                 writeln!(stdout, "  owner {owner}")?;
@@ -108,6 +113,7 @@ impl ShowArguments {
             text: text.to_owned(),
             registered: json!({}),
             schema: Some((self.name.clone(), schemas)),
+            unusable: None,
         })
     }
 
@@ -115,14 +121,9 @@ impl ShowArguments {
         let wanted = Subject::named(subject(&self.name).map_err(Usage::error)?);
         let RegisteredSchema { id, version, text } = client.version(&wanted, self.version)?;
         let origin = format!("version {version} of subject `{wanted}`");
-        let schema = if text.language == "AVRO" {
-            let mut schemas = SchemaRegistry::new();
-            let full = full_name(&text);
-            let name = full.rsplit('.').next().filter(|name| !name.is_empty()).unwrap_or(wanted.as_str()).to_owned();
-            schemas.add_fetched(&name, &origin, &text, &client.references(&text)?)?;
-            Some((name, schemas))
-        } else {
-            None
+        let (schema, unusable) = match usable(client, &wanted, &origin, &text)? {
+            Ok(schema) => (schema, None),
+            Err(reason) => (None, Some(reason)),
         };
         let references = text.references.iter();
         let references = references
@@ -133,7 +134,36 @@ impl ShowArguments {
             "version": version,
             "language": text.language,
             "references": references,
+            "unusable": unusable,
         });
-        Ok(Shown { origin, id: Some(id), text: text.schema, schema, registered })
+        Ok(Shown { origin, id: Some(id), text: text.schema, schema, unusable, registered })
     }
+}
+
+/// A schema of a registry made usable, if it is one of Avro; else why it cannot be used.
+fn usable(
+    client: &RegistryClient,
+    subject: &Subject,
+    origin: &str,
+    text: &SchemaText,
+) -> anyhow::Result<Result<Option<(String, SchemaRegistry)>, String>> {
+    if text.language != "AVRO" {
+        return Ok(Ok(None));
+    }
+    let references = match client.references(text) {
+        Err(
+            error @ (RegistryError::Missing { .. }
+            | RegistryError::Unusable { .. }
+            | RegistryError::TooLarge { .. }
+            | RegistryError::Setting(_)),
+        ) => return Ok(Err(format!("it refers to others: {error}"))),
+        references => references?,
+    };
+    let full = full_name(text);
+    let name = full.rsplit('.').next().filter(|name| !name.is_empty()).unwrap_or(subject.as_str()).to_owned();
+    let mut schemas = SchemaRegistry::new();
+    Ok(match schemas.add_fetched(&name, origin, text, &references) {
+        Ok(()) => Ok(Some((name, schemas))),
+        Err(error) => Err(error.message),
+    })
 }

@@ -9,7 +9,8 @@ use serde_json::{Value as Json, json};
 
 use crate::serdes::{Format, SchemaDescription};
 use crate::topology::pattern;
-use crate::topology::plan::{Topic, Topology};
+use crate::topology::plan::{Sink, Topic, Topology, Verb};
+use crate::topology::taint::PlaceKind;
 
 use super::super::output::table;
 
@@ -22,19 +23,23 @@ struct Entry {
     value: String,
     /// What the schema of its values says, else that of its keys.
     schema: Option<Arc<SchemaDescription>>,
-    personal_data: bool,
+    /// Whether there is personal data in its records; `None`: nobody says anything of them.
+    personal_data: Option<bool>,
 }
 
 impl Catalogue {
     /// What these topologies say of the topics that there are, those of their patterns too. Of a topic that several use, the
-    /// first says it.
+    /// first says it; that there is personal data in it, any may say.
     pub(super) fn of<'t>(topologies: &[Topology], existing: impl Iterator<Item = &'t str> + Clone) -> Catalogue {
         let mut catalogue = Catalogue::default();
         for topology in topologies {
             let resolved = pattern::on_topics(topology, existing.clone());
-            let topics = resolved.as_ref().map_or(&topology.topics, |resolved| &resolved.topics);
-            for topic in topics {
-                catalogue.0.entry(topic.name.clone()).or_insert_with(|| Entry::of(topology, topic));
+            let resolved = resolved.as_deref().unwrap_or(topology);
+            for topic in &resolved.topics {
+                let entry = Entry::of(resolved, topic);
+                let personal_data = entry.personal_data;
+                let known = catalogue.0.entry(topic.name.clone()).or_insert(entry);
+                known.personal_data = known.personal_data.max(personal_data);
             }
         }
         catalogue
@@ -52,7 +57,7 @@ impl Catalogue {
                 entry.key.clone(),
                 entry.value.clone(),
                 schema.and_then(|schema| schema.owner.clone()).unwrap_or_default(),
-                if entry.personal_data { "yes" } else { "" }.to_owned(),
+                if entry.personal_data == Some(true) { "yes" } else { "" }.to_owned(),
                 schema.map(|schema| schema.doc.clone()).unwrap_or_default(),
             ]);
         }
@@ -84,7 +89,37 @@ impl Entry {
             key: topic.key.to_string(),
             value: topic.value.as_ref().map_or_else(|| "internal".to_owned(), Format::to_string),
             schema: schemas.into_iter().flatten().next().cloned(),
-            personal_data: schemas.into_iter().flatten().any(|schema| schema.holds_personal_data()),
+            personal_data: holds_personal_data(topology, topic, schemas),
         }
     }
+}
+
+/// Whether there is personal data in the records of a topic: as the schemas of its keys and values mark it, as a source or
+/// sink of the topology declares it, or as it gets there by way of what the topology does. `None`: it is only read, and
+/// nobody says anything of what is in it.
+fn holds_personal_data(
+    topology: &Topology,
+    topic: &Topic,
+    schemas: [Option<&Arc<SchemaDescription>>; 2],
+) -> Option<bool> {
+    let name = topic.name.as_str();
+    let parts = || topology.subtopologies.iter();
+    let mut sources = parts().flat_map(|part| &part.sources).chain(topology.globals.iter().map(|table| &table.source));
+    let sinks = parts().flat_map(|part| &part.nodes).filter_map(|node| match &node.verb {
+        Verb::Sink(sink) if sink.topic.names().any(|topic| &**topic == name) => Some(sink),
+        _ => None,
+    });
+    let sinks: Vec<&Sink> = sinks.collect();
+    let store = parts().flat_map(|part| &part.stores).find(|store| store.changelog.as_deref() == Some(name));
+    let holds = |kind: PlaceKind, name: &str| {
+        topology.personal_data.places.iter().any(|place| place.kind == kind && place.name == name)
+    };
+    let found = schemas.into_iter().flatten().any(|schema| schema.holds_personal_data())
+        || sources.any(|source| &*source.topic == name && source.personal_data)
+        || sinks.iter().any(|sink| sink.personal_data.any())
+        || store.is_some_and(|store| holds(PlaceKind::Store, &store.name))
+        || holds(PlaceKind::Topic, name)
+        || holds(PlaceKind::InternalTopic, name);
+    let is_known = found || !sinks.is_empty() || store.is_some() || schemas.iter().any(Option::is_some);
+    is_known.then_some(found)
 }

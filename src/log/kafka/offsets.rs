@@ -148,23 +148,20 @@ impl Offsets {
 
     /// How many members a group has.
     pub(super) fn group_members(&self, group: &str) -> Result<usize> {
-        let asked = self.client.fetch_group_list(Some(group), self.settings.request_timeout);
-        let groups = self.answer(asked, &format!("looking up group `{group}`"), Access::Group(group, "Describe"))?;
-        Ok(groups.groups().iter().filter(|found| found.name() == group).map(|found| found.members().len()).sum())
+        let found = self.look_up(group, self.settings.request_timeout, &format!("looking up group `{group}`"))?;
+        Ok(found.map_or(0, |found| found.assignments.len()))
     }
 
     /// What the members of a group own; `None` while it changes or has none.
     pub(super) fn owned_partitions(&self, group: &str) -> Result<Option<BTreeSet<TopicPartition>>> {
-        // Every broker is asked who leads the group: one that is down would be waited for.
-        let asked = self.client.fetch_group_list(Some(group), self.settings.request_timeout.min(LOOK));
         let action = format!("looking up what the members of group `{group}` own");
-        let groups = self.answer(asked, &action, Access::Group(group, "Describe"))?;
+        // A broker that is down is waited for.
+        let found = self.look_up(group, self.settings.request_timeout.min(LOOK), &action)?;
         // While a group changes, the brokers do not tell what its members have.
-        let found = groups.groups().iter().find(|found| found.name() == group && found.state() == "Stable");
-        let Some(found) = found else { return Ok(None) };
+        let Some(found) = found.filter(|found| found.state == "Stable") else { return Ok(None) };
         let mut owned = BTreeSet::new();
-        for member in found.members() {
-            let given = assignment::partitions(member.assignment().unwrap_or_default());
+        for member in &found.assignments {
+            let given = assignment::partitions(member);
             owned.extend(given.ok_or_else(|| {
                 LogError::Refused {
                     action: action.clone(),
@@ -176,6 +173,11 @@ impl Offsets {
             })?);
         }
         Ok(Some(owned))
+    }
+
+    fn look_up(&self, group: &str, timeout: Duration, action: &str) -> Result<Option<native::Group>> {
+        let asked = native::group(&self.client, group, timeout).map_err(KafkaError::GroupListFetch);
+        self.answer(asked, action, Access::Group(group, "Describe"))
     }
 
     fn group(&self, group: &str) -> Result<Arc<BaseConsumer<Context>>> {

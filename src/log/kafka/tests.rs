@@ -3,6 +3,7 @@
 mod access;
 mod behaviour;
 mod errors;
+mod groups;
 #[path = "../../../tests/kafka/harness/mod.rs"]
 mod harness;
 mod outage;

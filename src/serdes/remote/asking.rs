@@ -23,8 +23,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const REPORT_INTERVAL: Duration = Duration::from_secs(30);
 /// The most ids that are remembered as ones that the registry does not have; each is a record that lies.
 const MAX_MISSES: usize = 10_000;
-/// How often a registry has to say that it does not have an id, each time at its next URL, before that counts: another
-/// node than the one that a producer registered its schema at may hear of it a little later.
+/// How often a registry has to say that it does not have an id, each time at its next URL and at each at least once, before
+/// that counts: another node than the one that a producer registered its schema at may hear of it a little later.
 const MISSED: usize = 3;
 /// The pause after the first time; it doubles.
 const MISSED_PAUSE: Duration = Duration::from_millis(500);
@@ -104,9 +104,9 @@ impl Inner {
         Ok(answer)
     }
 
-    fn ask(&self, id: WriterId, first: Option<usize>) -> Result<Answer, RegistryError> {
+    fn ask(&self, id: WriterId, first: usize) -> Result<Answer, RegistryError> {
         match self.client.writer(id, first) {
-            Ok(text) => usable(&self.client, id, &text),
+            Ok(text) => usable(&self.client, id, &text, Some(first)),
             Err(RegistryError::Missing { .. }) => Ok(Answer::Passing(Lookup::Missing)),
             Err(error @ RegistryError::TooLarge { .. }) => {
                 Ok(Answer::Lasting(Known::Unusable(error.to_string().into())))
@@ -203,18 +203,24 @@ impl Drop for Asking<'_> {
     }
 }
 
-/// A schema made usable, with those that it names.
-pub(super) fn usable(client: &RegistryClient, id: WriterId, text: &SchemaText) -> Result<Answer, RegistryError> {
+/// A schema made usable, with those that it names; for these, the URL of the number `first` is asked first.
+pub(super) fn usable(
+    client: &RegistryClient,
+    id: WriterId,
+    text: &SchemaText,
+    first: Option<usize>,
+) -> Result<Answer, RegistryError> {
     let unusable = |message: String| Answer::Lasting(Known::Unusable(message.into()));
     if text.language != "AVRO" {
         return Ok(unusable(format!("the schema of id {id} is one of {}; only Avro can be read", text.language)));
     }
-    let references = match client.references_once(text) {
+    let references = match client.references_once(text, first) {
         Err(error @ RegistryError::Missing { .. }) => {
             let message = format!("the schema of id {id} refers to others: {error}");
             return Ok(Answer::Passing(Lookup::Unusable(message.into())));
         }
-        Err(error @ RegistryError::Unusable { .. }) => {
+        // A setting: the subject that it refers to has a name that no path leads to.
+        Err(error @ (RegistryError::Unusable { .. } | RegistryError::TooLarge { .. } | RegistryError::Setting(_))) => {
             return Ok(unusable(format!("the schema of id {id} refers to others: {error}")));
         }
         references => references?,

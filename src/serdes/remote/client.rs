@@ -86,15 +86,16 @@ impl RegistryClient {
     }
 
     /// The schema that a record names, without another attempt if the registry does not answer; the URL of the number
-    /// `first` is asked first, if one is given. Where a registry refuses the question itself, there is no such schema: to go
-    /// on asking would be waiting for ever.
-    pub(super) fn writer(&self, id: WriterId, first: Option<usize>) -> Result<SchemaText, RegistryError> {
+    /// `first` is asked first. That something is missing is the word of that URL alone: where it gives none,
+    /// another may not have heard yet of what it has. Where a registry refuses the question itself, there is no such schema:
+    /// to go on asking would be waiting for ever.
+    pub(super) fn writer(&self, id: WriterId, first: usize) -> Result<SchemaText, RegistryError> {
         let (text, what) = (id.to_string(), format!("schema of id {id}"));
         let kind = match id {
             WriterId::Number(_) => "ids",
             WriterId::Guid(_) => "guids",
         };
-        match self.once_from(first, &["schemas", kind, &text], &[], &what) {
+        match self.once_from(Some(first), &["schemas", kind, &text], &[], &what) {
             Ok(answer) => text_of(&answer, &what),
             Err(RegistryError::Answered { status, message, .. })
                 if UNKNOWN_PATH.contains(&status) && self.is_registry(first) =>
@@ -109,8 +110,8 @@ impl RegistryClient {
     }
 
     /// Whether the URL that was asked is a registry's: a proxy or a wrong path answers questions about ids too.
-    fn is_registry(&self, first: Option<usize>) -> bool {
-        let types = self.once_from(first, &["schemas", "types"], &[], "languages of schemas");
+    fn is_registry(&self, first: usize) -> bool {
+        let types = self.once_from(Some(first), &["schemas", "types"], &[], "languages of schemas");
         types.is_ok_and(|types| types.as_array().is_some_and(|types| types.iter().any(|language| language == "AVRO")))
     }
 
@@ -124,10 +125,7 @@ impl RegistryClient {
         self.transport.urls()
     }
 
-    fn once(&self, path: &[&str], query: &[(&str, &str)], what: &str) -> Result<Json, RegistryError> {
-        self.once_from(None, path, query, what)
-    }
-
+    /// Asks each URL once. What is no success counts only if it comes from the one that was to be asked first.
     fn once_from(
         &self,
         first: Option<usize>,
@@ -136,7 +134,14 @@ impl RegistryClient {
         what: &str,
     ) -> Result<Json, RegistryError> {
         let question = Question { path, query, body: None, first };
-        self.transport.ask_once(question)?.map_err(|refusal| refused(refusal, what, None))
+        self.transport.ask_once(question)?.map_err(|refusal| {
+            if refusal.unheard.is_empty() {
+                return refused(refusal, what, None);
+            }
+            let Refusal { url, status, message, mut unheard, .. } = refusal;
+            unheard.push(format!("{url} has no {what} (status {status}, {message})"));
+            RegistryError::Away(unheard.join("; "))
+        })
     }
 
     fn get(&self, path: &[&str], what: &str) -> Result<SchemaText, RegistryError> {
@@ -297,10 +302,14 @@ impl RegistryClient {
         Ok(following.found)
     }
 
-    /// As [`RegistryClient::references`], without another attempt if the registry does not answer.
-    pub(super) fn references_once(&self, text: &SchemaText) -> Result<Vec<(String, String)>, RegistryError> {
+    /// As [`RegistryClient::references`], asked as [`RegistryClient::writer`] asks.
+    pub(super) fn references_once(
+        &self,
+        text: &SchemaText,
+        first: Option<usize>,
+    ) -> Result<Vec<(String, String)>, RegistryError> {
         let mut following = Following::default();
-        following.follow(text, &|path, query, what| self.once(path, query, what))?;
+        following.follow(text, &|path, query, what| self.once_from(first, path, query, what))?;
         Ok(following.found)
     }
 
@@ -371,7 +380,7 @@ impl Following {
 
 /// What a refusal says; `sent` is what was sent along with the question.
 fn refused(refusal: Refusal, what: &str, sent: Option<&Json>) -> RegistryError {
-    let Refusal { url, status, code, message } = refusal;
+    let Refusal { url, status, code, message, .. } = refusal;
     let subject = || what.split('`').nth(1).unwrap_or(what).to_owned();
     match (status, code, sent) {
         (404, code, _) if MISSING.contains(&code) => RegistryError::Missing { what: what.to_owned(), message },

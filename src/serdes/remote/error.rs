@@ -8,6 +8,14 @@ pub enum RegistryError {
     /// It did not answer, at any of its URLs.
     #[error("the schema registry does not answer: {0}; see that it runs and that `schema_registry.url` leads to it")]
     Away(String),
+    /// It has too much to do, or is not ready, and says for how long.
+    #[error("the schema registry is busy: {urls} wants to be left alone for another {seconds}s; ask again after that")]
+    Busy {
+        /// Where it was to be asked.
+        urls: String,
+        /// For how long.
+        seconds: u64,
+    },
     /// It does not let this client in.
     #[error(
         "the schema registry at {url} refuses this client (status {status}); see `schema_registry.username` and \
@@ -103,10 +111,10 @@ pub enum RegistryError {
 }
 
 impl Classified for RegistryError {
-    /// A registry that does not answer may come back; everything else stays as it is until somebody does something.
+    /// A registry that does not answer, or is busy, may come back; everything else stays as it is until somebody does something.
     fn class(&self) -> ErrorClass {
         match self {
-            RegistryError::Away(_) => ErrorClass::Retry,
+            RegistryError::Away(_) | RegistryError::Busy { .. } => ErrorClass::Retry,
             _ => ErrorClass::Fatal,
         }
     }

@@ -3,7 +3,8 @@
 //!
 //! This is the one place that names the HTTP client.
 
-use std::io::Read;
+use std::error::Error;
+use std::io::{ErrorKind, Read};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -75,6 +76,8 @@ pub(super) struct Refusal {
     /// The registry's own code; 0 where it gave none.
     pub(super) code: i64,
     pub(super) message: String,
+    /// What came of the URLs that were to be asked before, where they gave no answer; empty: there were none.
+    pub(super) unheard: Vec<String>,
 }
 
 impl Transport {
@@ -106,14 +109,19 @@ impl Transport {
         Ok(Transport { endpoints, preferred: AtomicUsize::new(0), authentication, secrets, attempts, timeout, clock })
     }
 
-    /// Asks, with pauses in between, until there is an answer or the attempts are used up.
+    /// Asks, with pauses in between, until there is an answer or the attempts are used up. Servers that want to be left alone
+    /// for a moment are; if it is longer, that is what is reported.
     pub(super) fn ask(&self, question: Question<'_>) -> Result<Result<Json, Refusal>, RegistryError> {
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;
         loop {
+            let alone = self.left_alone();
+            if alone <= LONGEST_PAUSE {
+                time::pause(alone);
+            }
             match self.ask_once(question) {
                 Err(RegistryError::Away(_)) if attempt < self.attempts => {
-                    time::pause(pause.max(self.left_alone()).min(LONGEST_PAUSE));
+                    time::pause(pause);
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     attempt += 1;
                 }
@@ -139,32 +147,37 @@ impl Transport {
     }
 
     /// Asks at each URL once, beginning with the one that answered last, until one answers as a registry does. If none does
-    /// and one is away, that is what is reported: it may come back.
+    /// and one is away, that is what is reported: it may come back. Nobody is asked if all want to be left alone.
     pub(super) fn ask_once(&self, question: Question<'_>) -> Result<Result<Json, Refusal>, RegistryError> {
         let first = question.first.unwrap_or_else(|| self.preferred());
-        let (mut away, mut other, mut any_away) = (Vec::new(), None, false);
+        let alone = self.left_alone();
+        if alone > Duration::ZERO {
+            let urls = self.endpoints.iter().map(|endpoint| shown(&endpoint.url)).collect::<Vec<_>>().join(", ");
+            return Err(RegistryError::Busy { urls, seconds: seconds(alone) });
+        }
+        let (mut unheard, mut other, mut any_away) = (Vec::new(), None, false);
         for turn in 0..self.endpoints.len() {
             let number = (first + turn) % self.endpoints.len();
             let Some(endpoint) = self.endpoints.get(number) else { continue };
             match self.ask_at(endpoint, question) {
                 Err(RegistryError::Away(detail)) => {
                     any_away = true;
-                    away.push(detail);
+                    unheard.push(detail);
                 }
                 Err(error) => {
-                    away.push(error.to_string());
+                    unheard.push(error.to_string());
                     other.get_or_insert(error);
                 }
-                answered => {
-                    // Who looks for another opinion does not change whom the others ask.
-                    if question.first.is_none() || matches!(answered, Ok(Ok(_))) {
+                Ok(answered) => {
+                    // Who asks for an opinion does not change whom the others ask, unless he finds what he looks for.
+                    if question.first.is_none() || answered.is_ok() {
                         self.preferred.store(number, Ordering::Relaxed);
                     }
-                    return answered;
+                    return Ok(answered.map_err(|refusal| Refusal { unheard, ..refusal }));
                 }
             }
         }
-        Err(other.filter(|_| !any_away).unwrap_or_else(|| RegistryError::Away(away.join("; "))))
+        Err(other.filter(|_| !any_away).unwrap_or_else(|| RegistryError::Away(unheard.join("; "))))
     }
 
     fn ask_at(&self, endpoint: &Endpoint, question: Question<'_>) -> Result<Result<Json, Refusal>, RegistryError> {
@@ -175,7 +188,7 @@ impl Transport {
         let (mut url, shown, asked) = (endpoint.url.clone(), shown(&endpoint.url), self.clock.elapsed());
         let alone = endpoint.left_alone(asked);
         if alone > Duration::ZERO {
-            let seconds = alone.as_secs_f64().ceil();
+            let seconds = seconds(alone);
             return Err(RegistryError::Away(format!("{shown} wants to be left alone for another {seconds}s")));
         }
         if let Ok(mut path) = url.path_segments_mut() {
@@ -188,6 +201,8 @@ impl Transport {
             None => endpoint.client.get(url),
             Some(body) => endpoint.client.post(url).header("Content-Type", CONTENT_TYPE).body(body.to_string()),
         };
+        // Of a request, it is the time until the end of its answer; of a client, that until each piece of it.
+        let request = request.timeout(self.timeout);
         let request = self.authenticated(request.header("Accept", format!("{CONTENT_TYPE}, application/json")));
         let response = request.send().map_err(|error| RegistryError::Away(format!("{shown}: {}", explain(&error))))?;
         if let Some(alone) = wants_to_be_left_alone(response.status(), response.headers()) {
@@ -249,7 +264,7 @@ impl Transport {
             return Err(RegistryError::Malformed { url: url.to_owned(), detail });
         };
         let message = self.cleaned(message.unwrap_or_default());
-        Ok(Err(Refusal { url: url.to_owned(), status: status.as_u16(), code, message }))
+        Ok(Err(Refusal { url: url.to_owned(), status: status.as_u16(), code, message, unheard: Vec::new() }))
     }
 
     /// What a registry says, for messages.
@@ -263,13 +278,20 @@ impl Transport {
         if text.is_empty() { text } else { format!(", {text}") }
     }
 
-    /// The whole of an answer. The client's own timeout is one for each piece of it.
+    /// The whole of an answer to what was asked at a time of the clock.
     fn body(&self, url: &str, response: &mut Response, asked: Duration) -> Result<Vec<u8>, RegistryError> {
         let mut bytes = Vec::new();
         let mut piece = vec![0; PIECE];
         loop {
-            let read = response.read(&mut piece);
-            let count = read.map_err(|error| RegistryError::Away(format!("{url}: the answer broke off: {error}")))?;
+            let in_time = || self.clock.elapsed().saturating_sub(asked) <= self.timeout;
+            let count = response.read(&mut piece).map_err(|error| {
+                let cause = causes(error.source());
+                RegistryError::Away(match (in_time() && error.kind() != ErrorKind::TimedOut, cause.is_empty()) {
+                    (false, _) => format!("{url}: the answer does not end"),
+                    (true, true) => format!("{url}: the answer broke off: {}", error.kind()),
+                    (true, false) => format!("{url}: the answer broke off: {cause}"),
+                })
+            })?;
             bytes.extend_from_slice(piece.get(..count).unwrap_or_default());
             if bytes.len() > MAX_ANSWER {
                 return Err(RegistryError::TooLarge { url: url.to_owned(), limit: MAX_ANSWER as u64 });
@@ -277,7 +299,7 @@ impl Transport {
             if count == 0 {
                 return Ok(bytes);
             }
-            if self.clock.elapsed().saturating_sub(asked) > self.timeout {
+            if !in_time() {
                 return Err(RegistryError::Away(format!("{url}: the answer does not end")));
             }
         }
@@ -376,8 +398,19 @@ fn unusable(setting: &str, path: &Path, problem: &str) -> RegistryError {
 
 /// An error and its causes, without the URL, which is said beside it.
 fn explain(error: &reqwest::Error) -> String {
-    let mut text = if error.is_timeout() { "no answer in time".to_owned() } else { String::new() };
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    let causes = causes(error.source());
+    // What the error says of itself has the whole URL in it.
+    match (error.is_timeout(), causes.is_empty()) {
+        (true, true) => "no answer in time".to_owned(),
+        (true, false) => format!("no answer in time: {causes}"),
+        (false, true) => "the connection failed".to_owned(),
+        (false, false) => causes,
+    }
+}
+
+/// An error and its causes, each said once.
+fn causes(mut cause: Option<&(dyn Error + 'static)>) -> String {
+    let mut text = String::new();
     while let Some(error) = cause {
         let said = error.to_string();
         if !text.contains(&said) {
@@ -385,6 +418,10 @@ fn explain(error: &reqwest::Error) -> String {
         }
         cause = error.source();
     }
-    // What the error says of itself has the whole URL in it.
-    if text.is_empty() { "the connection failed".to_owned() } else { text }
+    text
+}
+
+/// A time in seconds, rounded up.
+fn seconds(time: Duration) -> u64 {
+    time.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX)
 }

@@ -142,8 +142,8 @@ pub(super) struct Waiting {
 
 /// What a thread does for an id.
 pub(super) enum Job {
-    /// Asks the registry, beginning with the URL of this number; `None`: with the one that answered last.
-    Ask(Option<usize>),
+    /// Asks the registry, beginning with the URL of this number.
+    Ask(usize),
     /// Makes plans with this schema.
     Plan(SharedSchema),
 }
@@ -248,7 +248,7 @@ impl WriterSchemas {
                 continue;
             }
             // What is not whole now is asked for when a record comes.
-            if let Answer::Lasting(known) = usable(&inner.client, id, &registered.text)? {
+            if let Answer::Lasting(known) = usable(&inner.client, id, &registered.text, None)? {
                 inner.lock().known.insert(id, known);
                 count += 1;
             }
@@ -312,7 +312,7 @@ impl State {
         if waiting.missed == 0 {
             waiting.first = preferred;
         }
-        Next::Work(*id, Job::Ask((waiting.missed > 0).then_some(waiting.first + waiting.missed)))
+        Next::Work(*id, Job::Ask(waiting.first + waiting.missed))
     }
 }
 

@@ -4,7 +4,8 @@
 //! event each; the end of a partition tells its offset, without which a restore would not know that it is done; each
 //! partition has a queue of its own, so that pausing it throws nothing away and partitions are read fairly; records are
 //! produced by topic handle instead of a look-up of the name for each; a commit serves deliveries while it waits
-//! (the safe one looks every 100 ms); and the group's generation travels as plain data.
+//! (the safe one looks every 100 ms); the group's generation travels as plain data; and what a group's coordinator says
+//! counts although another broker is down, which the safe crate takes for an error, and loses memory by.
 //!
 //! What the functions rely on: a client outlives everything made from it (all hold a [`Handle`]); librdkafka is
 //! thread-safe; callbacks only touch the [`Context`], which the client keeps alive.
@@ -12,6 +13,7 @@
 #![allow(unsafe_code, reason = "the safe crate lacks these calls; see above")]
 
 mod fetch;
+mod groups;
 mod transactions;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -29,6 +31,7 @@ use rdkafka::{ClientConfig, ClientContext};
 use super::connection::Context;
 use crate::log::ProducerRecord;
 pub(super) use fetch::{Buffer, Fetch, Message, Read};
+pub(super) use groups::{Group, group};
 pub(super) use transactions::{
     Failure, abort_transaction, begin_transaction, commit_transaction, group_metadata, init_transactions, send_offsets,
 };

@@ -5,6 +5,7 @@ mod plans;
 mod server;
 mod several;
 mod tls;
+mod unheard;
 
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
