@@ -23,7 +23,7 @@ fn a_registry_that_is_away_is_asked_after_pauses_that_grow_to_a_bound() {
     let mut pauses = Vec::new();
     for _ in 0..10 {
         let next = inner.lock().next(clock.elapsed(), 0);
-        assert!(matches!(next, Next::Work(found, Job::Ask(None)) if found == id), "it is asked again");
+        assert!(matches!(next, Next::Work(found, Job::Ask(_)) if found == id), "it is asked again");
         drop(Asking(inner));
         inner.settle(id, Err(RegistryError::Spawn("away".to_owned())));
         let next = inner.lock().next(clock.elapsed(), 0);
