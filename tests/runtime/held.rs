@@ -99,6 +99,6 @@ fn a_task_that_goes_back_to_its_last_commit_still_waits_and_the_others_with_it()
 }
 
 #[test]
-fn a_task_that_moves_to_another_thread_still_waits_and_the_others_with_it() {
+fn a_task_that_is_opened_anew_each_time_still_waits_and_the_others_with_it() {
     the_others_wait_although_its_commits_fail(|| LogError::Fenced("this producer".to_owned()));
 }

@@ -27,6 +27,12 @@ fn has_taken_effect_once(log: &Arc<FaultyLog>, application: &Application) -> Thr
     assert!(!application.is_stopping(), "it goes on");
     let (copies, counts) = made(&log.inner);
     assert_eq!((copies as i64, counts.get("k")), (RECORDS, Some(&RECORDS)));
+    // A thread tells now and then what it has counted, and how far it is with it.
+    eventually("it has told of all", || {
+        let status = application.status();
+        let mut inputs = status.own_tasks().flat_map(|(_, task)| &task.inputs);
+        inputs.any(|input| input.position == RECORDS)
+    });
     application.status().threads[0].counts
 }
 
