@@ -23,6 +23,9 @@ const EVOLVED: u8 = 0xc0;
 /// How deep it is looked for fields that are read alone.
 const DEPTH: usize = 2;
 
+/// What the shape of durations is called: they have parts, but are no records, and read whole.
+const DURATION: &str = "duration";
+
 static KNOWN: LazyLock<SchemaRegistry> = LazyLock::new(|| {
     let mut registry = SchemaRegistry::new();
     for (name, schema) in [
@@ -129,7 +132,9 @@ fn parts(shape: &Shape) -> Vec<Fields> {
     let (mut paths, mut done) = (vec![(Vec::new(), shape.resolved())], 0);
     while let Some((path, shape)) = paths.get(done).cloned() {
         done += 1;
-        if let (Shape::Struct(fields), true) = (shape.required(), path.len() < DEPTH) {
+        if let (Shape::Struct(fields), true) = (shape.required(), path.len() < DEPTH)
+            && fields.name() != DURATION
+        {
             for field in fields.fields() {
                 paths.push(([&path[..], &[field.name.to_string()]].concat(), field.shape.resolved()));
             }
