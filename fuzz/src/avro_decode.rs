@@ -153,7 +153,9 @@ fn agree(part: &Value, whole: &Value, fields: &Fields) -> bool {
     match (fields, part, whole) {
         // By what they are: a number that is none is not equal to itself.
         (Fields::All, ..) => format!("{part:?}") == format!("{whole:?}"),
-        (Fields::Some(_), part, Value::Struct(all)) if all.shape().name() == DURATION => part.is_null() || part == whole,
+        (Fields::Some(_), part, Value::Struct(all)) if all.shape().name() == DURATION => {
+            part.is_null() || part == whole
+        }
         (Fields::Some(named), Value::Struct(read), Value::Struct(all)) => {
             let places = all.shape().fields().iter().zip(read.values()).zip(all.values());
             places.into_iter().all(|((field, part), whole)| match named.get(field.name.as_ref() as &str) {

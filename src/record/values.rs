@@ -99,7 +99,7 @@ mod tests {
             let values = Values::from(made.clone());
             assert_eq!(*values, made);
             assert_eq!(values, made.iter().cloned().collect());
-            assert_eq!(values, made.iter().cloned().filter(|_| true).collect());
+            assert_eq!(values, made.iter().filter(|_| true).cloned().collect());
             assert_eq!(Ok::<_, ()>(values), Values::of_each(0..count as usize, |number| Ok(Value::Int(number as i64))));
         }
         assert_eq!(*Values::from([Value::Null, Value::Bool(true)]), [Value::Null, Value::Bool(true)]);

@@ -173,6 +173,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A length in Avro's zig-zag form and as many bytes of text, as a value made in its place.
+    #[inline(always)]
     pub(super) fn text_into(&mut self, place: &mut Value) -> Result<(), SerdeError> {
         let length = self.zigzag_length()?;
         let start = self.position;

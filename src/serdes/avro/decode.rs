@@ -15,8 +15,9 @@ impl Node {
     /// Reads one value into its place, which is null.
     ///
     /// Values are made where they stay: one that is handed on from function to function is copied each time, by a load that
-    /// has to wait for the stores before it, and that takes longer than to read most values.
-    #[inline]
+    /// has to wait for the stores before it, and that takes longer than to read most values. For the same reason this is one
+    /// function with all that is in it but what is rare.
+    #[inline(never)]
     pub(super) fn read(&self, cursor: &mut Cursor<'_>, place: &mut Value) -> Result<(), SerdeError> {
         // Most are text: the processor guesses this better than which of all it will be.
         match self {
@@ -25,6 +26,7 @@ impl Node {
         }
     }
 
+    #[inline(always)]
     fn read_other(&self, cursor: &mut Cursor<'_>, place: &mut Value) -> Result<(), SerdeError> {
         match self {
             Node::Null => {}
